@@ -1,0 +1,67 @@
+//! Inference on camera frames: u8 planes in, u8 planes out, `out = clamp(frame + strength * residual)`.
+
+mod frame;
+
+pub use frame::{FrameError, FrameView, FrameViewMut, PixelFormat, Plane, PlaneMut};
+
+use hone_shared::student::{Colour, Precision};
+
+/// What can go wrong between a model file and a restored frame.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The bytes are no ONNX model, or one that the engine cannot read.
+    #[error("cannot load the model: {0}")]
+    Load(String),
+    /// The model is ONNX but not a student.
+    #[error("the model breaks the student contract: {0}")]
+    Contract(String),
+    /// The frame's format, size or planes do not fit.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// Inference itself failed.
+    #[error("inference failed: {0}")]
+    Run(String),
+}
+
+/// What an engine knows of the student it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StudentInfo {
+    /// Planes restored.
+    pub colour: Colour,
+    /// Frame sides are padded (edge pixels repeated) to multiples of this: the SpaceToDepth factor.
+    pub scale: usize,
+    /// How far an output pixel looks, in full-resolution pixels; `None` when the whole frame counts.
+    pub halo: Option<usize>,
+    /// Number format of the convolutions.
+    pub precision: Precision,
+    /// Multiply-accumulates per pixel.
+    pub macs_per_pixel: f64,
+}
+
+/// How an engine is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EngineOptions {
+    /// Worker threads; 0 takes one for each core.
+    pub threads: usize,
+}
+
+/// Runs one student on frames, one after another.
+pub trait Engine: Send {
+    /// What is loaded.
+    fn student(&self) -> &StudentInfo;
+
+    /// One line for people: which executor, precision, instruction set, threads.
+    fn description(&self) -> String;
+
+    /// Restores `frame` into `out` (same format and size). Planes that the student does not restore
+    /// are copied. `strength` is in 0..=1; at 0 the output is the input, byte for byte.
+    ///
+    /// # Errors
+    /// [`EngineError::Frame`] when the planes do not fit the format, [`EngineError::Run`] otherwise.
+    fn run(
+        &mut self,
+        frame: &FrameView<'_>,
+        out: &mut FrameViewMut<'_>,
+        strength: f32,
+    ) -> Result<(), EngineError>;
+}

@@ -1,0 +1,6 @@
+//! The board's side of hone: an inference engine for student networks on camera frames, and the
+//! pipeline around it. The workstation uses the same engine, so what `hone` predicts is what
+//! `honed` shows.
+
+pub mod atomic;
+pub mod engine;

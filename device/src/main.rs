@@ -1,0 +1,3 @@
+//! `honed`: sharpens a live camera stream.
+
+fn main() {}

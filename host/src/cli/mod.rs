@@ -1,0 +1,34 @@
+//! The command line of `hone`: one file for each command, all the work in the library's modules.
+
+pub mod progress;
+pub mod torch_device;
+
+use clap::{Parser, Subcommand};
+
+/// Distils heavy image-restoration networks into tiny students for live video on small boards.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hone",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Every command of `hone`.
+#[derive(Debug, Subcommand)]
+pub enum Command {}
+
+impl Cli {
+    /// Runs the chosen command.
+    ///
+    /// # Errors
+    /// One sentence that says what failed, where, and what to do.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {}
+    }
+}

@@ -1,0 +1,5 @@
+//! The workstation's side of hone: data, teachers, distillation, quantisation, ONNX, evaluation,
+//! deployment. `hone` (main.rs) is a thin command line over this library.
+
+pub mod cli;
+pub mod picture;

@@ -1,0 +1,16 @@
+//! `hone`: distil, quantise, bundle and deploy tiny restoration networks.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use hone_host::cli::Cli;
+
+fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! A picture in memory: planar f32 samples in 0..1.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use image::{DynamicImage, ImageReader};
+
+/// Largest side that [`Picture::load`] accepts, in pixels.
+const MAX_SIDE: u32 = 32_768;
+
+/// Planar samples `[C,H,W]`, 0..1 (not clamped), C = 1 (luma) or 3 (R, G, B; sRGB-coded).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Picture {
+    /// 1 or 3.
+    pub channels: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Width in pixels.
+    pub width: usize,
+    /// `channels * height * width` samples, plane after plane.
+    pub data: Vec<f32>,
+}
+
+impl Picture {
+    /// A black picture.
+    pub fn new(channels: usize, height: usize, width: usize) -> Self {
+        Self {
+            channels,
+            height,
+            width,
+            data: vec![0.0; channels * height * width],
+        }
+    }
+
+    /// Takes interleaved bytes (row by row, `channels` bytes a pixel).
+    pub fn from_bytes(channels: usize, height: usize, width: usize, bytes: &[u8]) -> Self {
+        let plane = height * width;
+        let mut data = vec![0.0; channels * plane];
+        for (i, pixel) in bytes.chunks_exact(channels).take(plane).enumerate() {
+            for (c, &byte) in pixel.iter().enumerate() {
+                data[c * plane + i] = f32::from(byte) / 255.0;
+            }
+        }
+        Self {
+            channels,
+            height,
+            width,
+            data,
+        }
+    }
+
+    /// Gives interleaved bytes: clamped to 0..1, times 255, rounded half to even.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let plane = self.height * self.width;
+        let mut bytes = vec![0; self.data.len()];
+        for (i, pixel) in bytes.chunks_exact_mut(self.channels).enumerate() {
+            for (c, byte) in pixel.iter_mut().enumerate() {
+                let value = self.data[c * plane + i].clamp(0.0, 1.0) * 255.0;
+                *byte = value.round_ties_even() as u8;
+            }
+        }
+        bytes
+    }
+
+    /// Reads an image file as RGB.
+    ///
+    /// # Errors
+    /// When the file is missing, no image, truncated, or larger than 32,768 pixels on a side.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let mut reader = ImageReader::open(path)
+            .with_context(|| format!("cannot open {}", path.display()))?
+            .with_guessed_format()
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let mut limits = image::Limits::default();
+        limits.max_image_width = Some(MAX_SIDE);
+        limits.max_image_height = Some(MAX_SIDE);
+        reader.limits(limits);
+        let image = reader
+            .decode()
+            .with_context(|| {
+                format!(
+                    "cannot decode {}: no image, or a damaged one",
+                    path.display()
+                )
+            })?
+            .into_rgb8();
+        let (width, height) = (image.width() as usize, image.height() as usize);
+        if width == 0 || height == 0 {
+            bail!("{} has no pixels", path.display());
+        }
+        Ok(Self::from_bytes(3, height, width, image.as_raw()))
+    }
+
+    /// Writes a PNG or JPEG by the file's ending, whole or not at all.
+    ///
+    /// # Errors
+    /// When the ending is unknown or the file cannot be written.
+    pub fn save(&self, path: &Path) -> anyhow::Result<()> {
+        let format = image::ImageFormat::from_path(path).with_context(|| {
+            format!("{}: unknown image ending; use .png or .jpg", path.display())
+        })?;
+        let (width, height) = (u32::try_from(self.width)?, u32::try_from(self.height)?);
+        let bytes = self.to_bytes();
+        let image = match self.channels {
+            1 => image::GrayImage::from_raw(width, height, bytes).map(DynamicImage::from),
+            _ => image::RgbImage::from_raw(width, height, bytes).map(DynamicImage::from),
+        }
+        .context("the picture's samples do not fit its size")?;
+        let mut encoded = std::io::Cursor::new(Vec::new());
+        image.write_to(&mut encoded, format)?;
+        Ok(hone_device::atomic::write_bytes(path, encoded.get_ref())?)
+    }
+
+    /// BT.601 full-range luma `0.299 R + 0.587 G + 0.114 B`, as JPEG and most cameras deliver it.
+    pub fn luma(&self) -> Self {
+        if self.channels == 1 {
+            return self.clone();
+        }
+        let plane = self.height * self.width;
+        let (r, rest) = self.data.split_at(plane);
+        let (g, b) = rest.split_at(plane);
+        let data = r
+            .iter()
+            .zip(g)
+            .zip(b)
+            .map(|((r, g), b)| 0.299 * r + 0.587 * g + 0.114 * b);
+        Self {
+            channels: 1,
+            height: self.height,
+            width: self.width,
+            data: data.collect(),
+        }
+    }
+
+    /// The rectangle of `height` x `width` pixels at (`top`, `left`), which must lie inside.
+    pub fn crop(&self, top: usize, left: usize, height: usize, width: usize) -> Self {
+        let mut data = Vec::with_capacity(self.channels * height * width);
+        for c in 0..self.channels {
+            for y in top..top + height {
+                let start = (c * self.height + y) * self.width + left;
+                data.extend_from_slice(&self.data[start..start + width]);
+            }
+        }
+        Self {
+            channels: self.channels,
+            height,
+            width,
+            data,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_survive_the_round_trip() {
+        let bytes: Vec<u8> = (0..3 * 7 * 5).map(|i| (i * 37 % 256) as u8).collect();
+        let picture = Picture::from_bytes(3, 7, 5, &bytes);
+        assert_eq!(picture.to_bytes(), bytes);
+        assert_eq!(picture.crop(2, 1, 3, 4).data[0], picture.data[2 * 5 + 1]);
+    }
+
+    #[test]
+    fn a_truncated_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.png");
+        Picture::new(3, 8, 8).save(&path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        let error = format!("{:#}", Picture::load(&path).unwrap_err());
+        assert!(
+            error.contains("a.png") && error.contains("damaged"),
+            "{error}"
+        );
+        let error = format!(
+            "{:#}",
+            Picture::load(&folder.path().join("b.png")).unwrap_err()
+        );
+        assert!(error.contains("cannot open"), "{error}");
+    }
+}

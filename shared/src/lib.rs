@@ -1,0 +1,12 @@
+//! What the workstation (`hone`) and the board (`honed`) agree on.
+//!
+//! ```text
+//!  hone (workstation)                           honed (board)
+//!  train -> ONNX -> bundle ----- x.hone ----->  engine on camera frames
+//!           ^ student contract   ^ container    ^ tiling with halo
+//! ```
+//!
+//! No torch, no GStreamer, no inference engine here: types, arithmetic and bytes only.
+
+pub mod student;
+pub mod tiling;
