@@ -1,0 +1,83 @@
+# hone: every target does the set-up it needs, once, and is quiet when nothing is to do.
+#
+#   make demo    scenes -> teacher -> student -> INT8 -> bundle -> live pipeline -> out/demo
+#   make test    all tests, from unit tests to that road end to end at toy size
+#   make build   release `hone` and `honed` in target/release
+#   make arm     cross-compile for aarch64 and test under qemu
+#   make lint    formatting, clippy, documentation
+#   make bench   speed beside named peers
+#   make setup   system packages, libtorch, Python checks
+#
+# TORCH=/path or TORCH=python uses an existing libtorch or PyTorch 2.11 (CUDA builds too).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+MAKEFLAGS += --no-builtin-rules
+
+CACHE := .cache
+CARGO ?= cargo
+ifdef LIBTORCH
+LIBTORCH_READY :=
+else
+export LIBTORCH := $(CURDIR)/$(CACHE)/libtorch
+LIBTORCH_READY := libtorch
+endif
+
+PACKAGES := build-essential pkg-config python3 python3-venv python3-pip \
+  libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev gstreamer1.0-tools \
+  gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
+  gstreamer1.0-plugins-ugly gstreamer1.0-libav
+VENV := $(CACHE)/venv
+BENCH_VENV := $(CACHE)/bench-venv
+
+.PHONY: setup system toolchain libtorch build demo test arm lint bench clean
+
+setup: system toolchain libtorch $(VENV)/.ready
+
+system:
+	@.ci/packages $(PACKAGES)
+
+toolchain:
+	@command -v $(CARGO) >/dev/null || { \
+	  echo "hone needs a Rust toolchain (1.90 or newer): see https://rustup.rs" >&2; exit 1; }
+
+libtorch: system
+	@host/libtorch.sh $(CACHE)/libtorch
+
+$(VENV)/.ready: host/python/requirements.txt | system
+	@echo "python: setting up $(VENV)"
+	@python3 -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --requirement $<
+	@touch $@
+
+$(BENCH_VENV)/.ready: host/python/requirements.txt host/python/requirements-bench.txt | system
+	@echo "python: setting up $(BENCH_VENV) (PyTorch is about 3 GB)"
+	@python3 -m venv $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/pip install --quiet $(addprefix --requirement ,$^)
+	@touch $@
+
+build: system toolchain $(LIBTORCH_READY)
+	$(CARGO) build --release --workspace
+
+demo: build $(VENV)/.ready
+	models/demo/run.sh
+
+test: setup
+	$(CARGO) build --workspace
+	$(CARGO) test --workspace
+
+arm: system toolchain
+	cross/build.sh raspberry-pi
+	cross/test.sh
+
+lint: system toolchain $(LIBTORCH_READY)
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
+
+bench: build $(BENCH_VENV)/.ready
+	@echo "see the bench-* targets"
+
+clean:
+	rm -rf target out
