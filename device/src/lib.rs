@@ -3,4 +3,5 @@
 //! `honed` shows.
 
 pub mod atomic;
+pub mod cli;
 pub mod engine;

@@ -1,0 +1,31 @@
+//! The command line of `honed`: one file for each command, all the work in the library's modules.
+
+use clap::{Parser, Subcommand};
+
+/// Sharpens live camera streams on small boards.
+#[derive(Debug, Parser)]
+#[command(
+    name = "honed",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Every command of `honed`.
+#[derive(Debug, Subcommand)]
+pub enum Command {}
+
+impl Cli {
+    /// Runs the chosen command.
+    ///
+    /// # Errors
+    /// One sentence that says what failed, where, and what to do.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {}
+    }
+}
