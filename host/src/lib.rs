@@ -2,4 +2,5 @@
 //! deployment. `hone` (main.rs) is a thin command line over this library.
 
 pub mod cli;
+pub mod metric;
 pub mod picture;
