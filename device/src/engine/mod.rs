@@ -1,6 +1,15 @@
 //! Inference on camera frames: u8 planes in, u8 planes out, `out = clamp(frame + strength * residual)`.
 
 mod frame;
+mod model;
+mod pool;
+mod reach;
+mod rows;
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod tests;
+mod tract;
 
 pub use frame::{FrameError, FrameView, FrameViewMut, PixelFormat, Plane, PlaneMut};
 
@@ -41,8 +50,10 @@ pub struct StudentInfo {
 /// How an engine is to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EngineOptions {
-    /// Worker threads; 0 takes one for each core.
+    /// Worker threads, the calling one included; 0 takes one for each core.
     pub threads: usize,
+    /// Always take tract, never the fused executor.
+    pub tract_only: bool,
 }
 
 /// Runs one student on frames, one after another.
@@ -64,4 +75,23 @@ pub trait Engine: Send {
         out: &mut FrameViewMut<'_>,
         strength: f32,
     ) -> Result<(), EngineError>;
+}
+
+/// Reads an ONNX student and prepares to run it.
+///
+/// # Errors
+/// [`EngineError::Load`] when the bytes are damaged or hold what the engine cannot run,
+/// [`EngineError::Contract`] when the model is no student.
+pub fn load(model: &[u8], options: EngineOptions) -> Result<Box<dyn Engine>, EngineError> {
+    let model = model::Model::parse(model)?;
+    Ok(Box::new(tract::TractEngine::new(&model, options)?))
+}
+
+fn check_strength(strength: f32) -> Result<(), EngineError> {
+    if (0.0..=1.0).contains(&strength) {
+        return Ok(());
+    }
+    Err(EngineError::Run(format!(
+        "strength {strength} is not between 0 and 1"
+    )))
 }

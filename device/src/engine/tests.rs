@@ -1,0 +1,326 @@
+//! The engine as a whole: every executor against a plain reference on awkward frames.
+
+use hone_shared::student::{Colour, ConvChain};
+
+use super::sample::{self, Numbers};
+use super::*;
+
+/// A plain f64 run of the chain on interleaved bytes; sides are multiples of its scale. Gives the
+/// residual in bytes, interleaved.
+fn reference(chain: &ConvChain, width: usize, height: usize, bytes: &[u8]) -> Vec<f64> {
+    let (s, c) = (chain.scale, chain.colour.channels());
+    let (w, h) = (width / s, height / s);
+    // ONNX SpaceToDepth: channel (by * s + bx) * C + c.
+    let place = |x: usize, y: usize, k: usize| {
+        let (by, bx, plane) = (k / (s * c), k / c % s, k % c);
+        ((y * s + by) * width + x * s + bx) * c + plane
+    };
+    let ends = s * s * c;
+    let mut map = vec![0.0; w * h * ends];
+    for y in 0..h {
+        for x in 0..w {
+            for k in 0..ends {
+                map[(y * w + x) * ends + k] = f64::from(bytes[place(x, y, k)]) / 255.0;
+            }
+        }
+    }
+    for layer in &chain.layers {
+        let (i, o, k) = (layer.inputs, layer.outputs, layer.kernel);
+        let mut next = vec![0.0; w * h * o];
+        for (at, out) in next.iter_mut().enumerate() {
+            let (x, y, oc) = (at / o % w, at / o / w, at % o);
+            let mut sum = f64::from(layer.bias[oc]);
+            for ky in 0..k {
+                for kx in 0..k {
+                    let (sx, sy) = ((x + kx).wrapping_sub(k / 2), (y + ky).wrapping_sub(k / 2));
+                    if sx < w && sy < h {
+                        for ic in 0..i {
+                            let weight = layer.weights[((oc * i + ic) * k + ky) * k + kx];
+                            sum += map[(sy * w + sx) * i + ic] * f64::from(weight);
+                        }
+                    }
+                }
+            }
+            *out = if layer.relu { sum.max(0.0) } else { sum };
+        }
+        map = next;
+    }
+    let mut residual = vec![0.0; width * height * c];
+    for y in 0..h {
+        for x in 0..w {
+            for k in 0..ends {
+                residual[place(x, y, k)] = 255.0 * map[(y * w + x) * ends + k];
+            }
+        }
+    }
+    residual
+}
+
+/// What a run must give, to within a rounding tie, on a frame of any size.
+fn expected(
+    chain: &ConvChain,
+    width: usize,
+    height: usize,
+    bytes: &[u8],
+    strength: f32,
+) -> Vec<f64> {
+    let (s, c) = (chain.scale, chain.colour.channels());
+    let (pw, ph) = (width.next_multiple_of(s), height.next_multiple_of(s));
+    let mut padded = Vec::new();
+    for y in 0..ph {
+        for x in 0..pw {
+            let at = (y.min(height - 1) * width + x.min(width - 1)) * c;
+            padded.extend_from_slice(&bytes[at..at + c]);
+        }
+    }
+    let residual = reference(chain, pw, ph, &padded);
+    let crop = (0..height).flat_map(|y| (0..width * c).map(move |x| (y, x)));
+    crop.map(|(y, x)| {
+        let frame = f64::from(bytes[y * width * c + x]);
+        (frame + f64::from(strength) * residual[y * pw * c + x]).clamp(0.0, 255.0)
+    })
+    .collect()
+}
+
+fn packed(colour: Colour) -> PixelFormat {
+    match colour {
+        Colour::Luma => PixelFormat::Gray8,
+        Colour::Rgb => PixelFormat::Rgb8,
+    }
+}
+
+fn run(
+    engine: &mut dyn Engine,
+    format: PixelFormat,
+    size: (usize, usize),
+    bytes: &[u8],
+    strength: f32,
+) -> Vec<u8> {
+    let mut out = vec![7; bytes.len()];
+    let frame = FrameView::packed(format, size.0, size.1, bytes).unwrap();
+    let mut view = FrameViewMut::packed(format, size.0, size.1, &mut out).unwrap();
+    engine.run(&frame, &mut view, strength).unwrap();
+    out
+}
+
+const SIZES: [(usize, usize); 8] = [
+    (1, 1),
+    (2, 1),
+    (1, 5),
+    (3, 3),
+    (17, 9),
+    (24, 16),
+    (33, 40),
+    (70, 300),
+];
+
+#[test]
+fn frames_of_any_size_are_restored() {
+    for (colour, scale, channels) in [
+        (Colour::Luma, 2, &[4, 8, 8, 4][..]),
+        (Colour::Rgb, 1, &[3, 8, 3]),
+        (Colour::Rgb, 4, &[48, 8, 48]),
+    ] {
+        let chain = sample::chain(colour, scale, channels, 5);
+        let mut engine = load(
+            &sample::onnx(&chain),
+            EngineOptions {
+                threads: 2,
+                ..Default::default()
+            },
+        )
+        .unwrap();
+        for (width, height) in SIZES {
+            let bytes = Numbers(9).bytes(width * height * colour.channels());
+            for strength in [1.0, 0.3] {
+                let got = run(
+                    &mut *engine,
+                    packed(colour),
+                    (width, height),
+                    &bytes,
+                    strength,
+                );
+                let want = expected(&chain, width, height, &bytes, strength);
+                for (i, (&got, want)) in got.iter().zip(want).enumerate() {
+                    let off = (f64::from(got) - want).abs();
+                    assert!(
+                        off < 0.501,
+                        "{width}x{height} sample {i}: {got}, expected {want}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn bands_and_threads_change_nothing() {
+    let chain = sample::chain(Colour::Luma, 2, &[4, 8, 8, 4], 5);
+    let model = sample::onnx(&chain);
+    let (width, height) = (61, 700);
+    let bytes = Numbers(4).bytes(width * height);
+    let with = |threads| {
+        let mut engine = load(
+            &model,
+            EngineOptions {
+                threads,
+                ..Default::default()
+            },
+        )
+        .unwrap();
+        run(
+            &mut *engine,
+            PixelFormat::Gray8,
+            (width, height),
+            &bytes,
+            1.0,
+        )
+    };
+    let one = with(1);
+    assert_ne!(one, bytes);
+    assert_eq!(one, with(2));
+    assert_eq!(one, with(5));
+}
+
+#[test]
+fn strength_zero_and_other_planes_are_the_cameras_bytes() {
+    let chain = sample::chain(Colour::Luma, 2, &[4, 8, 4], 5);
+    let mut engine = load(
+        &sample::onnx(&chain),
+        EngineOptions {
+            threads: 2,
+            ..Default::default()
+        },
+    )
+    .unwrap();
+    let (width, height) = (19, 11);
+    let luma = Numbers(4).bytes(width * height);
+    let sharp = run(
+        &mut *engine,
+        PixelFormat::Gray8,
+        (width, height),
+        &luma,
+        1.0,
+    );
+    assert_eq!(
+        run(
+            &mut *engine,
+            PixelFormat::Gray8,
+            (width, height),
+            &luma,
+            0.0
+        ),
+        luma
+    );
+
+    let yuyv = Numbers(5).bytes(40 * height);
+    let out = run(&mut *engine, PixelFormat::Yuyv, (width, height), &yuyv, 1.0);
+    let (y, rest): (Vec<u8>, Vec<u8>) = out.chunks(2).map(|p| (p[0], p[1])).unzip();
+    let before: (Vec<u8>, Vec<u8>) = yuyv.chunks(2).map(|p| (p[0], p[1])).unzip();
+    assert_eq!(rest, before.1);
+    let crop = |y: &[u8]| {
+        y.chunks(20)
+            .flat_map(|r| r[..19].to_vec())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        crop(&y),
+        run(
+            &mut *engine,
+            PixelFormat::Gray8,
+            (width, height),
+            &crop(&before.0),
+            1.0
+        )
+    );
+
+    let (u, v) = (Numbers(6).bytes(60), Numbers(7).bytes(60));
+    let plane = |data, stride| Some(Plane { data, stride });
+    let frame = FrameView {
+        format: PixelFormat::I420,
+        width,
+        height,
+        planes: [plane(&luma, 19), plane(&u, 10), plane(&v, 10)],
+    };
+    let mut out = [vec![0; 30 * 11], vec![0; 60], vec![0; 60]];
+    let [a, b, c] = &mut out;
+    let mut view = FrameViewMut {
+        format: PixelFormat::I420,
+        width,
+        height,
+        planes: [
+            Some(PlaneMut {
+                data: a,
+                stride: 30,
+            }),
+            Some(PlaneMut {
+                data: b,
+                stride: 10,
+            }),
+            Some(PlaneMut {
+                data: c,
+                stride: 10,
+            }),
+        ],
+    };
+    engine.run(&frame, &mut view, 1.0).unwrap();
+    assert_eq!((&out[1], &out[2]), (&u, &v));
+    for y in 0..height {
+        assert_eq!(out[0][y * 30..y * 30 + 19], sharp[y * 19..][..19]);
+    }
+
+    // A grey picture stays grey: the residual is the same for R, G and B.
+    let grey: Vec<u8> = luma.iter().flat_map(|&v| [v; 3]).collect();
+    let out = run(&mut *engine, PixelFormat::Rgb8, (width, height), &grey, 1.0);
+    assert_eq!(out, sharp.iter().flat_map(|&v| [v; 3]).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let rgb = sample::chain(Colour::Rgb, 1, &[3, 4, 3], 5);
+    let mut engine = load(&sample::onnx(&rgb), EngineOptions::default()).unwrap();
+    let data = [0; 64];
+    let frame = FrameView::packed(PixelFormat::Gray8, 8, 8, &data).unwrap();
+    let mut out = [0; 64];
+    let mut view = FrameViewMut::packed(PixelFormat::Gray8, 8, 8, &mut out).unwrap();
+    let error = engine.run(&frame, &mut view, 1.0).unwrap_err().to_string();
+    assert!(error.contains("GRAY8") && error.contains("rgb"), "{error}");
+    let error = engine.run(&frame, &mut view, 1.5).unwrap_err().to_string();
+    assert!(error.contains("1.5"), "{error}");
+}
+
+#[test]
+fn damaged_models_are_errors() {
+    let good = sample::f32_chain();
+    for cut in (0..good.len()).step_by(7) {
+        // Protobuf may end early at a field's border; then something must be missing.
+        assert!(
+            load(
+                &good[..cut],
+                EngineOptions {
+                    threads: 1,
+                    ..Default::default()
+                }
+            )
+            .is_err(),
+            "cut at {cut}"
+        );
+    }
+    let mut numbers = Numbers(3);
+    for _ in 0..300 {
+        let mut bad = good.clone();
+        for _ in 0..3 {
+            let at = numbers.next() as usize % bad.len();
+            bad[at] = numbers.next() as u8;
+        }
+        // Changed weights still make a student; what must not happen is a panic.
+        let _ = load(
+            &bad,
+            EngineOptions {
+                threads: 1,
+                ..Default::default()
+            },
+        )
+        .map(|e| e.description());
+    }
+}

@@ -1,0 +1,265 @@
+//! Any student through tract, band by band.
+//!
+//! The graph is cut before its last Add, so that the residual comes out as the network made it:
+//! `restored - frame` would lose its low bits to the sum's rounding.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hone_shared::student::{INPUT_NAME, OUTPUT_NAME};
+use hone_shared::tiling::{Span, spans};
+use tract_onnx::pb::{ModelProto, ValueInfoProto};
+use tract_onnx::prelude::*;
+
+use super::frame::{FrameView, FrameViewMut};
+use super::model::Model;
+use super::pool::Pool;
+use super::reach::reach;
+use super::rows::{Sink, Source, copy_planes};
+use super::{Engine, EngineError, EngineOptions, StudentInfo};
+
+/// Rows of a band, about: enough that halos cost little, few enough that feature maps stay small.
+const BAND: usize = 128;
+/// Most plans (one for each band height) kept for one frame size.
+const MAX_PLANS: usize = 16;
+
+type Plan = Arc<TypedRunnableModel>;
+
+/// Runs one student through tract.
+pub(super) struct TractEngine {
+    student: StudentInfo,
+    model: InferenceModel,
+    plans: HashMap<(usize, usize), Plan>,
+    pool: Pool,
+}
+
+/// tract asserts what it thinks impossible; on a file from outside that must be an error.
+fn guard<T>(what: impl FnOnce() -> TractResult<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(what)) {
+        Ok(result) => result.map_err(|e| format!("{e:#}").replace('\n', " ")),
+        Err(_) => Err("tract gave up on it".into()),
+    }
+}
+
+/// The graph without its last Add: `residual` is what it gives.
+fn cut(model: &Model) -> ModelProto {
+    let mut proto = model.proto.clone();
+    if let Some(graph) = &mut proto.graph {
+        graph
+            .node
+            .retain(|n| !n.output.iter().any(|o| o == OUTPUT_NAME));
+        // Shapes that exporters leave behind may not fit bands, and tract infers them anyway.
+        graph.value_info.clear();
+        graph.output = vec![ValueInfoProto {
+            name: model.residual.clone(),
+            ..ValueInfoProto::default()
+        }];
+    }
+    proto
+}
+
+impl TractEngine {
+    /// Translates the model and runs it once on a few pixels, so that what cannot run is found here.
+    pub fn new(model: &Model, options: EngineOptions) -> Result<Self, EngineError> {
+        let reach = reach(model)?;
+        let proto = cut(model);
+        let translated = guard(|| onnx().model_for_proto_model(&proto));
+        let translated = translated.map_err(EngineError::Load)?;
+        let named = translated
+            .input_outlets()
+            .ok()
+            .and_then(|inputs| inputs.first())
+            .is_some_and(|outlet| translated.node(outlet.node).name == INPUT_NAME);
+        if !named {
+            return Err(EngineError::Load("tract finds no input in it".into()));
+        }
+        let pool = Pool::new(options.threads)
+            .map_err(|e| EngineError::Run(format!("cannot start threads: {e}")))?;
+        let mut engine = Self {
+            student: StudentInfo {
+                colour: model.colour,
+                scale: reach.scale,
+                halo: reach.halo,
+                precision: model.precision,
+                macs_per_pixel: reach.macs_per_pixel,
+            },
+            model: translated,
+            plans: HashMap::new(),
+            pool,
+        };
+        let side = 8 * reach.scale;
+        let plan = engine.plan(side, side).map_err(EngineError::Load)?;
+        let channels = model.colour.channels();
+        let frame = Tensor::zero::<f32>(&[1, channels, side, side]);
+        let frame = frame.map_err(|e| EngineError::Load(e.to_string()))?;
+        infer(&plan, frame, [1, channels, side, side]).map_err(EngineError::Load)?;
+        Ok(engine)
+    }
+
+    fn plan(&mut self, height: usize, width: usize) -> Result<Plan, String> {
+        if let Some(plan) = self.plans.get(&(height, width)) {
+            return Ok(Arc::clone(plan));
+        }
+        let shape = [1, self.student.colour.channels(), height, width];
+        let plan = guard(|| {
+            self.model
+                .clone()
+                .with_input_fact(0, f32::fact(shape).into())?
+                .into_optimized()?
+                .into_runnable()
+        })?;
+        if self.plans.len() >= MAX_PLANS {
+            self.plans.clear();
+        }
+        self.plans.insert((height, width), Arc::clone(&plan));
+        Ok(plan)
+    }
+
+    /// Bands of the padded frame with their plans.
+    fn bands(&mut self, width: usize, height: usize) -> Result<Vec<(Span, Plan)>, String> {
+        let scale = self.student.scale;
+        let (width, height) = (
+            width.next_multiple_of(scale),
+            height.next_multiple_of(scale),
+        );
+        let (count, halo) = match self.student.halo {
+            Some(halo) => {
+                let rows = BAND.max(8 * halo);
+                (
+                    height.div_ceil(rows).next_multiple_of(self.pool.threads()),
+                    halo,
+                )
+            }
+            None => (1, 0),
+        };
+        let spans = spans(height, count, halo, scale);
+        spans
+            .into_iter()
+            .map(|span| Ok((span, self.plan(span.read_end - span.read_start, width)?)))
+            .collect()
+    }
+}
+
+/// Runs `plan` and sees that the residual has the frame's shape.
+fn infer(plan: &Plan, frame: Tensor, shape: [usize; 4]) -> Result<Tensor, String> {
+    let mut outputs = guard(|| plan.run(tvec!(frame.into())))?;
+    let residual = outputs.remove(0).into_tensor();
+    if residual.shape() != shape || residual.datum_type() != f32::datum_type() {
+        return Err(format!(
+            "for a frame of shape {shape:?} its residual is {:?} of shape {:?}",
+            residual.datum_type(),
+            residual.shape()
+        ));
+    }
+    Ok(residual)
+}
+
+/// Restores one band.
+fn run_band(
+    source: &Source<'_>,
+    sink: &Sink<'_>,
+    size: Size,
+    band: &(Span, Plan),
+) -> Result<(), String> {
+    let (span, plan) = band;
+    let (width, channels) = (size.width, size.channels);
+    let rows = span.read_end - span.read_start;
+    let mut scratch = vec![0_u8; width * channels];
+    let mut planar = vec![0.0_f32; rows * width * channels];
+    for y in 0..rows {
+        let row = source.row(span.read_start + y, 0, width, &mut scratch);
+        for (x, pixel) in row.chunks_exact(channels).enumerate() {
+            for (c, &byte) in pixel.iter().enumerate() {
+                planar[(c * rows + y) * width + x] = f32::from(byte) / 255.0;
+            }
+        }
+    }
+    let shape = [1, channels, rows, width];
+    let frame = Tensor::from_shape(&shape, &planar).map_err(|e| e.to_string())?;
+    let residual = infer(plan, frame, shape)?;
+    let residual = residual
+        .view()
+        .as_slice::<f32>()
+        .map_err(|e| e.to_string())?
+        .to_vec();
+    let mut line = vec![0.0_f32; width * channels];
+    for y in span.start..span.end {
+        for c in 0..channels {
+            let from = (c * rows + y - span.read_start) * width;
+            for (x, value) in residual[from..from + width].iter().enumerate() {
+                line[x * channels + c] = 255.0 * value;
+            }
+        }
+        // SAFETY: bands do not overlap and each is taken by one thread.
+        unsafe { sink.write(y, 0, &line) };
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy)]
+struct Size {
+    width: usize,
+    channels: usize,
+}
+
+impl Engine for TractEngine {
+    fn student(&self) -> &StudentInfo {
+        &self.student
+    }
+
+    fn description(&self) -> String {
+        let halo = match self.student.halo {
+            Some(halo) => format!("bands with a halo of {halo}"),
+            None => "whole frames".into(),
+        };
+        format!(
+            "tract, {}, {halo}, {} threads",
+            self.student.precision.name(),
+            self.pool.threads()
+        )
+    }
+
+    fn run(
+        &mut self,
+        frame: &FrameView<'_>,
+        out: &mut FrameViewMut<'_>,
+        strength: f32,
+    ) -> Result<(), EngineError> {
+        out.validate_against(frame)?;
+        super::check_strength(strength)?;
+        let source = Source::new(frame, self.student.colour)?;
+        if strength == 0.0 {
+            copy_planes(frame, out, 0);
+            return Ok(());
+        }
+        let bands = self
+            .bands(frame.width, frame.height)
+            .map_err(EngineError::Run)?;
+        let sink = Sink::new(frame, out, self.student.colour, strength)?;
+        let size = Size {
+            width: frame.width.next_multiple_of(self.student.scale),
+            channels: self.student.colour.channels(),
+        };
+        let next = AtomicUsize::new(0);
+        let failure = Mutex::new(None);
+        let job = |_| {
+            while let Some(band) = bands.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if let Err(error) = run_band(&source, &sink, size, band) {
+                    failure
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .get_or_insert(error);
+                }
+            }
+        };
+        let done = self.pool.run(&job);
+        let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match (failure, done) {
+            (Some(error), _) => Err(EngineError::Run(error)),
+            (None, Err(_)) => Err(EngineError::Run("a worker thread failed".into())),
+            (None, Ok(())) => Ok(()),
+        }
+    }
+}
