@@ -4,3 +4,4 @@
 pub mod cli;
 pub mod metric;
 pub mod picture;
+pub mod student;

@@ -1,0 +1,231 @@
+//! Students that are a chain of convolutions: SpaceToDepth, convolutions with ReLU between them,
+//! DepthToSpace, Add.
+
+use anyhow::{Result, anyhow};
+use hone_shared::student::{Colour, ConvChain, ConvLayer};
+use tch::nn::{BatchNorm, BatchNormConfig, Init, ModuleT, Path};
+use tch::{Kind, Tensor};
+
+use super::{BranchedConv, Student, StudentOutput, depth_to_space, space_to_depth};
+
+/// How one convolution of a chain trains; all fold into a kernel and a bias.
+#[derive(Debug)]
+enum Unit {
+    /// A kernel and a bias.
+    Plain { kernel: Tensor, bias: Tensor },
+    /// Several linear branches, merged.
+    Branched(BranchedConv),
+    /// A kernel followed by batch normalisation.
+    Normed {
+        kernel: Tensor,
+        bias: Tensor,
+        norm: BatchNorm,
+    },
+}
+
+/// Shape of one convolution to build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ConvShape {
+    pub outputs: usize,
+    pub kernel: usize,
+    pub branches: bool,
+    pub norm: bool,
+}
+
+/// A trainable [`ConvChain`].
+#[derive(Debug)]
+pub struct ChainStudent {
+    colour: Colour,
+    scale: usize,
+    units: Vec<Unit>,
+}
+
+impl ChainStudent {
+    /// Builds the chain's variables under `path`; ReLU follows every convolution but the last. The
+    /// last starts at a tenth of the usual size, so that training starts near `restored = frame`.
+    pub(super) fn new(path: &Path, colour: Colour, scale: usize, shapes: &[ConvShape]) -> Self {
+        let mut inputs = (colour.channels() * scale * scale) as i64;
+        let mut units = Vec::with_capacity(shapes.len());
+        for (i, shape) in shapes.iter().enumerate() {
+            let gain = if i + 1 == shapes.len() { 0.1 } else { 1.0 };
+            let path = path / format!("conv{}", i + 1);
+            units.push(Unit::new(&path, inputs, *shape, gain));
+            inputs = shape.outputs as i64;
+        }
+        Self {
+            colour,
+            scale,
+            units,
+        }
+    }
+}
+
+impl Unit {
+    fn new(path: &Path, inputs: i64, shape: ConvShape, gain: f64) -> Self {
+        let (outputs, k) = (shape.outputs as i64, shape.kernel as i64);
+        if shape.branches && shape.kernel == 3 {
+            return Self::Branched(BranchedConv::new(path, inputs, outputs, gain));
+        }
+        // He's uniform initialisation for ReLU, scaled.
+        let bound = gain * (6.0 / (inputs * k * k) as f64).sqrt();
+        let init = Init::Uniform {
+            lo: -bound,
+            up: bound,
+        };
+        let kernel = path.var("kernel", &[outputs, inputs, k, k], init);
+        let bias = path.zeros("bias", &[outputs]);
+        if shape.norm {
+            let config = BatchNormConfig::default();
+            let norm = tch::nn::batch_norm2d(path / "norm", outputs, config);
+            return Self::Normed { kernel, bias, norm };
+        }
+        Self::Plain { kernel, bias }
+    }
+
+    fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+        match self {
+            Self::Plain { kernel, bias } => convolve(x, kernel, bias),
+            Self::Branched(conv) => {
+                let (kernel, bias) = conv.merged();
+                convolve(x, &kernel, &bias)
+            }
+            Self::Normed { kernel, bias, norm } => {
+                norm.forward_t(&convolve(x, kernel, bias), train)
+            }
+        }
+    }
+
+    /// Kernel `[O,I,k,k]` and bias `[O]` of the equivalent plain convolution.
+    fn folded(&self) -> Result<(Tensor, Tensor)> {
+        Ok(match self {
+            Self::Plain { kernel, bias } => (kernel.shallow_clone(), bias.shallow_clone()),
+            Self::Branched(conv) => conv.merged(),
+            Self::Normed { kernel, bias, norm } => {
+                let missing = || anyhow!("the batch normalisation has no scale and shift to fold");
+                let scale = norm.ws.as_ref().ok_or_else(missing)?;
+                let shift = norm.bs.as_ref().ok_or_else(missing)?;
+                let epsilon = BatchNormConfig::default().eps;
+                let factor = scale / (&norm.running_var + epsilon).sqrt();
+                let kernel = kernel * factor.reshape([-1, 1, 1, 1]);
+                let bias = (bias - &norm.running_mean) * &factor + shift;
+                (kernel, bias)
+            }
+        })
+    }
+}
+
+fn convolve(x: &Tensor, kernel: &Tensor, bias: &Tensor) -> Tensor {
+    let pad = kernel.size()[2] / 2;
+    x.conv2d(kernel, Some(bias), [1, 1], [pad, pad], [1, 1], 1)
+}
+
+impl Student for ChainStudent {
+    fn forward(&self, frame: &Tensor, train: bool) -> StudentOutput {
+        let scale = self.scale as i64;
+        let mut x = space_to_depth(frame, scale);
+        let mut features = Vec::with_capacity(self.units.len());
+        for (i, unit) in self.units.iter().enumerate() {
+            x = unit.forward(&x, train);
+            if i + 1 < self.units.len() {
+                x = x.relu();
+                features.push((format!("conv{}", i + 1), x.shallow_clone()));
+            }
+        }
+        let restored = frame + depth_to_space(&x, scale);
+        StudentOutput { restored, features }
+    }
+
+    fn multiple(&self) -> usize {
+        self.scale
+    }
+
+    fn fold(&self) -> Result<ConvChain> {
+        let fold_all = || -> Result<Vec<ConvLayer>> {
+            let last = self.units.len() - 1;
+            let fold_one = |(i, unit): (usize, &Unit)| {
+                let (kernel, bias) = unit.folded()?;
+                let size = kernel.size();
+                Ok(ConvLayer {
+                    outputs: size[0] as usize,
+                    inputs: size[1] as usize,
+                    kernel: size[2] as usize,
+                    weights: floats(&kernel)?,
+                    bias: floats(&bias)?,
+                    relu: i < last,
+                })
+            };
+            self.units.iter().enumerate().map(fold_one).collect()
+        };
+        let chain = ConvChain {
+            colour: self.colour,
+            scale: self.scale,
+            layers: tch::no_grad(fold_all)?,
+        };
+        chain
+            .validate()
+            .map_err(|e| anyhow!("the student does not fold: {e}"))?;
+        Ok(chain)
+    }
+}
+
+fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
+    let flat = tensor
+        .detach()
+        .to_device(tch::Device::Cpu)
+        .to_kind(Kind::Float);
+    Ok(Vec::try_from(flat.contiguous().flatten(0, -1))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::student::{StudentConfig, build};
+    use tch::{Device, nn::VarStore};
+
+    fn run(chain: &ConvChain, frame: &Tensor) -> Tensor {
+        let s = chain.scale as i64;
+        let mut x = space_to_depth(frame, s);
+        for l in &chain.layers {
+            let (o, i, k) = (l.outputs as i64, l.inputs as i64, l.kernel as i64);
+            let kernel = Tensor::from_slice(&l.weights).reshape([o, i, k, k]);
+            x = convolve(&x, &kernel, &Tensor::from_slice(&l.bias));
+            if l.relu {
+                x = x.relu();
+            }
+        }
+        frame + depth_to_space(&x, s)
+    }
+
+    #[test]
+    fn folding_keeps_the_output() {
+        tch::manual_seed(1);
+        let recipes = [
+            "architecture = 'plain'\nscale = 2\nchannels = 8\nconvs = 4",
+            "architecture = 'plain'\nscale = 1\nchannels = [8, 12]\nconvs = 3\nbranches = false",
+            "architecture = 'studentnet'\nconvs = 5\nchannels = 8",
+            "architecture = 'cnn4'",
+            "architecture = 'studentcnn'",
+        ];
+        for text in recipes {
+            for colour in [Colour::Luma, Colour::Rgb] {
+                let config: StudentConfig = toml::from_str(text).unwrap();
+                let store = VarStore::new(Device::Cpu);
+                let student = build(&config, colour, &store.root()).unwrap();
+                let frame =
+                    Tensor::rand([2, colour.channels() as i64, 16, 24], tch::kind::FLOAT_CPU);
+                tch::no_grad(|| {
+                    // Moves running statistics away from their start.
+                    for _ in 0..3 {
+                        student.forward(&frame, true);
+                    }
+                    let chain = student.fold().unwrap();
+                    let error = (run(&chain, &frame) - student.forward(&frame, false).restored)
+                        .abs()
+                        .max()
+                        .double_value(&[]);
+                    assert!(error < 1e-5, "{text}: {error}");
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Students: the small networks that end up on boards.
+//!
+//! Every student obeys the contract of [`hone_shared::student`]: it maps `[N,C,H,W]` in 0..1 to
+//! `frame + residual` of the same shape. Those made of plain convolutions fold into a
+//! [`ConvChain`], which quantisation and the board's engine take.
+
+mod branched;
+mod chain;
+mod config;
+mod space;
+
+use anyhow::Result;
+use hone_shared::student::ConvChain;
+use tch::Tensor;
+
+pub use branched::BranchedConv;
+pub use chain::ChainStudent;
+pub use config::{Channels, PlainConfig, StudentConfig, build};
+pub use space::{depth_to_space, space_to_depth};
+
+/// What a forward pass gives.
+#[derive(Debug)]
+pub struct StudentOutput {
+    /// `frame + residual`, `[N,C,H,W]`, not clamped.
+    pub restored: Tensor,
+    /// Named inner maps `[N,F,h,w]` for feature distillation, in the order of computation.
+    pub features: Vec<(String, Tensor)>,
+}
+
+/// A network under the student contract. Its variables live in the store it was built in.
+pub trait Student: Send {
+    /// Restores `frame` `[N,C,H,W]`, 0..1; H and W must be multiples of [`Student::multiple`].
+    /// `train` selects batch statistics where a student has batch normalisation.
+    fn forward(&self, frame: &Tensor, train: bool) -> StudentOutput;
+
+    /// H and W must be multiples of this.
+    fn multiple(&self) -> usize;
+
+    /// The student as plain convolutions, training branches and batch normalisation folded in.
+    ///
+    /// # Errors
+    /// When the architecture is no chain of convolutions.
+    fn fold(&self) -> Result<ConvChain>;
+}
+
+/// Restores a frame of any size: pads to the student's multiple by repeating the border, crops.
+pub fn restore(student: &dyn Student, frame: &Tensor) -> Tensor {
+    let size = frame.size();
+    let (height, width) = (size[2], size[3]);
+    let multiple = student.multiple() as i64;
+    let bottom = (-height).rem_euclid(multiple);
+    let right = (-width).rem_euclid(multiple);
+    let padded = frame.replication_pad2d([0, right, 0, bottom]);
+    let restored = student.forward(&padded, false).restored;
+    restored.narrow(2, 0, height).narrow(3, 0, width)
+}
