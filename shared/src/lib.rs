@@ -8,5 +8,6 @@
 //!
 //! No torch, no GStreamer, no inference engine here: types, arithmetic and bytes only.
 
+pub mod quant;
 pub mod student;
 pub mod tiling;

@@ -20,7 +20,7 @@ pub struct Span {
 ///
 /// ```
 /// let spans = hone_shared::tiling::spans(100, 3, 6, 4);
-/// assert_eq!(spans.first().map(|s| (s.start, s.read_end)), Some((0, 44)));
+/// assert_eq!(spans.first().map(|s| (s.start, s.read_end)), Some((0, 40)));
 /// assert_eq!(spans.last().map(|s| s.end), Some(100));
 /// ```
 pub fn spans(length: usize, count: usize, halo: usize, align: usize) -> Vec<Span> {
@@ -39,6 +39,31 @@ pub fn spans(length: usize, count: usize, halo: usize, align: usize) -> Vec<Span
             read_end: (end + halo).min(length),
         })
         .collect()
+}
+
+/// SpaceToDepth as an order of reading: entry `((by * scale + bx) * C + c) * rows * columns + ...` of
+/// `[C*scale*scale, height/scale, width/scale]` is the index of its sample in `[C,height,width]`.
+///
+/// `height` and `width` are multiples of `scale`. DepthToSpace (mode DCR) writes in the same order.
+///
+/// ```
+/// assert_eq!(hone_shared::tiling::block_order(1, 2, 2, 4), [0, 2, 1, 3, 4, 6, 5, 7]);
+/// ```
+pub fn block_order(channels: usize, scale: usize, height: usize, width: usize) -> Vec<usize> {
+    let mut order = Vec::with_capacity(channels * height * width);
+    for block in 0..scale * scale {
+        let (by, bx) = (block / scale, block % scale);
+        for c in 0..channels {
+            for y in (by..height).step_by(scale) {
+                order.extend(
+                    (bx..width)
+                        .step_by(scale)
+                        .map(|x| (c * height + y) * width + x),
+                );
+            }
+        }
+    }
+    order
 }
 
 #[cfg(test)]
