@@ -9,5 +9,6 @@
 //! No torch, no GStreamer, no inference engine here: types, arithmetic and bytes only.
 
 pub mod quant;
+pub mod bundle;
 pub mod student;
 pub mod tiling;
