@@ -4,4 +4,5 @@
 pub mod cli;
 pub mod metric;
 pub mod picture;
+pub mod restore;
 pub mod student;

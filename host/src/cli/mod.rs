@@ -1,6 +1,8 @@
 //! The command line of `hone`: one file for each command, all the work in the library's modules.
 
+pub mod metrics;
 pub mod progress;
+pub mod restore;
 pub mod torch_device;
 
 use clap::{Parser, Subcommand};
@@ -21,7 +23,12 @@ pub struct Cli {
 
 /// Every command of `hone`.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Measure pictures or videos against their references.
+    Metrics(metrics::MetricsArgs),
+    /// Restore an image, a folder of images or a video.
+    Restore(restore::RestoreArgs),
+}
 
 impl Cli {
     /// Runs the chosen command.
@@ -29,6 +36,9 @@ impl Cli {
     /// # Errors
     /// One sentence that says what failed, where, and what to do.
     pub fn run(self) -> anyhow::Result<()> {
-        match self.command {}
+        match self.command {
+            Command::Metrics(args) => args.run(),
+            Command::Restore(args) => args.run(),
+        }
     }
 }

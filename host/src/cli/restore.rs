@@ -1,0 +1,151 @@
+//! `hone restore`: images, folders and videos through a student, as the board would show them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use hone_device::engine::EngineOptions;
+use hone_shared::student::Colour;
+
+use crate::restore::{Photo, Student, images_in, video};
+
+/// Restores an image, a folder of images or a video.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hone restore blurred.jpg --model student.int8.onnx --output sharp.jpg
+  hone restore frames/ --model student.onnx --output restored/
+  hone restore clip.mp4 --model student.int8.onnx --output half.mp4 --split 0.5")]
+pub struct RestoreArgs {
+    /// An image, a folder of images, or a video.
+    input: PathBuf,
+    /// ONNX file of a student.
+    #[arg(long)]
+    model: PathBuf,
+    /// Where the result goes: a file of the input's kind, or a folder.
+    #[arg(long, short)]
+    output: PathBuf,
+    /// Share of the student's residual that is added, 0 (off) to 1.
+    #[arg(long, default_value_t = 1.0, value_parser = share)]
+    strength: f32,
+    /// Show the input left of this share of the width, and a line between.
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    split: Option<f32>,
+    /// Side of the tiles that large pictures are cut into, in pixels.
+    #[arg(long, default_value_t = 1024, value_name = "PIXELS")]
+    tile: usize,
+    /// Worker threads; 0 takes one for each core.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => Err("give a number from 0 to 1".into()),
+    }
+}
+
+impl RestoreArgs {
+    /// Restores and writes.
+    ///
+    /// # Errors
+    /// When the input or the model cannot be read or the output cannot be written.
+    pub fn run(self) -> anyhow::Result<()> {
+        let options = EngineOptions {
+            threads: self.threads,
+            ..EngineOptions::default()
+        };
+        let mut student = Student::open(&self.model, options)?
+            .with_strength(self.strength)
+            .with_tile(self.tile);
+        if self.input.is_dir() {
+            self.folder(&mut student)
+        } else if video::is_video(&self.input) {
+            self.video(&mut student)
+        } else {
+            self.image(&mut student, &self.input, &self.output)
+        }
+    }
+
+    fn folder(&self, student: &mut Student) -> anyhow::Result<()> {
+        let paths = images_in(&self.input)?;
+        std::fs::create_dir_all(&self.output)
+            .with_context(|| format!("cannot create the folder {}", self.output.display()))?;
+        if self.output.canonicalize()? == self.input.canonicalize()? {
+            bail!("the output folder is the input folder; give another --output");
+        }
+        let bar = super::progress::bar(paths.len() as u64, "restoring");
+        for path in &paths {
+            let name = path.file_name().unwrap_or_default();
+            self.image(student, path, &self.output.join(name))?;
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    fn image(&self, student: &mut Student, input: &Path, output: &Path) -> anyhow::Result<()> {
+        let mut photo = Photo::load(input)?;
+        let before = photo.rgb();
+        let mut after = student.restore_rgb(photo.width(), photo.height(), &before)?;
+        self.wipe(&before, &mut after, 3 * photo.width(), 3, [255; 3]);
+        photo.apply(&before, &after);
+        photo.save(output)
+    }
+
+    fn video(&self, student: &mut Student) -> anyhow::Result<()> {
+        let mut reader = video::Reader::open(&self.input)?;
+        let format = reader.format();
+        let (w, h) = (format.width, format.height);
+        let mut writer = video::Writer::create(&self.output, format)?;
+        let bar = super::progress::bar(0, "restoring");
+        while let Some(mut frame) = reader.next_frame()? {
+            match student.colour() {
+                // Y as the camera delivers it, chroma untouched: what the board does.
+                Colour::Luma => {
+                    let mut after = student.restore_bytes(w, h, &frame.y)?;
+                    self.wipe(&frame.y, &mut after, w, 1, [235]);
+                    frame.y = after;
+                }
+                Colour::Rgb => {
+                    let before = frame.to_picture(&format).to_bytes();
+                    let mut after = student.restore_bytes(w, h, &before)?;
+                    self.wipe(&before, &mut after, 3 * w, 3, [255; 3]);
+                    let after = crate::picture::Picture::from_bytes(3, h, w, &after);
+                    frame = video::Frame::from_picture(&after);
+                }
+            }
+            writer.push(&frame)?;
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        if bar.position() == 0 {
+            bail!("{} holds no frame", self.input.display());
+        }
+        writer.finish()
+    }
+
+    /// Puts `before` left of the split and a line of two pixels at it; rows of `stride` bytes.
+    fn wipe<const N: usize>(
+        &self,
+        before: &[u8],
+        after: &mut [u8],
+        stride: usize,
+        channels: usize,
+        line: [u8; N],
+    ) {
+        let Some(split) = self.split else { return };
+        let columns = stride / channels;
+        let border = (split * columns as f32).round() as usize;
+        for (before, after) in before.chunks(stride).zip(after.chunks_mut(stride)) {
+            let bytes = border * channels;
+            after[..bytes].copy_from_slice(&before[..bytes]);
+            for pixel in after[bytes.saturating_sub(channels)..]
+                .chunks_mut(channels)
+                .take(2)
+            {
+                pixel.copy_from_slice(&line[..channels]);
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! A student on the workstation: the engine of the board, given whole pictures.
+
+use std::path::Path;
+
+use anyhow::Context;
+use hone_device::engine::{self, Engine, EngineOptions, FrameView, FrameViewMut, PixelFormat};
+use hone_shared::student::Colour;
+use hone_shared::tiling::spans;
+
+use super::Restore;
+use crate::picture::Picture;
+
+/// Side of the tiles of large pictures: bounds memory, and is large against any halo.
+const TILE: usize = 1024;
+
+/// An exported student and how strongly it is applied.
+pub struct Student {
+    engine: Box<dyn Engine>,
+    name: String,
+    bytes: u64,
+    strength: f32,
+    tile: usize,
+}
+
+impl Student {
+    /// Loads an ONNX student from a file.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds no student.
+    pub fn open(path: &Path, options: EngineOptions) -> anyhow::Result<Self> {
+        let model =
+            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let engine = engine::load(&model, options).with_context(|| path.display().to_string())?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        Ok(Self::new(engine, name.into_owned(), model.len() as u64))
+    }
+
+    /// Takes a loaded engine; `bytes` is the size of the model's file.
+    pub fn new(engine: Box<dyn Engine>, name: String, bytes: u64) -> Self {
+        Self {
+            engine,
+            name,
+            bytes,
+            strength: 1.0,
+            tile: TILE,
+        }
+    }
+
+    /// Sets the share of the residual that is added, 0..=1.
+    #[must_use]
+    pub fn with_strength(mut self, strength: f32) -> Self {
+        self.strength = strength;
+        self
+    }
+
+    /// Sets the side of tiles in pixels; at least 64.
+    #[must_use]
+    pub fn with_tile(mut self, tile: usize) -> Self {
+        self.tile = tile.max(64);
+        self
+    }
+
+    /// Sets the name that tables show.
+    #[must_use]
+    pub fn with_name(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// Planes the student restores.
+    pub fn colour(&self) -> Colour {
+        self.engine.student().colour
+    }
+
+    /// One line about the executor.
+    pub fn description(&self) -> String {
+        self.engine.description()
+    }
+
+    /// Restores a plane of luma (1 byte a pixel) or RGB (3 bytes a pixel), as the student's colour
+    /// is, exactly as the board would. Tiles with the student's halo keep memory bounded.
+    ///
+    /// # Errors
+    /// When `bytes` does not fit the size or inference fails.
+    pub fn restore_bytes(
+        &mut self,
+        width: usize,
+        height: usize,
+        bytes: &[u8],
+    ) -> anyhow::Result<Vec<u8>> {
+        let info = self.engine.student();
+        let channels = info.colour.channels();
+        let format = match info.colour {
+            Colour::Luma => PixelFormat::Gray8,
+            Colour::Rgb => PixelFormat::Rgb8,
+        };
+        FrameView::packed(format, width, height, bytes)?;
+        // Without a halo every pixel sees the whole frame, and cutting would change the result.
+        let cut = |length: usize| match info.halo {
+            Some(halo) => spans(length, length.div_ceil(self.tile), halo, info.scale),
+            None => spans(length, 1, 0, info.scale),
+        };
+        let (rows, columns) = (cut(height), cut(width));
+        let mut out = vec![0; width * height * channels];
+        let (mut tile, mut restored) = (Vec::new(), Vec::new());
+        for row in &rows {
+            for column in &columns {
+                let tile_w = column.read_end - column.read_start;
+                tile.clear();
+                for y in row.read_start..row.read_end {
+                    let start = (y * width + column.read_start) * channels;
+                    tile.extend_from_slice(&bytes[start..start + tile_w * channels]);
+                }
+                restored.resize(tile.len(), 0);
+                let tile_h = row.read_end - row.read_start;
+                self.engine.run(
+                    &FrameView::packed(format, tile_w, tile_h, &tile)?,
+                    &mut FrameViewMut::packed(format, tile_w, tile_h, &mut restored)?,
+                    self.strength,
+                )?;
+                let length = (column.end - column.start) * channels;
+                for y in row.start..row.end {
+                    let from = ((y - row.read_start) * tile_w + column.start - column.read_start)
+                        * channels;
+                    let to = (y * width + column.start) * channels;
+                    out[to..to + length].copy_from_slice(&restored[from..from + length]);
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// Restores interleaved RGB bytes whatever the student's colour: a luma student changes Y and
+    /// leaves chroma, which adds the same difference to R, G and B.
+    ///
+    /// # Errors
+    /// As [`Self::restore_bytes`].
+    pub fn restore_rgb(
+        &mut self,
+        width: usize,
+        height: usize,
+        rgb: &[u8],
+    ) -> anyhow::Result<Vec<u8>> {
+        if self.colour() == Colour::Rgb {
+            return self.restore_bytes(width, height, rgb);
+        }
+        let luma: Vec<u8> = rgb.chunks_exact(3).map(luma_byte).collect();
+        let restored = self.restore_bytes(width, height, &luma)?;
+        let change = restored.iter().zip(&luma);
+        let pixels = rgb.chunks_exact(3).zip(change);
+        Ok(pixels
+            .flat_map(|(pixel, (after, before))| {
+                let add = i16::from(*after) - i16::from(*before);
+                [0, 1, 2].map(|c| (i16::from(pixel[c]) + add).clamp(0, 255) as u8)
+            })
+            .collect())
+    }
+}
+
+/// BT.601 full-range luma of R, G, B, rounded half to even, as [`Picture::luma`] gives.
+fn luma_byte(rgb: &[u8]) -> u8 {
+    let sum = 0.299 * f32::from(rgb[0]) + 0.587 * f32::from(rgb[1]) + 0.114 * f32::from(rgb[2]);
+    sum.round_ties_even() as u8
+}
+
+impl Restore for Student {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn restore(&mut self, input: &Picture) -> anyhow::Result<Picture> {
+        let (w, h) = (input.width, input.height);
+        let bytes = input.to_bytes();
+        let restored = match (input.channels, self.colour()) {
+            (3, _) => self.restore_rgb(w, h, &bytes)?,
+            (1, Colour::Luma) => self.restore_bytes(w, h, &bytes)?,
+            _ => anyhow::bail!("{} restores RGB, the picture has one plane", self.name),
+        };
+        Ok(Picture::from_bytes(input.channels, h, w, &restored))
+    }
+
+    fn macs_per_pixel(&self) -> Option<f64> {
+        Some(self.engine.student().macs_per_pixel)
+    }
+
+    fn file_bytes(&self) -> Option<u64> {
+        Some(self.bytes)
+    }
+}

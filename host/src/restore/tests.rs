@@ -1,0 +1,180 @@
+//! Students on a stand-in engine: a 3x3 sharpening whose halo is known.
+
+use hone_device::engine::{Engine, EngineError, FrameView, FrameViewMut, StudentInfo};
+use hone_shared::student::{Colour, Precision};
+use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageEncoder, ImageReader};
+
+use super::*;
+
+/// Moves each sample away from the mean of its four neighbours; border repeated.
+struct Sharpen(StudentInfo);
+
+impl Sharpen {
+    fn student(colour: Colour) -> Student {
+        let info = StudentInfo {
+            colour,
+            scale: 2,
+            halo: Some(2),
+            precision: Precision::F32,
+            macs_per_pixel: 5.0,
+        };
+        Student::new(Box::new(Self(info)), "sharpen".into(), 0)
+    }
+}
+
+impl Engine for Sharpen {
+    fn student(&self) -> &StudentInfo {
+        &self.0
+    }
+
+    fn description(&self) -> String {
+        "stand-in".into()
+    }
+
+    fn run(
+        &mut self,
+        frame: &FrameView<'_>,
+        out: &mut FrameViewMut<'_>,
+        strength: f32,
+    ) -> Result<(), EngineError> {
+        let (w, h, c) = (frame.width, frame.height, self.0.colour.channels());
+        let (Some(input), Some(output)) = (&frame.planes[0], &mut out.planes[0]) else {
+            return Err(EngineError::Run("no plane".into()));
+        };
+        let at = |y: usize, x: usize, k| f32::from(input.data[(y * w + x) * c + k]);
+        for i in 0..w * h * c {
+            let (y, x, k) = (i / c / w, i / c % w, i % c);
+            let around = at(y.saturating_sub(1), x, k)
+                + at((y + 1).min(h - 1), x, k)
+                + at(y, x.saturating_sub(1), k)
+                + at(y, (x + 1).min(w - 1), k);
+            let value = at(y, x, k) + strength * (at(y, x, k) - around / 4.0);
+            output.data[i] = value.round_ties_even().clamp(0.0, 255.0) as u8;
+        }
+        Ok(())
+    }
+}
+
+fn noise(count: usize) -> Vec<u8> {
+    (0..count as u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect()
+}
+
+#[test]
+fn tiles_of_a_convolutional_student_equal_the_whole() {
+    for colour in [Colour::Luma, Colour::Rgb] {
+        let bytes = noise(131 * 150 * colour.channels());
+        let whole = Sharpen::student(colour)
+            .restore_bytes(131, 150, &bytes)
+            .unwrap();
+        let mut tiled = Sharpen::student(colour).with_tile(64);
+        assert_eq!(tiled.restore_bytes(131, 150, &bytes).unwrap(), whole);
+        assert_ne!(whole, bytes);
+    }
+}
+
+#[test]
+fn strength_zero_changes_nothing_and_luma_keeps_chroma() {
+    let picture = Picture::from_bytes(3, 20, 30, &noise(1800));
+    let mut off = Sharpen::student(Colour::Luma).with_strength(0.0);
+    assert_eq!(off.restore(&picture).unwrap(), picture);
+    let bytes: Vec<u8> = noise(600).into_iter().flat_map(|b| [b; 3]).collect();
+    let grey = Picture::from_bytes(3, 20, 30, &bytes);
+    let sharp = Sharpen::student(Colour::Luma)
+        .restore(&grey)
+        .unwrap()
+        .to_bytes();
+    assert!(sharp.chunks(3).all(|p| p[0] == p[1] && p[1] == p[2]));
+    assert_ne!(sharp, grey.to_bytes());
+    let plane = Picture::from_bytes(1, 20, 30, &noise(600));
+    assert!(Sharpen::student(Colour::Rgb).restore(&plane).is_err());
+}
+
+#[test]
+fn photos_keep_bits_alpha_profile_and_exif() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deep.png");
+    let samples: Vec<u16> = (0..4 * 24u16).map(|i| 30_000 + 101 * i).collect();
+    let image = ImageBuffer::<image::Rgba<u16>, _>::from_raw(6, 4, samples.clone()).unwrap();
+    let mut file = std::fs::File::create(&path).unwrap();
+    let mut encoder = image::codecs::png::PngEncoder::new(&mut file);
+    encoder.set_icc_profile(vec![7; 200]).unwrap();
+    encoder
+        .set_exif_metadata(b"II*\0\x08\0\0\0\0\0".to_vec())
+        .unwrap();
+    DynamicImage::from(image)
+        .write_with_encoder(encoder)
+        .unwrap();
+
+    let mut photo = Photo::load(&path).unwrap();
+    let before = photo.rgb();
+    let after: Vec<u8> = before.iter().map(|b| b + 2).collect();
+    photo.apply(&before, &after);
+    let out = folder.path().join("out.png");
+    photo.save(&out).unwrap();
+
+    let mut decoder = ImageReader::open(&out).unwrap().into_decoder().unwrap();
+    assert_eq!(decoder.icc_profile().unwrap(), Some(vec![7; 200]));
+    assert!(decoder.exif_metadata().unwrap().is_some());
+    let DynamicImage::ImageRgba16(image) = DynamicImage::from_decoder(decoder).unwrap() else {
+        panic!("bit depth or alpha is lost");
+    };
+    for (i, (a, b)) in image.as_raw().iter().zip(&samples).enumerate() {
+        assert_eq!(*a, if i % 4 == 3 { *b } else { b + 514 });
+    }
+}
+
+#[test]
+fn folders_pair_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a/1.png", "a/2.png", "b/1.jpg", "b/2.png"] {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        Picture::new(3, 4, 4).save(&path).unwrap();
+    }
+    let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+    let pairs = paired_images(&a, &b).unwrap();
+    assert_eq!(pairs[0].1, b.join("1.jpg"));
+    std::fs::rename(b.join("2.png"), b.join("3.png")).unwrap();
+    let error = format!("{:#}", paired_images(&a, &b).unwrap_err());
+    assert!(error.contains("2.png has no partner"), "{error}");
+    assert!(images_in(folder.path()).is_err());
+}
+
+#[test]
+fn videos_survive_the_round_trip() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a clip.mp4");
+    let format = video::Format {
+        width: 64,
+        height: 48,
+        rate: (25, 1),
+    };
+    let frame = |i: usize| video::Frame {
+        y: (0..64 * 48).map(|p| (60 + p % 64 + 8 * i) as u8).collect(),
+        u: vec![120; 64 * 48],
+        v: vec![140; 64 * 48],
+    };
+    let mut writer = video::Writer::create(&path, format).unwrap();
+    (0..5).for_each(|i| writer.push(&frame(i)).unwrap());
+    writer.finish().unwrap();
+    let mut reader = video::Reader::open(&path).unwrap();
+    assert_eq!((reader.format().width, reader.format().height), (64, 48));
+    assert!((reader.format().fps() - 25.0).abs() < 1e-6);
+    let mut count = 0;
+    while let Some(got) = reader.next_frame().unwrap() {
+        let far = |(a, b): (&u8, &u8)| a.abs_diff(*b) > 12;
+        assert!(!got.y.iter().zip(&frame(count).y).any(far), "frame {count}");
+        count += 1;
+    }
+    assert_eq!(count, 5);
+
+    std::fs::write(&path, b"no video").unwrap();
+    let error = video::Reader::open(&path).err().unwrap().to_string();
+    assert!(error.contains("a clip.mp4"), "{error}");
+    let error = video::Writer::create(Path::new("/nonexistent/a.mp4"), format)
+        .err()
+        .unwrap();
+    assert!(format!("{error:#}").contains("cannot write"), "{error:#}");
+}

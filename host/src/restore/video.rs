@@ -1,0 +1,303 @@
+//! Video files through an installed `ffmpeg` or `gst-launch-1.0`, as a child process with a pipe.
+
+use std::ffi::OsString;
+use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use anyhow::{Context, bail};
+
+use super::y4m;
+pub use super::y4m::{Format, Frame};
+
+/// Endings of the files that are taken for videos.
+const VIDEO_ENDINGS: [&str; 7] = ["mp4", "mkv", "mov", "avi", "webm", "m4v", "y4m"];
+
+/// Whether the ending is one of a video file.
+pub fn is_video(path: &Path) -> bool {
+    path.extension()
+        .and_then(|ending| ending.to_str())
+        .is_some_and(|ending| VIDEO_ENDINGS.contains(&ending.to_ascii_lowercase().as_str()))
+}
+
+/// The program that decodes and encodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Codec {
+    Ffmpeg,
+    GStreamer,
+}
+
+impl Codec {
+    fn program(self) -> &'static str {
+        match self {
+            Self::Ffmpeg => "ffmpeg",
+            Self::GStreamer => "gst-launch-1.0",
+        }
+    }
+
+    fn find() -> anyhow::Result<Self> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        [Self::Ffmpeg, Self::GStreamer]
+            .into_iter()
+            .find(|codec| std::env::split_paths(&path).any(|p| p.join(codec.program()).is_file()))
+            .context(
+                "videos need ffmpeg or gst-launch-1.0, and neither is in PATH: \
+                 install ffmpeg, or gstreamer1.0-tools with the good, ugly and libav plugins",
+            )
+    }
+}
+
+/// A child process whose complaints are kept for the error message.
+struct Tool {
+    child: Child,
+    complaints: std::fs::File,
+    name: &'static str,
+    file: PathBuf,
+}
+
+impl Tool {
+    fn start(codec: Codec, arguments: Vec<OsString>, file: &Path) -> anyhow::Result<Self> {
+        let complaints = tempfile::tempfile().context("cannot create a temporary file")?;
+        let child = Command::new(codec.program())
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(complaints.try_clone()?)
+            .spawn()
+            .with_context(|| format!("cannot start {}", codec.program()))?;
+        Ok(Self {
+            child,
+            complaints,
+            name: codec.program(),
+            file: file.to_owned(),
+        })
+    }
+
+    /// Waits for the end; fails with the program's own first complaint.
+    fn finish(&mut self) -> anyhow::Result<()> {
+        let status = self.child.wait()?;
+        if status.success() {
+            return Ok(());
+        }
+        let complaint = self.complaint();
+        bail!(
+            "{} cannot handle {}: {}",
+            self.name,
+            self.file.display(),
+            complaint
+        )
+    }
+
+    fn complaint(&mut self) -> String {
+        let mut text = String::new();
+        let read = self.complaints.seek(SeekFrom::Start(0));
+        if read
+            .and_then(|_| self.complaints.read_to_string(&mut text))
+            .is_err()
+        {
+            return "it says nothing that can be read".into();
+        }
+        let telling = |line: &&str| line.contains("rror") || line.contains("nvalid");
+        let line = text.lines().find(telling).or_else(|| text.lines().next());
+        line.unwrap_or("it gave no reason").trim().to_owned()
+    }
+}
+
+impl Drop for Tool {
+    fn drop(&mut self) {
+        // Already gone after `finish`; else nothing reads or writes its pipe any more.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn words(text: &str) -> Vec<OsString> {
+    text.split_whitespace().map(OsString::from).collect()
+}
+
+/// `prefix` + path as one argument.
+fn joined(prefix: &str, path: &Path) -> OsString {
+    let mut word = OsString::from(prefix);
+    word.push(path);
+    word
+}
+
+/// Frames of a video file, in order.
+pub struct Reader {
+    tool: Tool,
+    output: BufReader<ChildStdout>,
+    format: Format,
+}
+
+impl Reader {
+    /// Starts decoding.
+    ///
+    /// # Errors
+    /// When the file is missing or no video, or no decoder is installed.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        if !path.is_file() {
+            bail!("cannot open {}: no such file", path.display());
+        }
+        let codec = Codec::find()?;
+        let arguments = match codec {
+            Codec::Ffmpeg => {
+                let mut words = words("-v error -nostdin -i");
+                words.push(path.into());
+                words.extend(self::words(
+                    "-map 0:v:0 -f yuv4mpegpipe -pix_fmt yuv444p -strict -1 -",
+                ));
+                words
+            }
+            Codec::GStreamer => {
+                let mut words = words("-q filesrc");
+                words.push(joined("location=", path));
+                words.extend(self::words(
+                    "! decodebin ! videoconvert ! video/x-raw,format=Y444 ! y4menc ! fdsink fd=1",
+                ));
+                words
+            }
+        };
+        let mut tool = Tool::start(codec, arguments, path)?;
+        drop(tool.child.stdin.take());
+        let output = tool
+            .child
+            .stdout
+            .take()
+            .context("the decoder has no pipe")?;
+        let mut output = BufReader::with_capacity(1 << 20, output);
+        match y4m::read_header(&mut output) {
+            Ok(format) => Ok(Self {
+                tool,
+                output,
+                format,
+            }),
+            Err(error) => {
+                tool.finish()?;
+                Err(error).with_context(|| format!("cannot decode {}", path.display()))
+            }
+        }
+    }
+
+    /// Size and rate.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The next frame; `None` at the end.
+    ///
+    /// # Errors
+    /// When the file is damaged.
+    pub fn next_frame(&mut self) -> anyhow::Result<Option<Frame>> {
+        match y4m::read_frame(&mut self.output, &self.format) {
+            Ok(Some(frame)) => Ok(Some(frame)),
+            Ok(None) => {
+                self.tool.finish()?;
+                Ok(None)
+            }
+            Err(error) => {
+                self.tool.finish()?;
+                Err(error).with_context(|| format!("cannot decode {}", self.tool.file.display()))
+            }
+        }
+    }
+}
+
+/// Encodes frames into a video file (H.264 near visual losslessness in .mp4, .mkv or .mov), which
+/// appears whole or not at all.
+pub struct Writer {
+    tool: Tool,
+    input: Option<BufWriter<ChildStdin>>,
+    part: PathBuf,
+    path: PathBuf,
+}
+
+impl Writer {
+    /// Starts encoding frames of `format`.
+    ///
+    /// # Errors
+    /// When the ending is not .mp4, .mkv or .mov, the folder cannot be written, or no encoder is
+    /// installed.
+    pub fn create(path: &Path, format: Format) -> anyhow::Result<Self> {
+        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("");
+        let muxer = match ending {
+            "mp4" => "mp4mux",
+            "mkv" => "matroskamux",
+            "mov" => "qtmux",
+            _ => bail!("{}: write videos as .mp4, .mkv or .mov", path.display()),
+        };
+        let codec = Codec::find()?;
+        let part = path.with_extension(format!("part.{ending}"));
+        std::fs::File::create(&part).with_context(|| format!("cannot write {}", path.display()))?;
+        let arguments = match codec {
+            Codec::Ffmpeg => {
+                // yuv420p wants even sides: the last row or column is cut off.
+                let mut words = words(
+                    "-v error -y -f yuv4mpegpipe -i - -vf crop=trunc(iw/2)*2:trunc(ih/2)*2 \
+                     -c:v libx264 -preset veryfast -crf 14 -pix_fmt yuv420p",
+                );
+                words.push(part.clone().into());
+                words
+            }
+            Codec::GStreamer => {
+                let (odd_w, odd_h) = (format.width % 2, format.height % 2);
+                let mut words = words(&format!(
+                    "-q fdsrc fd=0 ! y4mdec ! videocrop right={odd_w} bottom={odd_h} ! videoconvert \
+                     ! video/x-raw,format=I420 ! x264enc speed-preset=veryfast pass=quant quantizer=14 \
+                     ! h264parse ! {muxer} ! filesink"
+                ));
+                words.push(joined("location=", &part));
+                words
+            }
+        };
+        let mut tool = Tool::start(codec, arguments, path)?;
+        drop(tool.child.stdout.take());
+        let input = tool.child.stdin.take().context("the encoder has no pipe")?;
+        let mut input = BufWriter::with_capacity(1 << 20, input);
+        y4m::write_header(&mut input, &format)?;
+        Ok(Self {
+            tool,
+            input: Some(input),
+            part,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Appends a frame.
+    ///
+    /// # Errors
+    /// When the encoder has stopped.
+    pub fn push(&mut self, frame: &Frame) -> anyhow::Result<()> {
+        let Some(input) = &mut self.input else {
+            bail!("{} is finished", self.path.display());
+        };
+        if let Err(error) = y4m::write_frame(input, frame) {
+            self.input = None;
+            self.tool.finish()?;
+            return Err(error).with_context(|| format!("cannot write {}", self.path.display()));
+        }
+        Ok(())
+    }
+
+    /// Ends the video and puts it in place.
+    ///
+    /// # Errors
+    /// When the encoder fails or the file cannot be renamed.
+    pub fn finish(mut self) -> anyhow::Result<()> {
+        if let Some(mut input) = self.input.take() {
+            // A broken pipe shows in the encoder's status, with its reason.
+            let flushed = input.flush();
+            drop(input);
+            self.tool.finish()?;
+            flushed?;
+        }
+        std::fs::rename(&self.part, &self.path)
+            .with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Renamed away when the video was finished.
+        let _ = std::fs::remove_file(&self.part);
+    }
+}

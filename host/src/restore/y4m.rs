@@ -1,0 +1,219 @@
+//! YUV4MPEG2 streams of 8-bit 4:4:4 frames: what ffmpeg and GStreamer both read and write, with the
+//! size and the frame rate in front.
+
+use std::io::{self, BufRead, Read, Write};
+
+use crate::picture::Picture;
+
+/// Longest line and side accepted.
+const MAX_LINE: u64 = 4096;
+const MAX_SIDE: usize = 16_384;
+
+/// Size and rate of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Format {
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Frames in `rate.1` seconds.
+    pub rate: (u32, u32),
+}
+
+impl Format {
+    /// Frames per second.
+    pub fn fps(&self) -> f64 {
+        f64::from(self.rate.0) / f64::from(self.rate.1)
+    }
+}
+
+/// One frame: planes Y, U and V of the stream's size, studio range as video is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Luma, `height * width` bytes.
+    pub y: Vec<u8>,
+    /// Blue difference.
+    pub u: Vec<u8>,
+    /// Red difference.
+    pub v: Vec<u8>,
+}
+
+fn bad(what: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("the frame stream {what}"),
+    )
+}
+
+fn line(input: &mut impl BufRead) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    input.take(MAX_LINE).read_until(b'\n', &mut bytes)?;
+    if !bytes.is_empty() && bytes.pop() != Some(b'\n') {
+        return Err(bad("has no end of line"));
+    }
+    String::from_utf8(bytes).map_err(|_| bad("has a header that is no text"))
+}
+
+/// Reads the stream's header.
+pub fn read_header(input: &mut impl BufRead) -> io::Result<Format> {
+    let header = line(input)?;
+    let mut fields = header.split(' ');
+    if fields.next() != Some("YUV4MPEG2") {
+        return Err(bad("does not begin with YUV4MPEG2"));
+    }
+    let mut format = Format {
+        width: 0,
+        height: 0,
+        rate: (30, 1),
+    };
+    for field in fields {
+        let Some((key, value)) = field.split_at_checked(1) else {
+            continue;
+        };
+        let number = || {
+            value
+                .parse()
+                .map_err(|_| bad("has a size that is no number"))
+        };
+        match key {
+            "W" => format.width = number()?,
+            "H" => format.height = number()?,
+            "F" => {
+                let rate = value.split_once(':').and_then(|(n, d)| {
+                    let (n, d) = (n.parse().ok()?, d.parse().ok()?);
+                    (n > 0 && d > 0).then_some((n, d))
+                });
+                // 0:0 and 0:1 stand for "unknown".
+                format.rate = rate.unwrap_or(format.rate);
+            }
+            "C" if !value.starts_with("444") || value.starts_with("444p") => {
+                return Err(bad("is not 8-bit 4:4:4"));
+            }
+            _ => {}
+        }
+    }
+    if !(1..=MAX_SIDE).contains(&format.width) || !(1..=MAX_SIDE).contains(&format.height) {
+        return Err(bad("has no usable size"));
+    }
+    Ok(format)
+}
+
+/// Reads a frame; `None` at the end of the stream.
+pub fn read_frame(input: &mut impl BufRead, format: &Format) -> io::Result<Option<Frame>> {
+    let header = line(input)?;
+    if header.is_empty() {
+        return Ok(None);
+    }
+    if !header.starts_with("FRAME") {
+        return Err(bad("has no FRAME where one is due"));
+    }
+    let mut plane = || {
+        let mut plane = vec![0; format.width * format.height];
+        input.read_exact(&mut plane)?;
+        io::Result::Ok(plane)
+    };
+    Ok(Some(Frame {
+        y: plane()?,
+        u: plane()?,
+        v: plane()?,
+    }))
+}
+
+/// Writes the stream's header.
+pub fn write_header(output: &mut impl Write, format: &Format) -> io::Result<()> {
+    let (w, h, (n, d)) = (format.width, format.height, format.rate);
+    writeln!(output, "YUV4MPEG2 W{w} H{h} F{n}:{d} Ip A1:1 C444")
+}
+
+/// Writes a frame.
+pub fn write_frame(output: &mut impl Write, frame: &Frame) -> io::Result<()> {
+    output.write_all(b"FRAME\n")?;
+    output.write_all(&frame.y)?;
+    output.write_all(&frame.u)?;
+    output.write_all(&frame.v)
+}
+
+impl Frame {
+    /// BT.601 studio-range YUV to R, G, B in 0..1 on the byte grid.
+    pub fn to_picture(&self, format: &Format) -> Picture {
+        let mut bytes = Vec::with_capacity(3 * self.y.len());
+        for ((y, u), v) in self.y.iter().zip(&self.u).zip(&self.v) {
+            let y = (f32::from(*y) - 16.0) * (255.0 / 219.0);
+            let (u, v) = (
+                (f32::from(*u) - 128.0) / 112.0,
+                (f32::from(*v) - 128.0) / 112.0,
+            );
+            let r = y + 255.0 * 0.701 * v;
+            let b = y + 255.0 * 0.886 * u;
+            let g = (y - 0.299 * r - 0.114 * b) / 0.587;
+            bytes.extend([r, g, b].map(|s| s.round_ties_even().clamp(0.0, 255.0) as u8));
+        }
+        Picture::from_bytes(3, format.height, format.width, &bytes)
+    }
+
+    /// The reverse of [`Self::to_picture`], up to rounding.
+    pub fn from_picture(picture: &Picture) -> Self {
+        let rgb = picture.to_bytes();
+        let mut frame = Self {
+            y: Vec::with_capacity(rgb.len() / 3),
+            u: Vec::with_capacity(rgb.len() / 3),
+            v: Vec::with_capacity(rgb.len() / 3),
+        };
+        for pixel in rgb.chunks_exact(3) {
+            let [r, g, b] = [0, 1, 2].map(|c| f32::from(pixel[c]) / 255.0);
+            let y = 0.299 * r + 0.587 * g + 0.114 * b;
+            let byte = |s: f32| s.round_ties_even().clamp(0.0, 255.0) as u8;
+            frame.y.push(byte(16.0 + 219.0 * y));
+            frame.u.push(byte(128.0 + 112.0 * (b - y) / 0.886));
+            frame.v.push(byte(128.0 + 112.0 * (r - y) / 0.701));
+        }
+        frame
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_survive_the_round_trip_and_name_damage() {
+        let format = Format {
+            width: 3,
+            height: 2,
+            rate: (30_000, 1001),
+        };
+        let frame = Frame {
+            y: vec![1; 6],
+            u: vec![2; 6],
+            v: vec![3; 6],
+        };
+        let mut bytes = Vec::new();
+        write_header(&mut bytes, &format).unwrap();
+        write_frame(&mut bytes, &frame).unwrap();
+        let mut input = &bytes[..];
+        assert_eq!(read_header(&mut input).unwrap(), format);
+        assert_eq!(read_frame(&mut input, &format).unwrap(), Some(frame));
+        assert_eq!(read_frame(&mut input, &format).unwrap(), None);
+        let mut short = &bytes[..bytes.len() - 1];
+        read_header(&mut short).unwrap();
+        assert!(read_frame(&mut short, &format).is_err());
+        assert!(read_header(&mut &b"YUV4MPEG2 W3 H2 F1:1 C420jpeg\n"[..]).is_err());
+        assert!(read_header(&mut &b"YUV4MPEG2 W99999999 H2 C444\n"[..]).is_err());
+    }
+
+    #[test]
+    fn colours_survive_the_round_trip_within_two() {
+        let bytes: Vec<u8> = (0..3 * 64u32).map(|i| (i * i * 7 % 256) as u8).collect();
+        let picture = Picture::from_bytes(3, 8, 8, &bytes);
+        let format = Format {
+            width: 8,
+            height: 8,
+            rate: (1, 1),
+        };
+        let back = Frame::from_picture(&picture).to_picture(&format).to_bytes();
+        assert!(
+            bytes.iter().zip(&back).all(|(a, b)| a.abs_diff(*b) <= 2),
+            "{bytes:?} {back:?}"
+        );
+    }
+}
