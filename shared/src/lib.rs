@@ -8,7 +8,7 @@
 //!
 //! No torch, no GStreamer, no inference engine here: types, arithmetic and bytes only.
 
-pub mod quant;
 pub mod bundle;
+pub mod quant;
 pub mod student;
 pub mod tiling;

@@ -5,22 +5,67 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 use hone_device::engine::EngineOptions;
-use hone_shared::student::Colour;
+use hone_shared::student::{Colour, Precision};
 
 use crate::restore::{Photo, Student, images_in, video};
+
+/// Which student restores.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct StudentArgs {
+    /// ONNX file of a student.
+    #[arg(long, required_unless_present = "bundle", conflicts_with = "bundle")]
+    model: Option<PathBuf>,
+    /// Bundle of students (.hone).
+    #[arg(long)]
+    bundle: Option<PathBuf>,
+    /// Level of the bundle's ladder; the largest without.
+    #[arg(long, requires = "bundle")]
+    level: Option<String>,
+    /// Take the bundle's f32 student instead of the INT8 one.
+    #[arg(long, requires = "bundle")]
+    f32: bool,
+    /// Worker threads; 0 takes one for each core.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+}
+
+impl StudentArgs {
+    /// Loads the student.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds no such student.
+    pub fn open(&self) -> anyhow::Result<Student> {
+        let options = EngineOptions {
+            threads: self.threads,
+            ..EngineOptions::default()
+        };
+        match (&self.model, &self.bundle) {
+            (Some(model), _) => Student::open(model, options),
+            (None, Some(bundle)) => {
+                let precision = if self.f32 {
+                    Precision::F32
+                } else {
+                    Precision::Int8
+                };
+                Student::from_bundle(bundle, self.level.as_deref(), precision, options)
+            }
+            (None, None) => bail!("give --model or --bundle"),
+        }
+    }
+}
 
 /// Restores an image, a folder of images or a video.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hone restore blurred.jpg --model student.int8.onnx --output sharp.jpg
-  hone restore frames/ --model student.onnx --output restored/
+  hone restore frames/ --bundle street.hone --level small --output restored/
   hone restore clip.mp4 --model student.int8.onnx --output half.mp4 --split 0.5")]
 pub struct RestoreArgs {
     /// An image, a folder of images, or a video.
     input: PathBuf,
-    /// ONNX file of a student.
-    #[arg(long)]
-    model: PathBuf,
+    #[command(flatten)]
+    source: StudentArgs,
     /// Where the result goes: a file of the input's kind, or a folder.
     #[arg(long, short)]
     output: PathBuf,
@@ -33,9 +78,6 @@ pub struct RestoreArgs {
     /// Side of the tiles that large pictures are cut into, in pixels.
     #[arg(long, default_value_t = 1024, value_name = "PIXELS")]
     tile: usize,
-    /// Worker threads; 0 takes one for each core.
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
 }
 
 fn share(text: &str) -> Result<f32, String> {
@@ -51,11 +93,9 @@ impl RestoreArgs {
     /// # Errors
     /// When the input or the model cannot be read or the output cannot be written.
     pub fn run(self) -> anyhow::Result<()> {
-        let options = EngineOptions {
-            threads: self.threads,
-            ..EngineOptions::default()
-        };
-        let mut student = Student::open(&self.model, options)?
+        let mut student = self
+            .source
+            .open()?
             .with_strength(self.strength)
             .with_tile(self.tile);
         if self.input.is_dir() {

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::Context;
 use hone_device::engine::{self, Engine, EngineOptions, FrameView, FrameViewMut, PixelFormat};
-use hone_shared::student::Colour;
+use hone_shared::bundle::{self, ModelEntry};
+use hone_shared::student::{Colour, Precision};
 use hone_shared::tiling::spans;
 
 use super::Restore;
@@ -33,6 +34,42 @@ impl Student {
         let engine = engine::load(&model, options).with_context(|| path.display().to_string())?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         Ok(Self::new(engine, name.into_owned(), model.len() as u64))
+    }
+
+    /// Loads a student out of a bundle: of the given level, or the largest of that number format.
+    /// Signatures are for boards to check; the workstation takes unsigned bundles too.
+    ///
+    /// # Errors
+    /// When the bundle is damaged or has no such student.
+    pub fn from_bundle(
+        path: &Path,
+        level: Option<&str>,
+        precision: Precision,
+        options: EngineOptions,
+    ) -> anyhow::Result<Self> {
+        let file =
+            std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        let bundle = bundle::read(std::io::BufReader::new(file))
+            .with_context(|| path.display().to_string())?;
+        let models = &bundle.manifest().models;
+        let fits =
+            |m: &&ModelEntry| m.precision == precision && level.is_none_or(|level| m.name == level);
+        let model = models.iter().find(fits).with_context(|| {
+            let names: Vec<String> = models
+                .iter()
+                .map(|m| format!("{} {}", m.name, m.precision))
+                .collect();
+            format!(
+                "{} holds no {} student in {precision}; it holds {}",
+                path.display(),
+                level.unwrap_or("such"),
+                names.join(", ")
+            )
+        })?;
+        let bytes = bundle.model_bytes(model);
+        let engine = engine::load(bytes, options).with_context(|| path.display().to_string())?;
+        let name = format!("{} {precision}", model.name);
+        Ok(Self::new(engine, name, bytes.len() as u64))
     }
 
     /// Takes a loaded engine; `bytes` is the size of the model's file.
