@@ -6,3 +6,4 @@ pub mod metric;
 pub mod picture;
 pub mod restore;
 pub mod student;
+pub mod teacher;

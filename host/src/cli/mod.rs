@@ -3,6 +3,8 @@
 pub mod metrics;
 pub mod progress;
 pub mod restore;
+pub mod teacher;
+pub mod teacher_list;
 pub mod torch_device;
 
 use clap::{Parser, Subcommand};
@@ -28,6 +30,8 @@ pub enum Command {
     Metrics(metrics::MetricsArgs),
     /// Restore an image, a folder of images or a video.
     Restore(restore::RestoreArgs),
+    /// Teachers: list, inspect, run, train
+    Teacher(teacher::TeacherArgs),
 }
 
 impl Cli {
@@ -39,6 +43,7 @@ impl Cli {
         match self.command {
             Command::Metrics(args) => args.run(),
             Command::Restore(args) => args.run(),
+            Command::Teacher(args) => args.run(),
         }
     }
 }

@@ -1,0 +1,32 @@
+//! `hone teacher`: everything about the heavy networks.
+
+use clap::{Args, Subcommand};
+
+use super::teacher_list::ListArgs;
+
+/// Arguments of `hone teacher`.
+#[derive(Debug, Args)]
+pub struct TeacherArgs {
+    /// What to do with a teacher.
+    #[command(subcommand)]
+    pub command: TeacherCommand,
+}
+
+/// Every `hone teacher` command.
+#[derive(Debug, Subcommand)]
+pub enum TeacherCommand {
+    /// The published teachers: size, cost, where their weights are, under which licence
+    List(ListArgs),
+}
+
+impl TeacherArgs {
+    /// Runs the chosen command.
+    ///
+    /// # Errors
+    /// One sentence that says what failed, where, and what to do.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            TeacherCommand::List(args) => args.run(),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Layers as PyTorch defines and initialises them, with their multiply-accumulates counted.
+
+use std::cell::Cell;
+
+use tch::nn::{self, Init, Path};
+use tch::{Kind, Tensor};
+
+thread_local! {
+    static MACS: Cell<Option<i64>> = const { Cell::new(None) };
+}
+
+/// Runs `f` and gives the multiply-accumulates of its convolutions and matrix products on this
+/// thread.
+pub fn count_macs<T>(f: impl FnOnce() -> T) -> (T, i64) {
+    MACS.set(Some(0));
+    let value = f();
+    (value, MACS.take().unwrap_or(0))
+}
+
+/// Adds to the count of [`count_macs`], if one is running.
+pub fn add_macs(macs: i64) {
+    MACS.set(MACS.get().map(|sum| sum + macs));
+}
+
+/// A convolution `torch.nn.Conv2d`.
+#[derive(Debug)]
+pub struct Conv {
+    weight: Tensor,
+    bias: Option<Tensor>,
+    stride: i64,
+    padding: i64,
+    groups: i64,
+}
+
+impl Conv {
+    /// `kernel` x `kernel` from `inputs` to `outputs` channels, same size (stride 1).
+    pub fn new(vs: &Path, inputs: i64, outputs: i64, kernel: i64, bias: bool) -> Self {
+        Self::grouped(vs, inputs, outputs, kernel, 1, bias)
+    }
+
+    /// Same size, in `groups` groups (depthwise when they equal the channels).
+    pub fn grouped(
+        vs: &Path,
+        inputs: i64,
+        outputs: i64,
+        kernel: i64,
+        groups: i64,
+        bias: bool,
+    ) -> Self {
+        let bound = 1.0 / ((inputs / groups * kernel * kernel) as f64).sqrt();
+        let init = Init::Uniform {
+            lo: -bound,
+            up: bound,
+        };
+        Self {
+            weight: vs.var("weight", &[outputs, inputs / groups, kernel, kernel], init),
+            bias: bias.then(|| vs.var("bias", &[outputs], init)),
+            stride: 1,
+            padding: kernel / 2,
+            groups,
+        }
+    }
+
+    /// `kernel` x `kernel` with stride `kernel` and no padding: non-overlapping blocks.
+    pub fn downsampling(vs: &Path, inputs: i64, outputs: i64, kernel: i64, bias: bool) -> Self {
+        Self {
+            stride: kernel,
+            padding: 0,
+            ..Self::new(vs, inputs, outputs, kernel, bias)
+        }
+    }
+
+    /// Sets weight and bias to zero: the layer starts as nothing.
+    pub fn zeroed(self) -> Self {
+        tch::no_grad(|| {
+            let _ = self.weight.shallow_clone().zero_();
+            let _ = self.bias.as_ref().map(|b| b.shallow_clone().zero_());
+        });
+        self
+    }
+
+    /// `[N,inputs,H,W]` to `[N,outputs,H/stride,W/stride]`.
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
+        let bias = self.bias.as_ref();
+        let y = x.conv2d(&self.weight, bias, stride, padding, [1, 1], self.groups);
+        add_macs(y.numel() as i64 * self.weight.size()[1..].iter().product::<i64>());
+        y
+    }
+}
+
+/// `torch.nn.ConvTranspose2d` with kernel and stride 2: doubles height and width.
+#[derive(Debug)]
+pub struct UpConv {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl UpConv {
+    /// From `inputs` to `outputs` channels.
+    pub fn new(vs: &Path, inputs: i64, outputs: i64) -> Self {
+        let bound = 1.0 / ((outputs * 4) as f64).sqrt();
+        let init = Init::Uniform {
+            lo: -bound,
+            up: bound,
+        };
+        Self {
+            weight: vs.var("weight", &[inputs, outputs, 2, 2], init),
+            bias: vs.var("bias", &[outputs], init),
+        }
+    }
+
+    /// `[N,inputs,H,W]` to `[N,outputs,2H,2W]`.
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        add_macs(x.numel() as i64 * self.weight.size()[1] * 4);
+        let bias = Some(&self.bias);
+        x.conv_transpose2d(&self.weight, bias, [2, 2], [0, 0], [0, 0], 1, [1, 1])
+    }
+}
+
+/// `torch.nn.Linear` over the last axis.
+#[derive(Debug)]
+pub struct Linear {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Linear {
+    /// From `inputs` to `outputs` features.
+    pub fn new(vs: &Path, inputs: i64, outputs: i64) -> Self {
+        let bound = 1.0 / (inputs as f64).sqrt();
+        let init = Init::Uniform {
+            lo: -bound,
+            up: bound,
+        };
+        Self {
+            weight: vs.var("weight", &[outputs, inputs], init),
+            bias: vs.var("bias", &[outputs], init),
+        }
+    }
+
+    /// `[..., inputs]` to `[..., outputs]`.
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        add_macs(x.numel() as i64 * self.weight.size()[0]);
+        x.linear(&self.weight, Some(&self.bias))
+    }
+}
+
+/// `torch.nn.LayerNorm` over the last axis.
+#[derive(Debug)]
+pub struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// Over `features` features; PyTorch's default `eps` is 1e-5.
+    pub fn new(vs: &Path, features: i64, eps: f64) -> Self {
+        Self {
+            weight: vs.ones("weight", &[features]),
+            bias: vs.zeros("bias", &[features]),
+            eps,
+        }
+    }
+
+    /// `[..., features]` to the same shape.
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        let features = self.weight.size();
+        x.layer_norm(
+            features,
+            Some(&self.weight),
+            Some(&self.bias),
+            self.eps,
+            false,
+        )
+    }
+
+    /// The same over the channels of `[N,features,H,W]`. The result lies channels-last in memory,
+    /// which is how the pointwise convolutions after it run fastest.
+    pub fn forward_channels(&self, x: &Tensor) -> Tensor {
+        self.forward(&x.permute([0, 2, 3, 1])).permute([0, 3, 1, 2])
+    }
+}
+
+/// `x` times the sigmoid-free leaky slope: `torch.nn.LeakyReLU(slope)`.
+pub fn leaky_relu(x: &Tensor, slope: f64) -> Tensor {
+    x.prelu(&Tensor::from(slope).to_kind(x.kind()).to_device(x.device()))
+}
+
+/// The number of elements of every variable of `vs`.
+pub fn parameters(vs: &nn::VarStore) -> i64 {
+    vs.variables().values().map(|v| v.numel() as i64).sum()
+}
+
+/// Matrix product that takes part in the count of [`count_macs`].
+pub fn matmul(a: &Tensor, b: &Tensor) -> Tensor {
+    let y = a.matmul(b);
+    add_macs(y.numel() as i64 * a.size().last().copied().unwrap_or(0));
+    y
+}
+
+/// Mean over height and width, in f32 whatever the kind of `x`, which it returns to.
+pub fn spatial_mean(x: &Tensor) -> Tensor {
+    x.mean_dim([2i64, 3].as_slice(), true, Kind::Float)
+        .to_kind(x.kind())
+}

@@ -1,0 +1,247 @@
+//! Filling a teacher with the weights of a file.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use tch::{Device, Kind, Tensor, nn};
+
+use super::{Taps, Teacher, TeacherConfig, build};
+
+/// How [`load_with`] loads.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// Where the weights go.
+    pub device: Device,
+    /// What the network computes in: `Float`, `BFloat16` or `Half`. Input and output stay f32.
+    pub kind: Kind,
+    /// Where in the file the weights are nested; found by itself when `None`.
+    pub key: Option<String>,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            device: Device::Cpu,
+            kind: Kind::Float,
+            key: None,
+        }
+    }
+}
+
+/// Builds the teacher of `config` and fills it from `weights`; its parameters need no gradient.
+///
+/// # Errors
+/// When the file cannot be read, or its entries are not the network's: each missing, unexpected
+/// or wrongly shaped one is listed.
+pub fn load(
+    config: &TeacherConfig,
+    weights: &Path,
+    device: Device,
+) -> anyhow::Result<Box<dyn Teacher>> {
+    load_with(
+        config,
+        weights,
+        &LoadOptions {
+            device,
+            ..LoadOptions::default()
+        },
+    )
+}
+
+/// As [`load`], with all options.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(
+    config: &TeacherConfig,
+    weights: &Path,
+    options: &LoadOptions,
+) -> anyhow::Result<Box<dyn Teacher>> {
+    let mut vs = nn::VarStore::new(options.device);
+    let teacher = build(config, &vs.root())?;
+    let entries = read_weights(weights, options.key.as_deref())?;
+    fill(teacher.as_ref(), &vs, &entries)
+        .with_context(|| format!("{} does not fit {}", weights.display(), teacher.name()))?;
+    vs.freeze();
+    match options.kind {
+        Kind::Half => vs.half(),
+        Kind::BFloat16 => vs.bfloat16(),
+        _ => return Ok(teacher),
+    }
+    Ok(Box::new(Reduced {
+        inner: teacher,
+        kind: options.kind,
+    }))
+}
+
+/// The tensors of a weights file by name, on the CPU.
+///
+/// # Errors
+/// When the file cannot be read or is damaged.
+pub fn read_weights(path: &Path, key: Option<&str>) -> anyhow::Result<Vec<(String, Tensor)>> {
+    if let Some(key) = key.filter(|_| path.extension().is_some_and(|e| e == "safetensors")) {
+        bail!(
+            "{}: a .safetensors file has no nesting key '{key}'",
+            path.display()
+        );
+    }
+    Tensor::read_safetensors(path)
+        .with_context(|| format!("cannot read the weights {}", path.display()))
+}
+
+/// Copies `entries` into the variables of `vs`, which `teacher` was built in.
+///
+/// # Errors
+/// When entries are missing, unexpected or wrongly shaped: all of them are listed.
+pub fn fill(
+    teacher: &dyn Teacher,
+    vs: &nn::VarStore,
+    entries: &[(String, Tensor)],
+) -> anyhow::Result<()> {
+    let variables: BTreeMap<String, Tensor> = vs.variables().into_iter().collect();
+    let mut complaints = Vec::new();
+    let mut found: HashMap<String, &Tensor> = HashMap::new();
+    for (name, value) in entries {
+        let Some(parameter) = teacher.parameter_of(name) else {
+            continue;
+        };
+        match variables.get(parameter.as_ref()) {
+            None => complaints.push(format!("unexpected: {name} {:?}", value.size())),
+            Some(variable) if variable.size() != value.size() => complaints.push(format!(
+                "wrong shape: {name} is {:?}, the network has {:?}",
+                value.size(),
+                variable.size()
+            )),
+            Some(_) => {
+                found.insert(parameter.into_owned(), value);
+            }
+        }
+    }
+    let absent = |name: &&String| {
+        !entries
+            .iter()
+            .any(|(n, _)| teacher.parameter_of(n).is_some_and(|p| p == name.as_str()))
+    };
+    let missing = variables
+        .keys()
+        .filter(|name| !found.contains_key(*name))
+        .filter(absent);
+    complaints.extend(missing.map(|name| format!("missing: {name} {:?}", variables[name].size())));
+    if !complaints.is_empty() {
+        bail!(
+            "{} entries do not fit:\n  {}",
+            complaints.len(),
+            complaints.join("\n  ")
+        );
+    }
+    tch::no_grad(|| {
+        for (name, variable) in &variables {
+            if let Some(value) = found.get(name) {
+                variable.shallow_clone().f_copy_(value)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// A teacher whose weights are of a smaller kind; f32 outside.
+#[derive(Debug)]
+struct Reduced {
+    inner: Box<dyn Teacher>,
+    kind: Kind,
+}
+
+impl Teacher for Reduced {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn channels(&self) -> i64 {
+        self.inner.channels()
+    }
+
+    fn multiple(&self) -> i64 {
+        self.inner.multiple()
+    }
+
+    fn padding(&self) -> super::Padding {
+        self.inner.padding()
+    }
+
+    fn scale(&self) -> i64 {
+        self.inner.scale()
+    }
+
+    fn stages(&self, x: &Tensor, taps: &mut Taps) -> Vec<Tensor> {
+        let outputs = self.inner.stages(&x.to_kind(self.kind), taps);
+        outputs
+            .into_iter()
+            .map(|y| y.to_kind(Kind::Float))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::teacher::unet::UNetConfig;
+
+    fn small() -> TeacherConfig {
+        TeacherConfig::UNet(UNetConfig {
+            channels: 1,
+            width: 4,
+            depth: 1,
+        })
+    }
+
+    #[test]
+    fn saved_weights_come_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        let vs = nn::VarStore::new(Device::Cpu);
+        let teacher = build(&small(), &vs.root()).unwrap();
+        let mut weight = vs.variables()["output.weight"].shallow_clone();
+        let _ = tch::no_grad(|| weight.fill_(0.1));
+        vs.save(&path).unwrap();
+        let x = Tensor::rand([1, 1, 8, 8], (Kind::Float, Device::Cpu));
+        let loaded = load(&small(), &path, Device::Cpu).unwrap();
+        assert_eq!(loaded.forward(&x), teacher.forward(&x));
+        assert!(!loaded.forward(&x).requires_grad());
+        let options = LoadOptions {
+            kind: Kind::BFloat16,
+            ..LoadOptions::default()
+        };
+        let reduced = load_with(&small(), &path, &options).unwrap().forward(&x);
+        assert_eq!(reduced.kind(), Kind::Float);
+        let error = (reduced - teacher.forward(&x))
+            .abs()
+            .max()
+            .double_value(&[]);
+        assert!(error > 0.0 && error < 0.05, "{error}");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_listed() {
+        let vs = nn::VarStore::new(Device::Cpu);
+        let teacher = build(&small(), &vs.root()).unwrap();
+        let mut entries: Vec<_> = vs.variables().into_iter().collect();
+        entries.retain(|(name, _)| name != "latent.conv1.bias");
+        entries.push(("tail.weight".to_owned(), Tensor::from_slice(&[1f32, 2.0])));
+        for (name, value) in &mut entries {
+            if name == "output.bias" {
+                *value = Tensor::from_slice(&[1f32, 2.0, 3.0]);
+            }
+        }
+        let error = fill(teacher.as_ref(), &vs, &entries)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("3 entries"), "{error}");
+        assert!(error.contains("missing: latent.conv1.bias [8]"), "{error}");
+        assert!(error.contains("unexpected: tail.weight [2]"), "{error}");
+        assert!(
+            error.contains("wrong shape: output.bias is [3], the network has [1]"),
+            "{error}"
+        );
+    }
+}
