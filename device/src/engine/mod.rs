@@ -1,6 +1,10 @@
 //! Inference on camera frames: u8 planes in, u8 planes out, `out = clamp(frame + strength * residual)`.
 
+mod chain;
 mod frame;
+mod fused;
+mod isa;
+mod kernels;
 mod model;
 mod pool;
 mod reach;
@@ -12,7 +16,9 @@ mod tests;
 mod tract;
 
 pub use frame::{FrameError, FrameView, FrameViewMut, PixelFormat, Plane, PlaneMut};
+pub use isa::Isa;
 
+use chain::Chain;
 use hone_shared::student::{Colour, Precision};
 
 /// What can go wrong between a model file and a restored frame.
@@ -54,6 +60,8 @@ pub struct EngineOptions {
     pub threads: usize,
     /// Always take tract, never the fused executor.
     pub tract_only: bool,
+    /// Kernels to use; `None` takes what `HONE_ISA` names, or the best of this machine.
+    pub isa: Option<Isa>,
 }
 
 /// Runs one student on frames, one after another.
@@ -63,6 +71,11 @@ pub trait Engine: Send {
 
     /// One line for people: which executor, precision, instruction set, threads.
     fn description(&self) -> String;
+
+    /// Bytes of working memory held between frames of one size, where the executor knows.
+    fn memory(&self) -> Option<usize> {
+        None
+    }
 
     /// Restores `frame` into `out` (same format and size). Planes that the student does not restore
     /// are copied. `strength` is in 0..=1; at 0 the output is the input, byte for byte.
@@ -84,7 +97,30 @@ pub trait Engine: Send {
 /// [`EngineError::Contract`] when the model is no student.
 pub fn load(model: &[u8], options: EngineOptions) -> Result<Box<dyn Engine>, EngineError> {
     let model = model::Model::parse(model)?;
-    Ok(Box::new(tract::TractEngine::new(&model, options)?))
+    let isa = match options.isa {
+        Some(isa) if !isa.is_available() => {
+            let name = isa.name();
+            return Err(EngineError::Load(format!("this machine has no {name}")));
+        }
+        Some(isa) => isa,
+        None => Isa::choose()?,
+    };
+    if options.tract_only {
+        return Ok(Box::new(tract::TractEngine::new(&model, options)?));
+    }
+    let reach = reach::reach(&model)?;
+    let student = StudentInfo {
+        colour: model.colour,
+        scale: reach.scale,
+        halo: reach.halo,
+        precision: model.precision,
+        macs_per_pixel: reach.macs_per_pixel,
+    };
+    match chain::recognise(&model) {
+        Ok(Chain::F32(chain)) => fused::f32_engine(&chain, student, isa, options.threads),
+        Ok(Chain::Int8(chain)) => fused::int8_engine(&chain, student, isa, options.threads),
+        Err(_) => Ok(Box::new(tract::TractEngine::new(&model, options)?)),
+    }
 }
 
 fn check_strength(strength: f32) -> Result<(), EngineError> {

@@ -56,10 +56,11 @@ pub(super) fn reach(model: &Model) -> Result<Reach, EngineError> {
             continue;
         }
         let known: Option<Vec<Local>> = inputs.into_iter().collect();
+        let dims = kernel_dims(node, &graph.node, &weights);
         let out = known
-            .and_then(|inputs| through(node, &inputs, &weights))
+            .and_then(|inputs| through(node, &inputs, dims))
             .filter(|local| (1..=MAX_STEP).contains(&local.step) && local.halo <= MAX_HALO);
-        if let (Some(local), Some(dims)) = (out, kernel_dims(node, &graph.node, &weights)) {
+        if let (Some(local), Some(dims)) = (out, dims) {
             let per_sample: f64 = dims.iter().map(|&d| d as f64).product();
             macs += per_sample / (local.step * local.step) as f64;
         }
@@ -102,11 +103,7 @@ fn kernel_dims<'a>(
         .map(|t| t.dims.as_slice())
 }
 
-fn through(
-    node: &NodeProto,
-    inputs: &[Local],
-    weights: &HashMap<&str, &TensorProto>,
-) -> Option<Local> {
+fn through(node: &NodeProto, inputs: &[Local], dims: Option<&[i64]>) -> Option<Local> {
     let ints = |name| attribute(node, name).map(|a| a.ints.as_slice());
     let largest = |name, default: i64| {
         let values = ints(name).unwrap_or(&[]);
@@ -116,13 +113,9 @@ fn through(
     let step = first.step;
     match node.op_type.as_str() {
         "Conv" | "MaxPool" | "AveragePool" => {
-            let from_weight = |axis: usize| {
-                let name = node.input.get(1)?.as_str();
-                weights.get(name)?.dims.get(axis).copied()
-            };
             let kernel = match ints("kernel_shape") {
                 Some(shape) => shape.iter().copied().max()?,
-                None => from_weight(2)?.max(from_weight(3)?),
+                None => *dims?.get(2..)?.iter().max()?,
             };
             let span = usize::try_from(kernel).ok()?.checked_sub(1)? * largest("dilations", 1)?;
             let pads = ints("pads").unwrap_or(&[]);

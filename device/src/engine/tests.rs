@@ -114,39 +114,68 @@ const SIZES: [(usize, usize); 8] = [
     (70, 300),
 ];
 
+/// Chains that meet every kernel: narrow and wide ends, vectors that do not fill, 1x1 layers.
+fn chains() -> Vec<ConvChain> {
+    let mut chains: Vec<_> = [
+        (Colour::Luma, 2, &[4, 16, 16, 4][..]),
+        (Colour::Luma, 1, &[1, 5, 20, 1]),
+        (Colour::Luma, 4, &[16, 16, 16]),
+        (Colour::Luma, 2, &[4, 4]),
+        (Colour::Rgb, 1, &[3, 72, 3]),
+        (Colour::Rgb, 2, &[12, 33, 12]),
+        (Colour::Rgb, 4, &[48, 32, 48]),
+    ]
+    .into_iter()
+    .map(|(colour, scale, channels)| sample::chain(colour, scale, channels, 5))
+    .collect();
+    let mut pointwise = sample::chain(Colour::Luma, 2, &[4, 24, 24, 4], 5);
+    for layer in &mut pointwise.layers[1..] {
+        layer.kernel = 1;
+        layer.weights.truncate(layer.inputs * layer.outputs);
+    }
+    chains.push(pointwise);
+    chains
+}
+
+fn options(threads: usize) -> EngineOptions {
+    EngineOptions {
+        threads,
+        ..EngineOptions::default()
+    }
+}
+
+/// tract, and the fused executor with every instruction set of this machine.
+fn executors(threads: usize) -> Vec<EngineOptions> {
+    let tract = EngineOptions {
+        tract_only: true,
+        ..options(threads)
+    };
+    let fused = Isa::available().map(|isa| EngineOptions {
+        isa: Some(isa),
+        ..options(threads)
+    });
+    std::iter::once(tract).chain(fused).collect()
+}
+
 #[test]
 fn frames_of_any_size_are_restored() {
-    for (colour, scale, channels) in [
-        (Colour::Luma, 2, &[4, 8, 8, 4][..]),
-        (Colour::Rgb, 1, &[3, 8, 3]),
-        (Colour::Rgb, 4, &[48, 8, 48]),
-    ] {
-        let chain = sample::chain(colour, scale, channels, 5);
-        let mut engine = load(
-            &sample::onnx(&chain),
-            EngineOptions {
-                threads: 2,
-                ..Default::default()
-            },
-        )
-        .unwrap();
-        for (width, height) in SIZES {
-            let bytes = Numbers(9).bytes(width * height * colour.channels());
-            for strength in [1.0, 0.3] {
-                let got = run(
-                    &mut *engine,
-                    packed(colour),
-                    (width, height),
-                    &bytes,
-                    strength,
-                );
-                let want = expected(&chain, width, height, &bytes, strength);
-                for (i, (&got, want)) in got.iter().zip(want).enumerate() {
-                    let off = (f64::from(got) - want).abs();
-                    assert!(
-                        off < 0.501,
-                        "{width}x{height} sample {i}: {got}, expected {want}"
-                    );
+    for chain in chains() {
+        let colour = chain.colour;
+        for (i, executor) in executors(2).into_iter().enumerate() {
+            let mut engine = load(&sample::onnx(&chain), executor).unwrap();
+            let name = engine.description();
+            assert_eq!(name.starts_with("fused"), i > 0, "{name}");
+            for (width, height) in SIZES {
+                let bytes = Numbers(9).bytes(width * height * colour.channels());
+                for strength in [1.0, 0.3] {
+                    let size = (width, height);
+                    let got = run(&mut *engine, packed(colour), size, &bytes, strength);
+                    let want = expected(&chain, width, height, &bytes, strength);
+                    for (i, (&got, want)) in got.iter().zip(want).enumerate() {
+                        let off = (f64::from(got) - want).abs();
+                        let place = format!("{name}, {width}x{height}, sample {i}");
+                        assert!(off < 0.501, "{place}: {got}, expected {want}");
+                    }
                 }
             }
         }
@@ -155,44 +184,93 @@ fn frames_of_any_size_are_restored() {
 
 #[test]
 fn bands_and_threads_change_nothing() {
-    let chain = sample::chain(Colour::Luma, 2, &[4, 8, 8, 4], 5);
+    // Wide enough to be cut into columns too.
+    let chain = sample::chain(Colour::Luma, 1, &[1, 64, 64, 64, 1], 5);
     let model = sample::onnx(&chain);
-    let (width, height) = (61, 700);
+    let (width, height) = (1234, 70);
     let bytes = Numbers(4).bytes(width * height);
+    for isa in Isa::available() {
+        let with = |threads| {
+            let executor = EngineOptions {
+                isa: Some(isa),
+                ..options(threads)
+            };
+            let mut engine = load(&model, executor).unwrap();
+            run(
+                &mut *engine,
+                PixelFormat::Gray8,
+                (width, height),
+                &bytes,
+                1.0,
+            )
+        };
+        let one = with(1);
+        assert_ne!(one, bytes);
+        assert_eq!(one, with(2));
+        assert_eq!(one, with(5));
+    }
+    let chain = sample::chain(Colour::Luma, 2, &[4, 8, 8, 4], 5);
     let with = |threads| {
-        let mut engine = load(
-            &model,
-            EngineOptions {
-                threads,
-                ..Default::default()
-            },
-        )
-        .unwrap();
+        let executor = EngineOptions {
+            tract_only: true,
+            ..options(threads)
+        };
+        let mut engine = load(&sample::onnx(&chain), executor).unwrap();
         run(
             &mut *engine,
             PixelFormat::Gray8,
-            (width, height),
-            &bytes,
+            (61, 700),
+            &bytes[..61 * 700],
             1.0,
         )
     };
-    let one = with(1);
-    assert_ne!(one, bytes);
-    assert_eq!(one, with(2));
-    assert_eq!(one, with(5));
+    assert_eq!(with(1), with(3));
+}
+
+#[test]
+fn int8_is_the_contract_to_the_byte() {
+    for (colour, scale, channels) in [
+        (Colour::Luma, 2, &[4, 16, 16, 4][..]),
+        (Colour::Luma, 1, &[1, 5, 33, 1]),
+        (Colour::Luma, 4, &[16, 16, 16]),
+        (Colour::Rgb, 1, &[3, 64, 3]),
+        (Colour::Rgb, 2, &[12, 20, 12]),
+        (Colour::Rgb, 4, &[48, 32, 48]),
+    ] {
+        let chain = sample::quantised(colour, scale, channels, 8);
+        let planes = colour.channels();
+        for isa in Isa::available() {
+            let executor = EngineOptions {
+                isa: Some(isa),
+                ..options(3)
+            };
+            let mut engine = load(&sample::qdq(&chain), executor).unwrap();
+            let name = engine.description();
+            assert!(name.starts_with("fused, int8"), "{name}");
+            for size in [(1, 1), (2, 3), (5, 4), (9, 17), (50, 30), (66, 121)] {
+                let (w, h) = (size.0 * scale, size.1 * scale);
+                let bytes = Numbers(9).bytes(w * h * planes);
+                let plane = |c: usize| bytes.iter().skip(c).step_by(planes).copied();
+                let planar: Vec<u8> = (0..planes).flat_map(plane).collect();
+                for strength in [1.0, 0.3] {
+                    let want = chain.restore(&planar, h, w, strength);
+                    let got = run(&mut *engine, packed(colour), (w, h), &bytes, strength);
+                    let want: Vec<u8> = (0..w * h)
+                        .flat_map(|at| (0..planes).map(move |c| (c, at)))
+                        .map(|(c, at)| want[c * w * h + at])
+                        .collect();
+                    assert_ne!(got, bytes);
+                    assert!(got == want, "{name}, {w}x{h}, strength {strength}");
+                }
+            }
+        }
+    }
 }
 
 #[test]
 fn strength_zero_and_other_planes_are_the_cameras_bytes() {
     let chain = sample::chain(Colour::Luma, 2, &[4, 8, 4], 5);
-    let mut engine = load(
-        &sample::onnx(&chain),
-        EngineOptions {
-            threads: 2,
-            ..Default::default()
-        },
-    )
-    .unwrap();
+    let mut engine = load(&sample::onnx(&chain), options(2)).unwrap();
     let (width, height) = (19, 11);
     let luma = Numbers(4).bytes(width * height);
     let sharp = run(
@@ -294,17 +372,7 @@ fn damaged_models_are_errors() {
     let good = sample::f32_chain();
     for cut in (0..good.len()).step_by(7) {
         // Protobuf may end early at a field's border; then something must be missing.
-        assert!(
-            load(
-                &good[..cut],
-                EngineOptions {
-                    threads: 1,
-                    ..Default::default()
-                }
-            )
-            .is_err(),
-            "cut at {cut}"
-        );
+        assert!(load(&good[..cut], options(1)).is_err(), "cut at {cut}");
     }
     let mut numbers = Numbers(3);
     for _ in 0..300 {
@@ -314,13 +382,6 @@ fn damaged_models_are_errors() {
             bad[at] = numbers.next() as u8;
         }
         // Changed weights still make a student; what must not happen is a panic.
-        let _ = load(
-            &bad,
-            EngineOptions {
-                threads: 1,
-                ..Default::default()
-            },
-        )
-        .map(|e| e.description());
+        let _ = load(&bad, options(1)).map(|e| e.description());
     }
 }

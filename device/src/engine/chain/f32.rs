@@ -1,0 +1,89 @@
+//! The f32 form.
+
+use hone_shared::student::{ConvChain, ConvLayer, INPUT_NAME};
+use tract_onnx::pb::{GraphProto, NodeProto};
+
+use super::{
+    Model, Reason, Stored, block, column_row_depth, floats, is_column_row_depth, reader, shape,
+};
+
+/// The chain of an f32 model.
+pub(super) fn recognise(
+    model: &Model,
+    graph: &GraphProto,
+    stored: &Stored<'_>,
+) -> Result<ConvChain, Reason> {
+    let mut chain = ConvChain {
+        colour: model.colour,
+        scale: 1,
+        layers: Vec::new(),
+    };
+    let mut at = INPUT_NAME;
+    let mut done = false;
+    while at != model.residual {
+        let node = reader(graph, at)?;
+        if done {
+            return Err(format!("{} follows DepthToSpace", node.op_type));
+        }
+        match node.op_type.as_str() {
+            "SpaceToDepth" if chain.layers.is_empty() && chain.scale == 1 => {
+                chain.scale = block(node)?;
+            }
+            "DepthToSpace" => {
+                if block(node)? != chain.scale {
+                    return Err("DepthToSpace and SpaceToDepth differ".into());
+                }
+                if is_column_row_depth(node) {
+                    reorder(&mut chain)?;
+                }
+                done = true;
+            }
+            "Conv" => chain.layers.push(convolution(node, stored)?),
+            "Relu" => match chain.layers.last_mut() {
+                Some(layer) => layer.relu = true,
+                None => return Err("ReLU comes before any convolution".into()),
+            },
+            other => return Err(format!("it holds {other}")),
+        }
+        at = node.output.first().map_or("", String::as_str);
+    }
+    if !done && chain.scale > 1 {
+        return Err("SpaceToDepth is not undone".into());
+    }
+    chain.validate()?;
+    Ok(chain)
+}
+
+/// Brings the last layer's outputs to ONNX's default order.
+fn reorder(chain: &mut ConvChain) -> Result<(), Reason> {
+    let order = column_row_depth(chain.colour.channels(), chain.scale);
+    let Some(layer) = chain.layers.last_mut().filter(|l| l.outputs == order.len()) else {
+        return Err("DepthToSpace does not follow the last convolution".into());
+    };
+    let size = layer.inputs * layer.kernel * layer.kernel;
+    let weights = order
+        .iter()
+        .flat_map(|&o| layer.weights[o * size..][..size].to_vec());
+    layer.weights = weights.collect();
+    layer.bias = order.iter().map(|&o| layer.bias[o]).collect();
+    Ok(())
+}
+
+fn convolution(node: &NodeProto, stored: &Stored<'_>) -> Result<ConvLayer, Reason> {
+    let tensor = |i: usize| node.input.get(i).and_then(|name| stored.get(name.as_str()));
+    let weight = tensor(1).ok_or("a convolution's weight is computed, not stored")?;
+    let [outputs, inputs, kernel] = shape(node, weight)?;
+    let bias = match (node.input.get(2).filter(|n| !n.is_empty()), tensor(2)) {
+        (None, _) => vec![0.0; outputs],
+        (Some(_), Some(bias)) => floats(bias)?,
+        (Some(_), None) => return Err("a convolution's bias is computed, not stored".into()),
+    };
+    Ok(ConvLayer {
+        inputs,
+        outputs,
+        kernel,
+        weights: floats(weight)?,
+        bias,
+        relu: false,
+    })
+}

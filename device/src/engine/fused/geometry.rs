@@ -1,0 +1,150 @@
+//! Which rows and columns each stage computes, so that a job's result does not depend on where its
+//! borders lie.
+//!
+//! Stage 0 loads the frame, stage k computes convolution k. Stages work in groups of `align` rows
+//! and on columns in multiples of `align`: 4 for Winograd, whose 4x4 tiles must see the same inputs
+//! whatever job they fall in (its rounding depends on all of them), 1 for exact integers.
+
+use std::ops::Range;
+
+/// What one stage computes in one job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::engine) struct StageRange {
+    /// Groups of `align` rows; group -1 and the one past the image hold zeros only.
+    pub groups: Range<isize>,
+    /// Columns; beyond the image they hold zeros.
+    pub columns: Range<usize>,
+}
+
+/// One rectangle of the output and all that is needed for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::engine) struct Job {
+    /// First column of the output; ring columns count from here.
+    pub x0: usize,
+    /// Stage 0 to the last.
+    pub stages: Vec<StageRange>,
+}
+
+impl Job {
+    /// Calls `visit(stage, group)` depth first: every stage as soon as the one before it has given
+    /// the group below.
+    pub fn walk(&self, mut visit: impl FnMut(usize, isize)) {
+        let last = self.stages.len() as isize - 1;
+        let first = self.stages[0].groups.start;
+        let end = self
+            .stages
+            .iter()
+            .zip(0..)
+            .map(|(s, k)| s.groups.end + k)
+            .max();
+        for step in first..end.unwrap_or(first) {
+            for (stage, k) in self.stages.iter().zip(0..=last) {
+                let group = step - k;
+                if stage.groups.contains(&group) {
+                    visit(k as usize, group);
+                }
+            }
+        }
+    }
+}
+
+/// How an image is cut.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::engine) struct Cut {
+    /// Width in columns.
+    pub width: usize,
+    /// Height in rows.
+    pub height: usize,
+    /// Rows of a group, and what columns are a multiple of.
+    pub align: usize,
+    /// Jobs side by side.
+    pub across: usize,
+    /// Jobs one below the other.
+    pub down: usize,
+}
+
+/// Cuts an image for stages that look `reaches[k - 1]` rows and columns around.
+pub(in crate::engine) fn jobs(cut: Cut, reaches: &[usize]) -> Vec<Job> {
+    let parts = |length: usize, count: usize| {
+        let groups = length.div_ceil(cut.align);
+        let count = count.clamp(1, groups);
+        (0..count).map(move |i| groups * i / count..groups * (i + 1) / count)
+    };
+    let (rows, columns) = (
+        cut.height.div_ceil(cut.align) as isize,
+        cut.width.div_ceil(cut.align) as isize,
+    );
+    let signed = |r: Range<usize>| r.start as isize..r.end as isize;
+    let mut jobs = Vec::new();
+    for y in parts(cut.height, cut.down).map(signed) {
+        for x in parts(cut.width, cut.across).map(signed) {
+            let range = |y: &Range<isize>, x: &Range<isize>| StageRange {
+                groups: y.clone(),
+                columns: x.start as usize * cut.align..x.end as usize * cut.align,
+            };
+            let (mut ys, mut xs) = (y.clone(), x.clone());
+            let mut stages = vec![range(&ys, &xs)];
+            for &reach in reaches.iter().rev() {
+                let more = reach.div_ceil(cut.align) as isize;
+                ys = (ys.start - more).max(-more.min(1))..(ys.end + more).min(rows + more.min(1));
+                xs = (xs.start - more).max(0)..(xs.end + more).min(columns);
+                stages.push(range(&ys, &xs));
+            }
+            stages.reverse();
+            jobs.push(Job {
+                x0: x.start as usize * cut.align,
+                stages,
+            });
+        }
+    }
+    jobs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_get_what_they_read() {
+        for (width, height) in [(1, 1), (5, 9), (40, 33)] {
+            for align in [1, 4] {
+                for (across, down) in [(1, 1), (2, 3), (9, 9)] {
+                    let cut = Cut {
+                        width,
+                        height,
+                        align,
+                        across,
+                        down,
+                    };
+                    for job in jobs(cut, &[1, 0, 1, 1]) {
+                        check(&job, &[1, 0, 1, 1], cut);
+                    }
+                }
+            }
+        }
+    }
+
+    fn check(job: &Job, reaches: &[usize], cut: Cut) {
+        let mut given = vec![Vec::new(); job.stages.len()];
+        job.walk(|k, group| {
+            if k > 0 && group >= 0 && (group as usize) < cut.height.div_ceil(cut.align) {
+                let reach = reaches[k - 1] as isize;
+                for near in group - reach..=group + reach {
+                    assert!(
+                        given[k - 1].contains(&near),
+                        "stage {k} misses group {near}"
+                    );
+                }
+                let (own, before) = (&job.stages[k].columns, &job.stages[k - 1].columns);
+                let edge = cut.width.next_multiple_of(cut.align);
+                let reach = reaches[k - 1];
+                assert!(before.start == 0 || before.start + reach <= own.start);
+                assert!(before.end == edge || before.end >= own.end + reach);
+            }
+            given[k].push(group);
+        });
+        for (given, stage) in given.iter().zip(&job.stages) {
+            assert_eq!(*given, stage.groups.clone().collect::<Vec<_>>());
+        }
+    }
+}
