@@ -2,6 +2,7 @@
 //! deployment. `hone` (main.rs) is a thin command line over this library.
 
 pub mod cli;
+pub mod evaluate;
 pub mod metric;
 pub mod picture;
 pub mod restore;

@@ -1,5 +1,6 @@
 //! The command line of `hone`: one file for each command, all the work in the library's modules.
 
+pub mod eval;
 pub mod metrics;
 pub mod progress;
 pub mod restore;
@@ -26,6 +27,8 @@ pub struct Cli {
 /// Every command of `hone`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Compare restorers on pairs of degraded and sharp pictures.
+    Eval(Box<eval::EvalArgs>),
     /// Measure pictures or videos against their references.
     Metrics(metrics::MetricsArgs),
     /// Restore an image, a folder of images or a video.
@@ -41,6 +44,7 @@ impl Cli {
     /// One sentence that says what failed, where, and what to do.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::Eval(args) => args.run(),
             Command::Metrics(args) => args.run(),
             Command::Restore(args) => args.run(),
             Command::Teacher(args) => args.run(),

@@ -27,6 +27,16 @@ pub trait Restore {
     /// When the picture has planes that the method cannot take, or inference fails.
     fn restore(&mut self, input: &Picture) -> anyhow::Result<Picture>;
 
+    /// Whether a picture of luma alone may be given.
+    fn takes_luma(&self) -> bool {
+        false
+    }
+
+    /// Time the last [`Self::restore`] spent on inference alone, where it is measured.
+    fn elapsed(&self) -> Option<std::time::Duration> {
+        None
+    }
+
     /// Multiply-accumulates per pixel, where known.
     fn macs_per_pixel(&self) -> Option<f64> {
         None

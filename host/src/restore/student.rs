@@ -1,6 +1,7 @@
 //! A student on the workstation: the engine of the board, given whole pictures.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use hone_device::engine::{self, Engine, EngineOptions, FrameView, FrameViewMut, PixelFormat};
@@ -21,6 +22,7 @@ pub struct Student {
     bytes: u64,
     strength: f32,
     tile: usize,
+    elapsed: Duration,
 }
 
 impl Student {
@@ -80,6 +82,7 @@ impl Student {
             bytes,
             strength: 1.0,
             tile: TILE,
+            elapsed: Duration::ZERO,
         }
     }
 
@@ -140,6 +143,7 @@ impl Student {
         let (rows, columns) = (cut(height), cut(width));
         let mut out = vec![0; width * height * channels];
         let (mut tile, mut restored) = (Vec::new(), Vec::new());
+        let mut elapsed = Duration::ZERO;
         for row in &rows {
             for column in &columns {
                 let tile_w = column.read_end - column.read_start;
@@ -150,11 +154,13 @@ impl Student {
                 }
                 restored.resize(tile.len(), 0);
                 let tile_h = row.read_end - row.read_start;
+                let start = Instant::now();
                 self.engine.run(
                     &FrameView::packed(format, tile_w, tile_h, &tile)?,
                     &mut FrameViewMut::packed(format, tile_w, tile_h, &mut restored)?,
                     self.strength,
                 )?;
+                elapsed += start.elapsed();
                 let length = (column.end - column.start) * channels;
                 for y in row.start..row.end {
                     let from = ((y - row.read_start) * tile_w + column.start - column.read_start)
@@ -164,6 +170,7 @@ impl Student {
                 }
             }
         }
+        self.elapsed = elapsed;
         Ok(out)
     }
 
@@ -214,6 +221,14 @@ impl Restore for Student {
             _ => anyhow::bail!("{} restores RGB, the picture has one plane", self.name),
         };
         Ok(Picture::from_bytes(input.channels, h, w, &restored))
+    }
+
+    fn takes_luma(&self) -> bool {
+        self.colour() == Colour::Luma
+    }
+
+    fn elapsed(&self) -> Option<Duration> {
+        Some(self.elapsed)
     }
 
     fn macs_per_pixel(&self) -> Option<f64> {

@@ -1,0 +1,154 @@
+use super::honed::{agreement, frames};
+use super::summary::Evaluation;
+use super::unsharp::Unsharp;
+use super::*;
+
+/// Stripes, discs and a ramp; `shift` moves them.
+fn scene(shift: usize) -> Picture {
+    let (h, w) = (64, 80);
+    let mut picture = Picture::new(3, h, w);
+    for (i, sample) in picture.data.iter_mut().enumerate() {
+        let (c, y, x) = (i / (h * w), i / w % h, i % w + shift);
+        let disc = (x % 20).abs_diff(10).pow(2) + (y % 20).abs_diff(10).pow(2) < 40;
+        let value = if disc {
+            60 * c + 100
+        } else {
+            40 + (x / 3 % 2) * 60 + y / 2
+        };
+        *sample = (value % 256) as f32 / 255.0;
+    }
+    picture
+}
+
+/// Mean of 3x3 pixels, border repeated, on the byte grid.
+fn blur(picture: &Picture) -> Picture {
+    let mut out = picture.clone();
+    let (h, w) = (picture.height, picture.width);
+    for (i, sample) in out.data.iter_mut().enumerate() {
+        let (c, y, x) = (i / (h * w), i / w % h, i % w);
+        let around =
+            |d: usize, length: usize, at: usize| (at + d).saturating_sub(1).min(length - 1);
+        let sum: f32 = (0..9)
+            .map(|k| picture.data[(c * h + around(k / 3, h, y)) * w + around(k % 3, w, x)])
+            .sum();
+        *sample = sum / 9.0;
+    }
+    planes(&out, Colour::Rgb)
+}
+
+fn pairs() -> Vec<Pair> {
+    let pair = |shift| Pair {
+        name: format!("{shift}"),
+        input: blur(&scene(shift)),
+        truth: scene(shift),
+    };
+    vec![pair(0), pair(5)]
+}
+
+#[test]
+fn the_tuned_mask_beats_its_neighbours_and_the_input() {
+    for colour in [Colour::Luma, Colour::Rgb] {
+        let pairs = pairs();
+        let tuned = Unsharp::tuned(&pairs, colour).unwrap();
+        let score = |method: &mut dyn Restore| {
+            let row = evaluate(method, &pairs, colour, || ()).unwrap();
+            row.psnr().unwrap().mean
+        };
+        let best = score(&mut { tuned });
+        assert!(best > score(&mut Unchanged) + 0.5);
+        for factor in [0.4, 2.5] {
+            assert!(
+                best > score(&mut Unsharp {
+                    amount: tuned.amount * factor,
+                    ..tuned
+                })
+            );
+            assert!(
+                best > score(&mut Unsharp {
+                    sigma: tuned.sigma * factor,
+                    ..tuned
+                })
+            );
+        }
+    }
+    assert!(Unsharp::tuned(&[], Colour::Rgb).is_err());
+}
+
+#[test]
+fn tables_and_json_carry_the_same_numbers() {
+    let pairs = pairs();
+    let mut mask = Unsharp {
+        sigma: 1.0,
+        amount: 1.0,
+    };
+    let mut rows = vec![
+        evaluate(&mut Unchanged, &pairs, Colour::Luma, || ()).unwrap(),
+        evaluate(&mut mask, &pairs, Colour::Luma, || ()).unwrap(),
+    ];
+    rows[1].speed = vec![speed(&mut mask, &pairs[0].input, 64, 48).unwrap()];
+    let mut evaluation = Evaluation::new(Colour::Luma, &pairs, &rows, "unsharp mask");
+    evaluation.unsharp = Some(mask);
+    let json = serde_json::to_value(&evaluation).unwrap();
+    let psnr = json["rows"][1]["psnr_db"]["mean"].as_f64().unwrap();
+    assert_eq!(psnr, rows[1].psnr().unwrap().mean);
+    assert!(json["rows"][1]["gain_db"].as_f64().unwrap() > 0.0);
+    assert!(
+        json["rows"][1]["metrics"]["psnr_rgb"]["mean"]
+            .as_f64()
+            .unwrap()
+            > 10.0
+    );
+    let markdown = evaluation.markdown();
+    assert!(markdown.contains(&format!("{psnr:.2} ±")), "{markdown}");
+    assert!(markdown.contains("sigma 1, amount 1") && markdown.contains("fps 64x48"));
+    assert!(
+        evaluation
+            .table()
+            .to_string()
+            .contains(&format!("{psnr:.2} ±"))
+    );
+    assert_eq!(evaluation.ranking.len(), 2);
+    assert!(evaluation.ranking[0].gain_db >= evaluation.ranking[1].gain_db);
+}
+
+#[test]
+fn agreement_counts_every_sample() {
+    let folder = tempfile::tempdir().unwrap();
+    let fed: Vec<Picture> = pairs()
+        .iter()
+        .map(|p| planes(&p.input, Colour::Luma))
+        .collect();
+    let mut shown = fed.clone();
+    shown[1].data[7] = (shown[1].data[7] + 3.0 / 255.0).min(1.0);
+    for (i, frame) in shown.iter().enumerate() {
+        frame
+            .save(&folder.path().join(format!("{i:06}.png")))
+            .unwrap();
+    }
+    let shown = frames(folder.path(), Colour::Luma).unwrap();
+    let found = agreement(&mut Unchanged, &fed, &shown).unwrap();
+    assert_eq!((found.frames, found.max_difference), (2, 3));
+    assert_eq!(found.equal, 1.0 - 1.0 / (2.0 * 64.0 * 80.0));
+    assert!(agreement(&mut Unchanged, &fed[..1], &shown).is_err());
+    let row = honed::row(&shown, &pairs(), Colour::Luma).unwrap();
+    assert_eq!(row.results.len(), 2);
+}
+
+#[test]
+fn figures_put_panels_under_labels() {
+    let (a, b) = (scene(0), planes(&scene(0), Colour::Luma));
+    let strip = figure::beside(&[("before", &a), ("after", &b)]);
+    assert_eq!(strip.width, 2 * 80 + 4);
+    let below = strip.crop(strip.height - 64, 0, 64, 80);
+    assert_eq!(below, a);
+    let bar = strip.crop(0, 0, strip.height - 64, strip.width);
+    assert!(bar.data.contains(&1.0));
+    let mut half = Picture::new(1, 64, 80);
+    for y in 32..64 {
+        for x in (40..80).step_by(2) {
+            half.data[y * 80 + x] = 1.0;
+        }
+    }
+    let (top, left) = figure::busiest(&half, 32, 40);
+    assert!(top >= 24 && left >= 30, "{top} {left}");
+}

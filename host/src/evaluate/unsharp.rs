@@ -1,0 +1,130 @@
+//! Unsharp masking, the classical baseline: `x + amount * (x - gaussian(x))`.
+
+use anyhow::Context;
+use hone_shared::student::Colour;
+use rayon::prelude::*;
+
+use super::{Pair, planes};
+use crate::metric::mse;
+use crate::picture::Picture;
+use crate::restore::Restore;
+
+/// An unsharp mask.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Unsharp {
+    /// Standard deviation of the Gaussian in pixels.
+    pub sigma: f32,
+    /// How much of the difference is added.
+    pub amount: f32,
+}
+
+/// Standard deviations tried, in pixels.
+const SIGMAS: [f32; 8] = [0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6];
+/// Amounts tried.
+const AMOUNTS: [f32; 14] = [
+    0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0,
+];
+
+impl Unsharp {
+    /// The mask of least mean PSNR loss over training pairs, by grid search over sigma and amount;
+    /// outputs are clamped but not rounded.
+    ///
+    /// # Errors
+    /// When there is no pair.
+    pub fn tuned(pairs: &[Pair], colour: Colour) -> anyhow::Result<Self> {
+        let masks: Vec<Self> = SIGMAS
+            .iter()
+            .flat_map(|&sigma| AMOUNTS.iter().map(move |&amount| Self { sigma, amount }))
+            .collect();
+        let mut gains = vec![0.0; masks.len()];
+        for pair in pairs {
+            let (input, truth) = (planes(&pair.input, colour), planes(&pair.truth, colour));
+            for (i, sigma) in SIGMAS.iter().enumerate() {
+                let soft = gaussian(&input, *sigma);
+                for (k, amount) in AMOUNTS.iter().enumerate() {
+                    let error = mse(&truth, &mask(&input, &soft, *amount))?;
+                    gains[i * AMOUNTS.len() + k] -= error.max(1e-10).log10();
+                }
+            }
+        }
+        pairs
+            .first()
+            .context("tuning the unsharp mask needs training pairs")?;
+        let best = gains.iter().zip(&masks).max_by(|a, b| a.0.total_cmp(b.0));
+        best.map(|(_, mask)| *mask)
+            .context("tuning the unsharp mask needs training pairs")
+    }
+
+    /// Sharpens a picture; clamped to 0..1.
+    pub fn apply(&self, input: &Picture) -> Picture {
+        mask(input, &gaussian(input, self.sigma), self.amount)
+    }
+
+    fn radius(&self) -> usize {
+        radius(self.sigma)
+    }
+}
+
+impl Restore for Unsharp {
+    fn name(&self) -> String {
+        "unsharp mask".into()
+    }
+
+    fn restore(&mut self, input: &Picture) -> anyhow::Result<Picture> {
+        Ok(self.apply(input))
+    }
+
+    fn takes_luma(&self) -> bool {
+        true
+    }
+
+    /// Two passes of the separable Gaussian and one multiplication.
+    fn macs_per_pixel(&self) -> Option<f64> {
+        Some((2 * (2 * self.radius() + 1) + 1) as f64)
+    }
+}
+
+fn radius(sigma: f32) -> usize {
+    (3.0 * sigma).ceil() as usize
+}
+
+fn mask(input: &Picture, soft: &Picture, amount: f32) -> Picture {
+    let mut out = input.clone();
+    let samples = out.data.iter_mut().zip(&soft.data);
+    samples.for_each(|(x, soft)| *x = (*x + amount * (*x - soft)).clamp(0.0, 1.0));
+    out
+}
+
+/// A separable Gaussian cut off at three sigmas, border repeated.
+fn gaussian(input: &Picture, sigma: f32) -> Picture {
+    let (h, w, r) = (input.height, input.width, radius(sigma));
+    let mut taps: Vec<f32> = (0..=2 * r)
+        .map(|i| (-0.5 * ((i as f32 - r as f32) / sigma).powi(2)).exp())
+        .collect();
+    let total: f32 = taps.iter().sum();
+    taps.iter_mut().for_each(|tap| *tap /= total);
+    let mut down = input.clone();
+    let rows = down.data.par_chunks_mut(w).enumerate();
+    rows.for_each(|(row, out)| {
+        let (c, y) = (row / h, row % h);
+        out.fill(0.0);
+        for (i, tap) in taps.iter().enumerate() {
+            let source = (y + i).saturating_sub(r).min(h - 1);
+            let input = &input.data[(c * h + source) * w..][..w];
+            out.iter_mut().zip(input).for_each(|(o, x)| *o += tap * x);
+        }
+    });
+    let mut out = down.clone();
+    let rows = out.data.par_chunks_mut(w).zip(down.data.par_chunks(w));
+    rows.for_each(|(out, input)| {
+        let mut padded = vec![input[0]; r];
+        padded.extend_from_slice(input);
+        padded.resize(w + 2 * r, input[w - 1]);
+        out.fill(0.0);
+        for (i, tap) in taps.iter().enumerate() {
+            let shifted = padded[i..].iter();
+            out.iter_mut().zip(shifted).for_each(|(o, x)| *o += tap * x);
+        }
+    });
+    out
+}
