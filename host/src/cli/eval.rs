@@ -7,6 +7,7 @@ use clap::Args;
 use hone_device::engine::EngineOptions;
 use hone_shared::student::Colour;
 
+use super::restorer::TeacherSource;
 use crate::evaluate::summary::Evaluation;
 use crate::evaluate::unsharp::Unsharp;
 use crate::evaluate::{Pair, Row, Unchanged, evaluate, figure, honed, pairs, planes, speed};
@@ -16,7 +17,7 @@ use crate::restore::{Restore, Student, video};
 /// Compares restorers on pairs of degraded and sharp pictures.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  hone eval --data data --onnx student.onnx --int8 student.int8.onnx --out out/eval
+  hone eval --data data --teacher-run runs/teacher --onnx student.onnx --int8 student.int8.onnx --out out/eval
   hone eval --data data --input frames/blur --truth frames/sharp --int8 student.int8.onnx \\
       --honed-frames out/frames --out out/demo")]
 pub struct EvalArgs {
@@ -35,6 +36,8 @@ pub struct EvalArgs {
     /// The student as INT8 ONNX.
     #[arg(long, value_name = "FILE")]
     int8: Option<PathBuf>,
+    #[command(flatten)]
+    teacher: TeacherSource,
     /// Another student with its label, such as "no teacher=ablation.onnx"; may be repeated.
     #[arg(long, value_name = "LABEL=FILE", value_parser = labelled)]
     also: Vec<(String, PathBuf)>,

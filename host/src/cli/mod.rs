@@ -4,6 +4,7 @@ pub mod eval;
 pub mod metrics;
 pub mod progress;
 pub mod restore;
+pub mod restorer;
 pub mod teacher;
 pub mod teacher_list;
 pub mod torch_device;

@@ -1,59 +1,13 @@
-//! `hone restore`: images, folders and videos through a student, as the board would show them.
+//! `hone restore`: images, folders and videos through a student, as the board would show them, or a teacher.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use hone_device::engine::EngineOptions;
-use hone_shared::student::{Colour, Precision};
 
-use crate::restore::{Photo, Student, images_in, video};
-
-/// Which student restores.
-#[derive(Debug, Args)]
-#[group(skip)]
-pub struct StudentArgs {
-    /// ONNX file of a student.
-    #[arg(long, required_unless_present = "bundle", conflicts_with = "bundle")]
-    model: Option<PathBuf>,
-    /// Bundle of students (.hone).
-    #[arg(long)]
-    bundle: Option<PathBuf>,
-    /// Level of the bundle's ladder; the largest without.
-    #[arg(long, requires = "bundle")]
-    level: Option<String>,
-    /// Take the bundle's f32 student instead of the INT8 one.
-    #[arg(long, requires = "bundle")]
-    f32: bool,
-    /// Worker threads; 0 takes one for each core.
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
-}
-
-impl StudentArgs {
-    /// Loads the student.
-    ///
-    /// # Errors
-    /// When the file cannot be read or holds no such student.
-    pub fn open(&self) -> anyhow::Result<Student> {
-        let options = EngineOptions {
-            threads: self.threads,
-            ..EngineOptions::default()
-        };
-        match (&self.model, &self.bundle) {
-            (Some(model), _) => Student::open(model, options),
-            (None, Some(bundle)) => {
-                let precision = if self.f32 {
-                    Precision::F32
-                } else {
-                    Precision::Int8
-                };
-                Student::from_bundle(bundle, self.level.as_deref(), precision, options)
-            }
-            (None, None) => bail!("give --model or --bundle"),
-        }
-    }
-}
+use super::restorer::RestorerSource;
+use crate::picture::Picture;
+use crate::restore::{Photo, Restore, images_in, video};
 
 /// Restores an image, a folder of images or a video.
 #[derive(Debug, Args)]
@@ -65,7 +19,7 @@ pub struct RestoreArgs {
     /// An image, a folder of images, or a video.
     input: PathBuf,
     #[command(flatten)]
-    source: StudentArgs,
+    source: RestorerSource,
     /// Where the result goes: a file of the input's kind, or a folder.
     #[arg(long, short)]
     output: PathBuf,
@@ -76,8 +30,8 @@ pub struct RestoreArgs {
     #[arg(long, value_name = "SHARE", value_parser = share)]
     split: Option<f32>,
     /// Side of the tiles that large pictures are cut into, in pixels.
-    #[arg(long, default_value_t = 1024, value_name = "PIXELS")]
-    tile: usize,
+    #[arg(long, value_name = "PIXELS")]
+    tile: Option<usize>,
 }
 
 fn share(text: &str) -> Result<f32, String> {
@@ -93,21 +47,18 @@ impl RestoreArgs {
     /// # Errors
     /// When the input or the model cannot be read or the output cannot be written.
     pub fn run(self) -> anyhow::Result<()> {
-        let mut student = self
-            .source
-            .open()?
-            .with_strength(self.strength)
-            .with_tile(self.tile);
+        let mut restorer = self.source.open(self.strength, self.tile)?;
+        let restorer = restorer.as_mut();
         if self.input.is_dir() {
-            self.folder(&mut student)
+            self.folder(restorer)
         } else if video::is_video(&self.input) {
-            self.video(&mut student)
+            self.video(restorer)
         } else {
-            self.image(&mut student, &self.input, &self.output)
+            self.image(restorer, &self.input, &self.output)
         }
     }
 
-    fn folder(&self, student: &mut Student) -> anyhow::Result<()> {
+    fn folder(&self, restorer: &mut dyn Restore) -> anyhow::Result<()> {
         let paths = images_in(&self.input)?;
         std::fs::create_dir_all(&self.output)
             .with_context(|| format!("cannot create the folder {}", self.output.display()))?;
@@ -117,43 +68,39 @@ impl RestoreArgs {
         let bar = super::progress::bar(paths.len() as u64, "restoring");
         for path in &paths {
             let name = path.file_name().unwrap_or_default();
-            self.image(student, path, &self.output.join(name))?;
+            self.image(restorer, path, &self.output.join(name))?;
             bar.inc(1);
         }
         bar.finish_and_clear();
         Ok(())
     }
 
-    fn image(&self, student: &mut Student, input: &Path, output: &Path) -> anyhow::Result<()> {
+    fn image(&self, restorer: &mut dyn Restore, input: &Path, output: &Path) -> anyhow::Result<()> {
         let mut photo = Photo::load(input)?;
         let before = photo.rgb();
-        let mut after = student.restore_rgb(photo.width(), photo.height(), &before)?;
+        let mut after = restorer.restore_bytes(3, photo.width(), photo.height(), &before)?;
         self.wipe(&before, &mut after, 3 * photo.width(), 3, [255; 3]);
         photo.apply(&before, &after);
         photo.save(output)
     }
 
-    fn video(&self, student: &mut Student) -> anyhow::Result<()> {
+    fn video(&self, restorer: &mut dyn Restore) -> anyhow::Result<()> {
         let mut reader = video::Reader::open(&self.input)?;
         let format = reader.format();
         let (w, h) = (format.width, format.height);
         let mut writer = video::Writer::create(&self.output, format)?;
         let bar = super::progress::bar(0, "restoring");
         while let Some(mut frame) = reader.next_frame()? {
-            match student.colour() {
+            if restorer.takes_luma() {
                 // Y as the camera delivers it, chroma untouched: what the board does.
-                Colour::Luma => {
-                    let mut after = student.restore_bytes(w, h, &frame.y)?;
-                    self.wipe(&frame.y, &mut after, w, 1, [235]);
-                    frame.y = after;
-                }
-                Colour::Rgb => {
-                    let before = frame.to_picture(&format).to_bytes();
-                    let mut after = student.restore_bytes(w, h, &before)?;
-                    self.wipe(&before, &mut after, 3 * w, 3, [255; 3]);
-                    let after = crate::picture::Picture::from_bytes(3, h, w, &after);
-                    frame = video::Frame::from_picture(&after);
-                }
+                let mut after = restorer.restore_bytes(1, w, h, &frame.y)?;
+                self.wipe(&frame.y, &mut after, w, 1, [235]);
+                frame.y = after;
+            } else {
+                let before = frame.to_picture(&format).to_bytes();
+                let mut after = restorer.restore_bytes(3, w, h, &before)?;
+                self.wipe(&before, &mut after, 3 * w, 3, [255; 3]);
+                frame = video::Frame::from_picture(&Picture::from_bytes(3, h, w, &after));
             }
             writer.push(&frame)?;
             bar.inc(1);

@@ -50,7 +50,12 @@ impl Unsharp {
         pairs
             .first()
             .context("tuning the unsharp mask needs training pairs")?;
-        let best = gains.iter().zip(&masks).max_by(|a, b| a.0.total_cmp(b.0));
+        // In reverse, so that the smallest mask wins a tie.
+        let best = gains
+            .iter()
+            .zip(&masks)
+            .rev()
+            .max_by(|a, b| a.0.total_cmp(b.0));
         best.map(|(_, mask)| *mask)
             .context("tuning the unsharp mask needs training pairs")
     }

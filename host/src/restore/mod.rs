@@ -2,12 +2,14 @@
 
 mod photo;
 mod student;
+mod teacher;
 pub mod tiles;
 pub mod video;
 mod y4m;
 
 pub use photo::Photo;
 pub use student::Student;
+pub use teacher::TeacherRestorer;
 
 use std::path::{Path, PathBuf};
 
@@ -26,6 +28,21 @@ pub trait Restore {
     /// # Errors
     /// When the picture has planes that the method cannot take, or inference fails.
     fn restore(&mut self, input: &Picture) -> anyhow::Result<Picture>;
+
+    /// Restores interleaved bytes of 1 or 3 channels.
+    ///
+    /// # Errors
+    /// As [`Self::restore`].
+    fn restore_bytes(
+        &mut self,
+        channels: usize,
+        width: usize,
+        height: usize,
+        bytes: &[u8],
+    ) -> anyhow::Result<Vec<u8>> {
+        let picture = Picture::from_bytes(channels, height, width, bytes);
+        Ok(self.restore(&picture)?.to_bytes())
+    }
 
     /// Whether a picture of luma alone may be given.
     fn takes_luma(&self) -> bool {

@@ -122,7 +122,7 @@ impl Student {
     ///
     /// # Errors
     /// When `bytes` does not fit the size or inference fails.
-    pub fn restore_bytes(
+    pub fn restore_planes(
         &mut self,
         width: usize,
         height: usize,
@@ -178,7 +178,7 @@ impl Student {
     /// leaves chroma, which adds the same difference to R, G and B.
     ///
     /// # Errors
-    /// As [`Self::restore_bytes`].
+    /// As [`Self::restore_planes`].
     pub fn restore_rgb(
         &mut self,
         width: usize,
@@ -186,10 +186,10 @@ impl Student {
         rgb: &[u8],
     ) -> anyhow::Result<Vec<u8>> {
         if self.colour() == Colour::Rgb {
-            return self.restore_bytes(width, height, rgb);
+            return self.restore_planes(width, height, rgb);
         }
         let luma: Vec<u8> = rgb.chunks_exact(3).map(luma_byte).collect();
-        let restored = self.restore_bytes(width, height, &luma)?;
+        let restored = self.restore_planes(width, height, &luma)?;
         let change = restored.iter().zip(&luma);
         let pixels = rgb.chunks_exact(3).zip(change);
         Ok(pixels
@@ -214,13 +214,22 @@ impl Restore for Student {
 
     fn restore(&mut self, input: &Picture) -> anyhow::Result<Picture> {
         let (w, h) = (input.width, input.height);
-        let bytes = input.to_bytes();
-        let restored = match (input.channels, self.colour()) {
-            (3, _) => self.restore_rgb(w, h, &bytes)?,
-            (1, Colour::Luma) => self.restore_bytes(w, h, &bytes)?,
-            _ => anyhow::bail!("{} restores RGB, the picture has one plane", self.name),
-        };
+        let restored = self.restore_bytes(input.channels, w, h, &input.to_bytes())?;
         Ok(Picture::from_bytes(input.channels, h, w, &restored))
+    }
+
+    fn restore_bytes(
+        &mut self,
+        channels: usize,
+        width: usize,
+        height: usize,
+        bytes: &[u8],
+    ) -> anyhow::Result<Vec<u8>> {
+        match (channels, self.colour()) {
+            (3, _) => self.restore_rgb(width, height, bytes),
+            (1, Colour::Luma) => self.restore_planes(width, height, bytes),
+            _ => anyhow::bail!("{} restores RGB, the picture has one plane", self.name),
+        }
     }
 
     fn takes_luma(&self) -> bool {

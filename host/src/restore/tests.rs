@@ -66,10 +66,10 @@ fn tiles_of_a_convolutional_student_equal_the_whole() {
     for colour in [Colour::Luma, Colour::Rgb] {
         let bytes = noise(131 * 150 * colour.channels());
         let whole = Sharpen::student(colour)
-            .restore_bytes(131, 150, &bytes)
+            .restore_planes(131, 150, &bytes)
             .unwrap();
         let mut tiled = Sharpen::student(colour).with_tile(64);
-        assert_eq!(tiled.restore_bytes(131, 150, &bytes).unwrap(), whole);
+        assert_eq!(tiled.restore_planes(131, 150, &bytes).unwrap(), whole);
         assert_ne!(whole, bytes);
     }
 }
@@ -177,4 +177,32 @@ fn videos_survive_the_round_trip() {
         .err()
         .unwrap();
     assert!(format!("{error:#}").contains("cannot write"), "{error:#}");
+}
+
+#[test]
+fn teachers_restore_whole_and_in_tiles() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, weights) = (
+        folder.path().join("teacher.json"),
+        folder.path().join("best.safetensors"),
+    );
+    std::fs::write(&config, r#"{"architecture": "unet", "width": 8}"#).unwrap();
+    let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+    let options = crate::teacher::config::read_file(&config).unwrap().config;
+    crate::teacher::build(&options, &vs.root()).unwrap();
+    vs.save(&weights).unwrap();
+    let open = || TeacherRestorer::open(&config, &weights, tch::Device::Cpu).unwrap();
+
+    let picture = Picture::from_bytes(3, 80, 150, &noise(36_000));
+    let mut teacher = open();
+    let whole = teacher.restore(&picture).unwrap();
+    assert!(teacher.macs_per_pixel().unwrap() > 100.0);
+    assert!(whole.data.iter().all(|v| (0.0..=1.0).contains(v)));
+    let tiled = open().with_tile(64).restore(&picture).unwrap();
+    let distance = crate::metric::l1(&whole, &tiled).unwrap();
+    assert!(distance < 0.01, "{distance}");
+    let off = open().with_strength(0.0).restore(&picture).unwrap();
+    assert_eq!(off, picture);
+    std::fs::remove_file(&weights).unwrap();
+    assert!(TeacherRestorer::open(&config, &weights, tch::Device::Cpu).is_err());
 }

@@ -1,0 +1,108 @@
+//! Arguments that name a student or a teacher.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use hone_device::engine::EngineOptions;
+use hone_shared::student::Precision;
+
+use super::torch_device::DeviceChoice;
+use crate::restore::{Restore, Student, TeacherRestorer};
+
+/// Which teacher.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct TeacherSource {
+    /// Run folder of `hone teacher train`.
+    #[arg(long, value_name = "DIR", conflicts_with = "teacher")]
+    teacher_run: Option<PathBuf>,
+    /// Configuration of a teacher (.json or .toml), with --teacher-weights.
+    #[arg(long, value_name = "FILE", requires = "teacher_weights")]
+    teacher: Option<PathBuf>,
+    /// Weights of that teacher (.pth or .safetensors).
+    #[arg(long, value_name = "FILE", requires = "teacher")]
+    teacher_weights: Option<PathBuf>,
+    /// Where the teacher computes: cpu, cuda, cuda:N or auto.
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+}
+
+impl TeacherSource {
+    /// Loads the teacher, if one was named.
+    ///
+    /// # Errors
+    /// When its files cannot be read or do not fit each other.
+    pub fn open(&self) -> anyhow::Result<Option<TeacherRestorer>> {
+        let (config, weights) = match (&self.teacher_run, &self.teacher, &self.teacher_weights) {
+            (Some(run), ..) => (run.join("teacher.json"), run.join("best.safetensors")),
+            (None, Some(config), Some(weights)) => (config.clone(), weights.clone()),
+            _ => return Ok(None),
+        };
+        TeacherRestorer::open(&config, &weights, self.device.resolve()?).map(Some)
+    }
+}
+
+/// Which student or teacher restores.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct RestorerSource {
+    /// ONNX file of a student.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["bundle", "teacher", "teacher_run"])]
+    model: Option<PathBuf>,
+    /// Bundle of students (.hone).
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["teacher", "teacher_run"])]
+    bundle: Option<PathBuf>,
+    /// Level of the bundle's ladder; the largest without.
+    #[arg(long, requires = "bundle")]
+    level: Option<String>,
+    /// Take the bundle's f32 student instead of the INT8 one.
+    #[arg(long, requires = "bundle")]
+    f32: bool,
+    /// Worker threads of a student; 0 takes one for each core.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    #[command(flatten)]
+    teacher: TeacherSource,
+}
+
+impl RestorerSource {
+    /// Loads what was named; `strength` is the share of its change that is kept, `tile` the side of
+    /// tiles in pixels.
+    ///
+    /// # Errors
+    /// When nothing was named, or a file cannot be read or holds nothing of the kind.
+    pub fn open(&self, strength: f32, tile: Option<usize>) -> anyhow::Result<Box<dyn Restore>> {
+        if let Some(mut teacher) = self.teacher.open()? {
+            if let Some(tile) = tile {
+                teacher = teacher.with_tile(tile);
+            }
+            return Ok(Box::new(teacher.with_strength(strength)));
+        }
+        let mut student = self.student()?.with_strength(strength);
+        if let Some(tile) = tile {
+            student = student.with_tile(tile);
+        }
+        Ok(Box::new(student))
+    }
+
+    fn student(&self) -> anyhow::Result<Student> {
+        let options = EngineOptions {
+            threads: self.threads,
+            ..EngineOptions::default()
+        };
+        if let Some(model) = &self.model {
+            return Student::open(model, options);
+        }
+        let Some(bundle) = &self.bundle else {
+            bail!("say what restores: --model, --bundle, --teacher-run or --teacher");
+        };
+        let precision = if self.f32 {
+            Precision::F32
+        } else {
+            Precision::Int8
+        };
+        Student::from_bundle(bundle, self.level.as_deref(), precision, options)
+            .context("cannot take a student from the bundle")
+    }
+}
