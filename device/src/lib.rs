@@ -3,5 +3,7 @@
 //! `honed` shows.
 
 pub mod atomic;
+#[cfg(feature = "camera")]
+pub mod camera;
 pub mod cli;
 pub mod engine;

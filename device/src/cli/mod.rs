@@ -1,5 +1,8 @@
 //! The command line of `honed`: one file for each command, all the work in the library's modules.
 
+#[cfg(feature = "camera")]
+pub mod run;
+
 use clap::{Parser, Subcommand};
 
 /// Sharpens live camera streams on small boards.
@@ -18,7 +21,11 @@ pub struct Cli {
 
 /// Every command of `honed`.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Sharpens a camera or a file.
+    #[cfg(feature = "camera")]
+    Run(run::RunArgs),
+}
 
 impl Cli {
     /// Runs the chosen command.
@@ -26,6 +33,9 @@ impl Cli {
     /// # Errors
     /// One sentence that says what failed, where, and what to do.
     pub fn run(self) -> anyhow::Result<()> {
-        match self.command {}
+        match self.command {
+            #[cfg(feature = "camera")]
+            Command::Run(args) => args.run(),
+        }
     }
 }

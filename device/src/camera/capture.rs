@@ -1,0 +1,326 @@
+//! The pipeline from a source through the student, and the trait the rest of `honed` sees it by.
+//!
+//! ```text
+//! SOURCE ! decode ! queue (one frame, leaky when live) ! videoconvert ! honesharpen ! appsink
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use gstreamer_video as gst_video;
+
+use super::element::HoneSharpen;
+use super::elements;
+use super::error::CameraError;
+use super::planes;
+use super::sharpener::Sharpener;
+use super::source::{Pace, SourceKind, SourceSpec};
+use super::timeline::{Mark, Marks, Timeline};
+
+/// One frame on its way to the outputs.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// The bytes; timestamp and duration are on the source's running time.
+    pub buffer: gst::Buffer,
+    /// Format, size and rate.
+    pub caps: gst::Caps,
+    /// When it passed which station.
+    pub mark: Mark,
+}
+
+/// What a camera has to say.
+#[derive(Debug)]
+pub enum Next {
+    /// A frame.
+    Frame(Frame),
+    /// Nothing yet.
+    Waiting,
+    /// There will be no more.
+    Ended,
+}
+
+/// Gives frames, one after another.
+pub trait Camera {
+    /// The next frame, waiting for at most `wait`.
+    ///
+    /// # Errors
+    /// [`CameraError`] when the camera is gone or its stream cannot be decoded; it is of no use after.
+    fn next(&mut self, wait: Duration) -> Result<Next, CameraError>;
+
+    /// Whether frames come by the clock; then a late one is worth nothing.
+    fn live(&self) -> bool;
+
+    /// Frames captured so far, dropped ones included.
+    fn captured(&self) -> u64;
+}
+
+/// A source on GStreamer.
+#[derive(Debug)]
+pub struct Capture {
+    name: String,
+    pipeline: gst::Pipeline,
+    frames: gst_app::AppSink,
+    marks: Arc<Marks>,
+    captured: Arc<AtomicU64>,
+    live: bool,
+}
+
+impl Capture {
+    /// Starts `spec`; every frame passes through `sharpener`. With `shape`, frames are scaled and
+    /// converted to it, so that a camera that comes back in another mode fits the outputs.
+    ///
+    /// # Errors
+    /// [`CameraError`] when the source cannot be opened.
+    pub fn start(
+        spec: &SourceSpec,
+        sharpener: &Arc<Sharpener>,
+        timeline: &Timeline,
+        shape: Option<&gst::Caps>,
+    ) -> Result<Self, CameraError> {
+        spec.check()?;
+        let formats = planes::format_names(sharpener.colour()).join(",");
+        let scale = if shape.is_some() { "videoscale ! " } else { "" };
+        let description = format!(
+            "{} ! queue name=latest max-size-buffers=1 max-size-bytes=0 max-size-time=0 \
+             ! videoconvert ! {scale}capsfilter name=shape caps=\"video/x-raw,format={{{formats}}}\" \
+             ! honesharpen name=sharpen ! appsink name=frames sync=false max-buffers=1",
+            spec.head()
+        );
+        let pipeline = elements::launch(&description, |reason| CameraError::SourceSpec {
+            given: spec.name.clone(),
+            reason,
+        })?;
+        let capture = Self {
+            name: spec.name.clone(),
+            frames: named(&pipeline, "frames")?,
+            pipeline,
+            marks: Arc::default(),
+            captured: Arc::default(),
+            live: false,
+        };
+        capture.set_up(spec, sharpener, shape)?;
+        timeline.rule(&capture.pipeline);
+        let live = Arc::new(AtomicBool::new(false));
+        capture.watch(timeline, &live)?;
+        capture.begin(spec, &live)
+    }
+
+    fn set_up(
+        &self,
+        spec: &SourceSpec,
+        sharpener: &Arc<Sharpener>,
+        shape: Option<&gst::Caps>,
+    ) -> Result<(), CameraError> {
+        named::<HoneSharpen>(&self.pipeline, "sharpen")?.use_sharpener(sharpener.clone());
+        if let Some(caps) = shape {
+            named::<gst::Element>(&self.pipeline, "shape")?.set_property("caps", caps);
+        }
+        let source = || named::<gst::Element>(&self.pipeline, "source");
+        match &spec.kind {
+            SourceKind::File(path) => source()?.set_property("location", path),
+            SourceKind::V4l2(path) => source()?.set_property("device", path.display().to_string()),
+            SourceKind::Libcamera(Some(name)) => source()?.set_property("camera-name", name),
+            SourceKind::Argus(sensor) => {
+                source()?.set_property_from_str("sensor-id", &sensor.to_string());
+            }
+            SourceKind::Network(uri) if uri.starts_with("rtsp") => {
+                source()?.set_property("location", uri);
+            }
+            SourceKind::Network(uri) => source()?.set_property("uri", uri),
+            SourceKind::Images(folder) => {
+                let images = super::source::images(folder)?;
+                let feed = named::<gst_app::AppSrc>(&self.pipeline, "images")?;
+                super::images::feed(&feed, images, spec.fps.unwrap_or(30));
+            }
+            SourceKind::Test | SourceKind::Libcamera(None) | SourceKind::Gst(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Puts probes where a frame is captured, and where the student begins and ends.
+    fn watch(&self, timeline: &Timeline, live: &Arc<AtomicBool>) -> Result<(), CameraError> {
+        let queue = named::<gst::Element>(&self.pipeline, "latest")?;
+        let sharpen = named::<gst::Element>(&self.pipeline, "sharpen")?;
+        let (marks, captured) = (self.marks.clone(), self.captured.clone());
+        let (live, clock) = (live.clone(), timeline.clone());
+        probe(&queue, "sink", move |pad, buffer| {
+            let now = clock.now();
+            let index = captured.fetch_add(1, Ordering::Relaxed);
+            let live = live.load(Ordering::Relaxed);
+            let pts = buffer.pts().unwrap_or_else(|| {
+                let pts = if live {
+                    now
+                } else {
+                    index * gst::ClockTime::SECOND / 30
+                };
+                buffer.make_mut().set_pts(pts);
+                pts
+            });
+            let stamp = running_time(pad, pts).filter(|_| live);
+            marks.captured(pts, stamp.map_or(now, |stamp| stamp.min(now)));
+        });
+        let (marks, clock) = (self.marks.clone(), timeline.clone());
+        probe(&sharpen, "sink", move |_, buffer| {
+            if let Some(pts) = buffer.pts() {
+                marks.change(pts, |mark| mark.begun = Some(clock.now()));
+            }
+        });
+        let (marks, clock) = (self.marks.clone(), timeline.clone());
+        probe(&sharpen, "src", move |_, buffer| {
+            if let Some(pts) = buffer.pts() {
+                marks.change(pts, |mark| mark.done = Some(clock.now()));
+            }
+        });
+        Ok(())
+    }
+
+    /// Pauses, asks whether the source is live, and lets it run.
+    fn begin(mut self, spec: &SourceSpec, live: &AtomicBool) -> Result<Self, CameraError> {
+        let failed = |me: &Self| {
+            me.bus_error().unwrap_or_else(|| CameraError::Source {
+                source_name: me.name.clone(),
+                reason: "it does not start".into(),
+            })
+        };
+        let paused = self
+            .pipeline
+            .set_state(gst::State::Paused)
+            .map_err(|_| failed(&self))?;
+        self.live = match spec.pace() {
+            Some(pace) => pace == Pace::Live,
+            None => paused == gst::StateChangeSuccess::NoPreroll,
+        };
+        live.store(self.live, Ordering::Relaxed);
+        if self.live {
+            named::<gst::Element>(&self.pipeline, "latest")?
+                .set_property_from_str("leaky", "downstream");
+            self.frames.set_drop(true);
+        }
+        self.pipeline
+            .set_state(gst::State::Playing)
+            .map_err(|_| failed(&self))?;
+        Ok(self)
+    }
+
+    /// The first error on the bus, in words for people.
+    fn bus_error(&self) -> Option<CameraError> {
+        let bus = self.pipeline.bus()?;
+        let mut missing = None;
+        while let Some(message) = bus.pop() {
+            match message.view() {
+                gst::MessageView::Element(element) => {
+                    let text = element
+                        .structure()
+                        .filter(|s| s.name() == "missing-plugin")
+                        .and_then(|s| s.get::<String>("name").ok());
+                    missing = missing.or(text);
+                }
+                gst::MessageView::Error(error) => {
+                    if let Some(what) = missing {
+                        return Some(CameraError::MissingDecoder {
+                            source_name: self.name.clone(),
+                            what,
+                            package: "gstreamer1.0-libav",
+                        });
+                    }
+                    return Some(CameraError::Source {
+                        source_name: self.name.clone(),
+                        reason: elements::bus_error(error),
+                    });
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+impl Camera for Capture {
+    fn next(&mut self, wait: Duration) -> Result<Next, CameraError> {
+        let wait = gst::ClockTime::try_from(wait).unwrap_or(gst::ClockTime::SECOND);
+        let Some(sample) = self.frames.try_pull_sample(wait) else {
+            return match self.bus_error() {
+                Some(error) => Err(error),
+                None if self.frames.is_eos() => Ok(Next::Ended),
+                None => Ok(Next::Waiting),
+            };
+        };
+        let (Some(mut buffer), Some(caps)) = (sample.buffer_owned(), sample.caps_owned()) else {
+            return Ok(Next::Waiting);
+        };
+        let Some(mark) = buffer.pts().and_then(|pts| self.marks.take(pts)) else {
+            return Ok(Next::Waiting);
+        };
+        let running = sample
+            .segment()
+            .and_then(|s| s.downcast_ref::<gst::ClockTime>())
+            .and_then(|s| s.to_running_time(mark.pts))
+            .unwrap_or(mark.pts);
+        // Only the sample holds the buffer besides this, and it goes now.
+        drop(sample);
+        buffer.make_mut().set_pts(running);
+        Ok(Next::Frame(Frame { buffer, caps, mark }))
+    }
+
+    fn live(&self) -> bool {
+        self.live
+    }
+
+    fn captured(&self) -> u64 {
+        self.captured.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        // Nothing is left to do when even this fails.
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+/// The element `name` of a pipeline that was described with it.
+pub(super) fn named<T: IsA<gst::Element>>(
+    pipeline: &gst::Pipeline,
+    name: &str,
+) -> Result<T, CameraError> {
+    pipeline
+        .by_name(name)
+        .and_then(|e| e.downcast::<T>().ok())
+        .ok_or_else(|| CameraError::Gstreamer(format!("the pipeline has no element {name}")))
+}
+
+/// Runs `each` on every buffer that passes `pad` of `element`.
+pub(super) fn probe(
+    element: &gst::Element,
+    pad: &str,
+    each: impl Fn(&gst::Pad, &mut gst::Buffer) + Send + Sync + 'static,
+) {
+    if let Some(pad) = element.static_pad(pad) {
+        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+            if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data {
+                each(pad, buffer);
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+}
+
+/// A timestamp on `pad` as running time.
+fn running_time(pad: &gst::Pad, pts: gst::ClockTime) -> Option<gst::ClockTime> {
+    let event = pad.sticky_event::<gst::event::Segment>(0)?;
+    let segment = event.segment().downcast_ref::<gst::ClockTime>()?;
+    segment.to_running_time(pts)
+}
+
+/// Frames a second of a stream, 30 when its caps do not say.
+pub fn frame_rate(caps: &gst::Caps) -> f64 {
+    gst_video::VideoInfo::from_caps(caps)
+        .ok()
+        .map(|info| info.fps())
+        .filter(|fps| fps.numer() > 0 && fps.denom() > 0)
+        .map_or(30.0, |fps| f64::from(fps.numer()) / f64::from(fps.denom()))
+}

@@ -1,0 +1,326 @@
+//! Properties, caps and the transform of `honesharpen`.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+
+use gstreamer as gst;
+use gstreamer::glib;
+use gstreamer::prelude::*;
+use gstreamer::subclass::prelude::*;
+use gstreamer_base as gst_base;
+use gstreamer_base::prelude::*;
+use gstreamer_base::subclass::BaseTransformMode;
+use gstreamer_base::subclass::prelude::*;
+use gstreamer_video as gst_video;
+use gstreamer_video::subclass::prelude::*;
+
+use super::super::planes;
+use super::super::sharpener::{Dials, Sharpener, lock};
+use super::super::student;
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "honesharpen",
+        gst::DebugColorFlags::empty(),
+        Some("Restoration by a student network"),
+    )
+});
+
+/// What is set before the element starts.
+#[derive(Debug, Clone, Default)]
+struct Settings {
+    bundle: Option<PathBuf>,
+    model: Option<PathBuf>,
+    level: Option<String>,
+    threads: u32,
+}
+
+#[derive(Debug, Default)]
+pub struct HoneSharpen {
+    settings: Mutex<Settings>,
+    dials: Mutex<Arc<Dials>>,
+    given: Mutex<Option<Arc<Sharpener>>>,
+    running: Mutex<Option<Arc<Sharpener>>>,
+    was_untouched: AtomicBool,
+    frames: AtomicU64,
+}
+
+impl HoneSharpen {
+    pub(super) fn use_sharpener(&self, sharpener: Arc<Sharpener>) {
+        *lock(&self.dials) = sharpener.dials().clone();
+        *lock(&self.given) = Some(sharpener);
+    }
+
+    fn dials(&self) -> Arc<Dials> {
+        lock(&self.dials).clone()
+    }
+
+    fn running(&self) -> Option<Arc<Sharpener>> {
+        lock(&self.running).clone()
+    }
+
+    /// Loads the students that the properties name.
+    fn load(&self) -> Result<Arc<Sharpener>, gst::ErrorMessage> {
+        let settings = lock(&self.settings).clone();
+        let source = match (settings.bundle, settings.model) {
+            (Some(path), None) => student::Source::Bundle(path),
+            (None, Some(path)) => student::Source::Model(path),
+            _ => {
+                return Err(gst::error_msg!(
+                    gst::ResourceError::NotFound,
+                    ["set one of the properties bundle=x.hone and model=x.onnx"]
+                ));
+            }
+        };
+        let choice = student::Choice {
+            level: settings.level,
+            precision: None,
+            threads: settings.threads as usize,
+        };
+        student::load(&source, &choice)
+            .and_then(|levels| Sharpener::new(levels, self.dials()).map_err(Into::into))
+            .map(Arc::new)
+            .map_err(|e| gst::error_msg!(gst::ResourceError::OpenRead, ["{e}"]))
+    }
+
+    fn stats(&self) -> gst::Structure {
+        let stats = self.running().map(|s| s.stats()).unwrap_or_default();
+        let millis = |d: std::time::Duration| d.as_secs_f64() * 1e3;
+        gst::Structure::builder("honesharpen-stats")
+            .field("sharpened", stats.sharpened)
+            .field("untouched", stats.untouched)
+            .field("skipped", stats.skipped)
+            .field("failed", stats.failed)
+            .field("ms-mean", millis(stats.time.mean()))
+            .field("ms-p99", millis(stats.time.quantile(0.99)))
+            .build()
+    }
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for HoneSharpen {
+    const NAME: &'static str = "HoneSharpen";
+    type Type = super::HoneSharpen;
+    type ParentType = gst_video::VideoFilter;
+}
+
+impl ObjectImpl for HoneSharpen {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            vec![
+                glib::ParamSpecString::builder("bundle")
+                    .nick("Bundle")
+                    .blurb("Path of the bundle (.hone) that holds the student")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecString::builder("model")
+                    .nick("Model")
+                    .blurb("Path of a student as ONNX, in place of a bundle")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecString::builder("level")
+                    .nick("Level")
+                    .blurb("Name of the bundle's student to run, such as small; unset: its largest")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt::builder("threads")
+                    .nick("Threads")
+                    .blurb("Worker threads, 0 for one on each core")
+                    .maximum(256)
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecDouble::builder("strength")
+                    .nick("Strength")
+                    .blurb("How much of the restoration is added: 0 leaves the input's bytes as they are")
+                    .minimum(0.0)
+                    .maximum(1.0)
+                    .default_value(1.0)
+                    .mutable_playing()
+                    .controllable()
+                    .build(),
+                glib::ParamSpecDouble::builder("split")
+                    .nick("Split")
+                    .blurb("Part of the width, from the left, that shows the input as it is")
+                    .minimum(0.0)
+                    .maximum(1.0)
+                    .mutable_playing()
+                    .controllable()
+                    .build(),
+                glib::ParamSpecBoolean::builder("bypass")
+                    .nick("Bypass")
+                    .blurb("Pass every frame as it is")
+                    .mutable_playing()
+                    .controllable()
+                    .build(),
+                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+                    .nick("Statistics")
+                    .blurb("Frames sharpened, untouched, skipped and failed; milliseconds for each frame")
+                    .read_only()
+                    .build(),
+            ]
+        });
+        PROPERTIES.as_ref()
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        let mut settings = lock(&self.settings);
+        let text = || value.get::<Option<String>>().ok().flatten();
+        let number = || value.get::<f64>().unwrap_or_default() as f32;
+        match pspec.name() {
+            "bundle" => settings.bundle = text().map(PathBuf::from),
+            "model" => settings.model = text().map(PathBuf::from),
+            "level" => settings.level = text(),
+            "threads" => settings.threads = value.get().unwrap_or_default(),
+            "strength" => self.dials().set_strength(number()),
+            "split" => self.dials().set_split(number()),
+            "bypass" => self.dials().set_bypass(value.get().unwrap_or_default()),
+            _ => {}
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        let settings = lock(&self.settings);
+        let path = |p: &Option<PathBuf>| p.as_ref().map(|p| p.display().to_string()).to_value();
+        match pspec.name() {
+            "bundle" => path(&settings.bundle),
+            "model" => path(&settings.model),
+            "level" => settings.level.to_value(),
+            "threads" => settings.threads.to_value(),
+            "strength" => f64::from(self.dials().strength()).to_value(),
+            "split" => f64::from(self.dials().split()).to_value(),
+            "bypass" => self.dials().bypass().to_value(),
+            _ => self.stats().to_value(),
+        }
+    }
+}
+
+impl GstObjectImpl for HoneSharpen {}
+
+impl ElementImpl for HoneSharpen {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "hone sharpener",
+                "Filter/Effect/Video",
+                "Restores blurred frames with a student network distilled by hone",
+                "The hone authors",
+            )
+        });
+        Some(&*METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            let caps = gst_video::VideoCapsBuilder::new()
+                .format_list(formats(None))
+                .build();
+            [
+                ("src", gst::PadDirection::Src),
+                ("sink", gst::PadDirection::Sink),
+            ]
+            .into_iter()
+            .filter_map(|(name, direction)| {
+                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
+            })
+            .collect()
+        });
+        TEMPLATES.as_ref()
+    }
+}
+
+fn formats(colour: Option<hone_shared::student::Colour>) -> Vec<gst_video::VideoFormat> {
+    planes::format_names(colour)
+        .iter()
+        .map(|name| gst_video::VideoFormat::from_string(name))
+        .collect()
+}
+
+impl BaseTransformImpl for HoneSharpen {
+    const MODE: BaseTransformMode = BaseTransformMode::NeverInPlace;
+    const PASSTHROUGH_ON_SAME_CAPS: bool = false;
+    const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
+
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let given = lock(&self.given).clone();
+        let sharpener = match given {
+            Some(sharpener) => sharpener,
+            None => self.load()?,
+        };
+        gst::info!(CAT, imp = self, "{}", sharpener.description());
+        *lock(&self.running) = Some(sharpener);
+        self.frames.store(0, Ordering::Relaxed);
+        self.parent_start()
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        *lock(&self.running) = None;
+        self.parent_stop()
+    }
+
+    fn transform_caps(
+        &self,
+        _direction: gst::PadDirection,
+        caps: &gst::Caps,
+        filter: Option<&gst::Caps>,
+    ) -> Option<gst::Caps> {
+        let colour = self.running().and_then(|s| s.colour());
+        let fitting = gst_video::VideoCapsBuilder::new()
+            .format_list(formats(colour))
+            .build();
+        let caps = caps.intersect(&fitting);
+        Some(match filter {
+            Some(filter) => filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
+            None => caps,
+        })
+    }
+
+    fn before_transform(&self, inbuf: &gst::BufferRef) {
+        if let Some(pts) = inbuf.pts() {
+            // A controlled property out of step is no reason to lose a frame.
+            let _ = self.obj().sync_values(pts);
+        }
+        let Some(sharpener) = self.running() else {
+            return;
+        };
+        let untouched = sharpener.colour().is_none() || sharpener.dials().untouched();
+        if untouched {
+            sharpener.note_untouched();
+        }
+        if self.was_untouched.swap(untouched, Ordering::Relaxed) != untouched {
+            self.obj().set_passthrough(untouched);
+            self.obj().reconfigure_src();
+        }
+    }
+}
+
+impl VideoFilterImpl for HoneSharpen {
+    fn transform_frame(
+        &self,
+        inframe: &gst_video::VideoFrameRef<&gst::BufferRef>,
+        outframe: &mut gst_video::VideoFrameRef<&mut gst::BufferRef>,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let Some(sharpener) = self.running() else {
+            return Err(gst::FlowError::Flushing);
+        };
+        if sharpener.skips(self.frames.fetch_add(1, Ordering::Relaxed)) {
+            return Ok(gst_base::BASE_TRANSFORM_FLOW_DROPPED);
+        }
+        let result = planes::view(inframe).and_then(|frame| {
+            let mut out = planes::view_mut(outframe)?;
+            sharpener.sharpen(&frame, &mut out).map_err(Into::into)
+        });
+        if let Err(error) = result {
+            sharpener.note_failed();
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Failed,
+                ["the frame passes as it came: {error}"]
+            );
+            inframe
+                .copy(outframe)
+                .map_err(|_| gst::FlowError::NotNegotiated)?;
+        }
+        Ok(gst::FlowSuccess::Ok)
+    }
+}

@@ -1,0 +1,55 @@
+//! Image files pushed into a pipeline one by one.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use gstreamer as gst;
+use gstreamer_app as gst_app;
+
+use super::source::media_type;
+
+/// Feeds `images` at `fps` frames a second of stream time, each when it is wanted.
+pub fn feed(feed: &gst_app::AppSrc, images: Vec<PathBuf>, fps: u32) {
+    let media = images.first().and_then(|p| media_type(p));
+    let caps = gst::Caps::builder(media.unwrap_or("image/png"))
+        .field(
+            "framerate",
+            gst::Fraction::new(i32::try_from(fps).unwrap_or(30), 1),
+        )
+        .build();
+    feed.set_caps(Some(&caps));
+    feed.set_max_bytes(1);
+    let rest = Mutex::new((0_u64, images.into_iter()));
+    let callbacks = gst_app::AppSrcCallbacks::builder()
+        .need_data(move |feed, _| {
+            let (index, path) = {
+                let mut rest = super::sharpener::lock(&rest);
+                rest.0 += 1;
+                (rest.0 - 1, rest.1.next())
+            };
+            let Some(path) = path else {
+                // A pipeline that is going down wants no end either.
+                let _ = feed.end_of_stream();
+                return;
+            };
+            match std::fs::read(&path) {
+                Ok(bytes) => {
+                    let mut buffer = gst::Buffer::from_mut_slice(bytes);
+                    if let Some(buffer) = buffer.get_mut() {
+                        let at = |i: u64| i * gst::ClockTime::SECOND / u64::from(fps.max(1));
+                        buffer.set_pts(at(index));
+                        buffer.set_duration(at(index + 1) - at(index));
+                    }
+                    // As above.
+                    let _ = feed.push_buffer(buffer);
+                }
+                Err(error) => gst::element_error!(
+                    feed,
+                    gst::ResourceError::Read,
+                    ["cannot read {}: {error}", path.display()]
+                ),
+            }
+        })
+        .build();
+    feed.set_callbacks(callbacks);
+}

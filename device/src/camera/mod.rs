@@ -1,0 +1,31 @@
+//! Live video: sources, the student at work, outputs.
+//!
+//! ```text
+//!  source pipeline                                            one pipeline for each output
+//!  SRC ! decode ! queue ! videoconvert ! honesharpen ! appsink -> appsrc ! queue ! encoder ! file
+//!                  one frame,             Sharpener         |
+//!                  leaky when live        (ladder, dials)   +---> appsrc ! queue ! display
+//!                                                          run
+//! ```
+//!
+//! Live sources never wait: every queue holds one frame, and a newer one replaces it. Files are
+//! read whole: every queue blocks, and no frame is lost.
+
+pub mod capture;
+pub mod element;
+pub mod elements;
+pub mod error;
+pub mod histogram;
+mod images;
+pub mod output;
+mod planes;
+pub mod report;
+pub mod run;
+pub mod sharpener;
+pub mod sink;
+pub mod source;
+pub mod student;
+pub mod timeline;
+mod truncation;
+#[cfg(test)]
+pub mod twin;

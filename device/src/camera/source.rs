@@ -1,0 +1,284 @@
+//! Where frames come from: the text a user gives, and the head of the pipeline it stands for.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::elements;
+use super::error::CameraError;
+
+/// A kind of camera or file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceKind {
+    /// A moving scene drawn by GStreamer.
+    Test,
+    /// A video or image file.
+    File(PathBuf),
+    /// A folder of PNG or JPEG files, in the order of their names.
+    Images(PathBuf),
+    /// A USB camera or any other Video4Linux device.
+    V4l2(PathBuf),
+    /// A CSI camera of a Raspberry Pi; the name libcamera gives it, or the first.
+    Libcamera(Option<String>),
+    /// A CSI camera of a Jetson, by sensor number.
+    Argus(u32),
+    /// A network camera: rtsp, http, https or srt.
+    Network(String),
+    /// A piece of a GStreamer launch line that ends in raw video.
+    Gst(String),
+}
+
+/// How fast frames leave a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// As the clock says; a frame that comes too late to be of use is dropped.
+    Live,
+    /// As fast as they are wanted, every single one.
+    Every,
+}
+
+/// A source as the user described it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceSpec {
+    /// The text given.
+    pub name: String,
+    /// What it stands for.
+    pub kind: SourceKind,
+    /// Width and height wanted from a camera.
+    pub size: Option<(u32, u32)>,
+    /// Frames a second wanted from a camera.
+    pub fps: Option<u32>,
+    /// Pace wanted; `None` is live for cameras and `test`, every frame for files.
+    pub pace: Option<Pace>,
+}
+
+impl FromStr for SourceSpec {
+    type Err = CameraError;
+
+    fn from_str(text: &str) -> Result<Self, CameraError> {
+        let wrong = |reason: &str| CameraError::SourceSpec {
+            given: text.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
+        let kind = match scheme {
+            "" => {
+                return Err(wrong(
+                    "give test, a file, images:DIR, v4l2:/dev/videoN, libcamera, argus:N, rtsp://... or gst:LINE",
+                ));
+            }
+            "test" if rest.is_empty() => SourceKind::Test,
+            "images" if !rest.is_empty() => SourceKind::Images(rest.into()),
+            "images" => return Err(wrong("give a folder, as in images:frames")),
+            "v4l2" if rest.is_empty() => SourceKind::V4l2("/dev/video0".into()),
+            "v4l2" => SourceKind::V4l2(rest.into()),
+            "libcamera" => SourceKind::Libcamera((!rest.is_empty()).then(|| rest.to_owned())),
+            "argus" if rest.is_empty() => SourceKind::Argus(0),
+            "argus" => SourceKind::Argus(
+                rest.parse()
+                    .map_err(|_| wrong("give a sensor number, as in argus:0"))?,
+            ),
+            "rtsp" | "rtsps" | "http" | "https" | "srt" => SourceKind::Network(text.to_owned()),
+            "gst" if !rest.trim().is_empty() => SourceKind::Gst(rest.to_owned()),
+            "gst" => return Err(wrong("give a launch line, as in gst:videotestsrc")),
+            "file" => SourceKind::File(rest.into()),
+            _ => SourceKind::File(text.into()),
+        };
+        Ok(Self {
+            name: text.to_owned(),
+            kind,
+            size: None,
+            fps: None,
+            pace: None,
+        })
+    }
+}
+
+impl SourceSpec {
+    /// The pace this source runs at. A `gst:` line is asked when it starts.
+    pub fn pace(&self) -> Option<Pace> {
+        self.pace.or(match self.kind {
+            SourceKind::File(_) | SourceKind::Images(_) => Some(Pace::Every),
+            SourceKind::Gst(_) => None,
+            _ => Some(Pace::Live),
+        })
+    }
+
+    /// Whether the source is a thing that comes and goes, so that it is worth waiting for.
+    pub fn comes_back(&self) -> bool {
+        !matches!(self.kind, SourceKind::File(_) | SourceKind::Images(_))
+    }
+
+    /// Checks what can be checked without starting: files, folders, devices, elements.
+    ///
+    /// # Errors
+    /// [`CameraError::SourceMissing`], [`CameraError::Truncated`] or [`CameraError::MissingElement`].
+    pub fn check(&self) -> Result<(), CameraError> {
+        match &self.kind {
+            SourceKind::File(path) => {
+                let missing = |reason: std::io::Error| CameraError::SourceMissing {
+                    path: path.clone(),
+                    reason: reason.to_string(),
+                };
+                let file = std::fs::File::open(path).map_err(missing)?;
+                let meta = file.metadata().map_err(missing)?;
+                if meta.is_dir() {
+                    return Err(CameraError::SourceMissing {
+                        path: path.clone(),
+                        reason: "it is a folder; for its images say images:DIR".into(),
+                    });
+                }
+                super::truncation::check(path, file)
+            }
+            SourceKind::Images(folder) => images(folder).map(|_| ()),
+            SourceKind::V4l2(device) => match std::fs::metadata(device) {
+                Ok(_) => elements::require("v4l2src"),
+                Err(reason) => Err(CameraError::SourceMissing {
+                    path: device.clone(),
+                    reason: format!("{reason}; `honed sources` lists the cameras"),
+                }),
+            },
+            SourceKind::Libcamera(_) => elements::require("libcamerasrc"),
+            SourceKind::Argus(_) => elements::require("nvarguscamerasrc"),
+            SourceKind::Test | SourceKind::Network(_) | SourceKind::Gst(_) => Ok(()),
+        }
+    }
+
+    /// The head of the pipeline, up to raw video; the element `source` takes what cannot be written
+    /// in a launch line.
+    pub(super) fn head(&self) -> String {
+        let live = self.pace() == Some(Pace::Live);
+        let mode = self.mode();
+        match &self.kind {
+            SourceKind::Test => {
+                let (w, h) = self.size.unwrap_or((640, 480));
+                let fps = self.fps.unwrap_or(30);
+                format!(
+                    "videotestsrc name=source is-live={live} pattern=zone-plate kx2=14 ky2=9 kt=2 \
+                     ! video/x-raw,width={w},height={h},framerate={fps}/1"
+                )
+            }
+            SourceKind::File(_) if live => {
+                "filesrc name=source ! decodebin ! capsfilter caps=video/x-raw ! identity sync=true"
+                    .into()
+            }
+            SourceKind::File(_) => {
+                "filesrc name=source ! decodebin ! capsfilter caps=video/x-raw".into()
+            }
+            SourceKind::Images(_) => {
+                let pace = if live { " ! identity sync=true" } else { "" };
+                format!(
+                    "appsrc name=images format=time ! decodebin ! capsfilter caps=video/x-raw{pace}"
+                )
+            }
+            SourceKind::V4l2(_) => format!(
+                "v4l2src name=source ! capsfilter caps=\"video/x-raw{mode};image/jpeg{mode}\" \
+                 ! decodebin ! capsfilter caps=video/x-raw"
+            ),
+            SourceKind::Libcamera(_) => format!("libcamerasrc name=source ! video/x-raw{mode}"),
+            SourceKind::Argus(_) => format!(
+                "nvarguscamerasrc name=source ! video/x-raw(memory:NVMM){mode} \
+                 ! nvvidconv ! video/x-raw,format=I420"
+            ),
+            SourceKind::Network(uri) if uri.starts_with("rtsp") => {
+                "rtspsrc name=source latency=100 drop-on-latency=true \
+                 ! application/x-rtp,media=video ! decodebin ! capsfilter caps=video/x-raw"
+                    .into()
+            }
+            SourceKind::Network(_) => {
+                "uridecodebin name=source ! capsfilter caps=video/x-raw".into()
+            }
+            SourceKind::Gst(line) => line.clone(),
+        }
+    }
+
+    /// The wanted camera mode as the tail of a caps string.
+    fn mode(&self) -> String {
+        let size = self
+            .size
+            .map(|(w, h)| format!(",width={w},height={h}"))
+            .unwrap_or_default();
+        let fps = self
+            .fps
+            .map(|fps| format!(",framerate={fps}/1"))
+            .unwrap_or_default();
+        size + &fps
+    }
+}
+
+/// The images of `folder` in the order of their names.
+///
+/// # Errors
+/// [`CameraError::SourceMissing`] when the folder cannot be read or holds none.
+pub fn images(folder: &Path) -> Result<Vec<PathBuf>, CameraError> {
+    let missing = |reason: String| CameraError::SourceMissing {
+        path: folder.to_owned(),
+        reason,
+    };
+    let entries = std::fs::read_dir(folder).map_err(|e| missing(e.to_string()))?;
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|e| e.path()))
+        .filter(|path| media_type(path).is_some())
+        .collect();
+    if found.is_empty() {
+        return Err(missing("the folder holds no .png or .jpg file".into()));
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// GStreamer's name of an image's type, from its ending.
+pub(super) fn media_type(path: &Path) -> Option<&'static str> {
+    match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+        "png" => Some("image/png"),
+        "jpg" | "jpeg" => Some("image/jpeg"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(text: &str) -> SourceKind {
+        text.parse::<SourceSpec>().unwrap().kind
+    }
+
+    #[test]
+    fn texts_stand_for_sources() {
+        assert_eq!(kind("test"), SourceKind::Test);
+        assert_eq!(kind("a b.mp4"), SourceKind::File("a b.mp4".into()));
+        assert_eq!(kind("file:test"), SourceKind::File("test".into()));
+        assert_eq!(kind("v4l2"), SourceKind::V4l2("/dev/video0".into()));
+        assert_eq!(kind("argus:1"), SourceKind::Argus(1));
+        assert_eq!(kind("images:f"), SourceKind::Images("f".into()));
+        let uri = "rtsp://user:secret@10.0.0.7:554/live";
+        assert_eq!(kind(uri), SourceKind::Network(uri.into()));
+        for wrong in ["", "images:", "gst: ", "argus:x"] {
+            let error = wrong.parse::<SourceSpec>().unwrap_err().to_string();
+            assert!(error.contains("is no source: give"), "{error}");
+        }
+    }
+
+    #[test]
+    fn files_are_read_whole_and_cameras_live() {
+        let pace = |text: &str| text.parse::<SourceSpec>().unwrap().pace();
+        assert_eq!(pace("a.mkv"), Some(Pace::Every));
+        assert_eq!(pace("test"), Some(Pace::Live));
+        assert_eq!(pace("gst:videotestsrc"), None);
+    }
+
+    #[test]
+    fn images_come_in_the_order_of_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(images(folder.path()).is_err());
+        for name in ["b.png", "a.JPG", "notes.txt", "c.png"] {
+            std::fs::write(folder.path().join(name), b"").unwrap();
+        }
+        let names: Vec<_> = images(folder.path())
+            .unwrap()
+            .iter()
+            .map(|p| p.file_name().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(names, ["a.JPG", "b.png", "c.png"]);
+    }
+}

@@ -1,0 +1,169 @@
+//! From a bundle or an ONNX file to the ladder of engines.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use hone_shared::bundle::{self, BundleError, Manifest, ModelEntry};
+use hone_shared::student::Precision;
+
+use super::sharpener::Level;
+use crate::engine::{self, EngineError, EngineOptions};
+
+/// Where the student comes from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A `.hone` bundle with one or more students.
+    Bundle(PathBuf),
+    /// One student as ONNX.
+    Model(PathBuf),
+}
+
+/// Which of a bundle's students to load, and how to run them.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// Name of the only level wanted; `None` loads the whole ladder.
+    pub level: Option<String>,
+    /// Number format wanted; `None` prefers INT8.
+    pub precision: Option<Precision>,
+    /// Worker threads, 0 for one on each core.
+    pub threads: usize,
+}
+
+/// A student that cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum StudentError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {reason}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        reason: std::io::Error,
+    },
+    /// A student of the file does not load.
+    #[error("{}: {reason}", path.display())]
+    Engine {
+        /// The file.
+        path: PathBuf,
+        /// The engine's words.
+        reason: EngineError,
+    },
+    /// The levels do not make one ladder.
+    #[error(transparent)]
+    Ladder(#[from] EngineError),
+    /// The file is no bundle that this program reads.
+    #[error("{}: {reason}", path.display())]
+    Bundle {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: BundleError,
+    },
+    /// The bundle lacks the student that is wanted.
+    #[error("{}: {reason}", path.display())]
+    Choice {
+        /// The file.
+        path: PathBuf,
+        /// What it has instead.
+        reason: String,
+    },
+}
+
+/// Loads the students of `source`, largest first.
+///
+/// # Errors
+/// [`StudentError`], always with the file named.
+pub fn load(source: &Source, choice: &Choice) -> Result<Vec<Level>, StudentError> {
+    let options = EngineOptions {
+        threads: choice.threads,
+        ..EngineOptions::default()
+    };
+    match source {
+        Source::Model(path) => {
+            let bytes = read(path)?;
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            Ok(vec![level(path, &name, &bytes, options)?])
+        }
+        Source::Bundle(path) => {
+            let file = File::open(path).map_err(|reason| StudentError::Read {
+                path: path.clone(),
+                reason,
+            })?;
+            let bundle =
+                bundle::read(BufReader::new(file)).map_err(|reason| StudentError::Bundle {
+                    path: path.clone(),
+                    reason,
+                })?;
+            ladder(bundle.manifest(), choice)
+                .map_err(|reason| StudentError::Choice {
+                    path: path.clone(),
+                    reason,
+                })?
+                .into_iter()
+                .map(|entry| level(path, &entry.name, bundle.model_bytes(entry), options))
+                .collect()
+        }
+    }
+}
+
+/// The students of a bundle that `choice` wants: one for each name, the most costly first.
+fn ladder<'a>(manifest: &'a Manifest, choice: &Choice) -> Result<Vec<&'a ModelEntry>, String> {
+    let precisions: &[Precision] = match &choice.precision {
+        Some(precision) => std::slice::from_ref(precision),
+        None => &[Precision::Int8, Precision::F32],
+    };
+    let mut names: Vec<&str> = manifest.models.iter().map(|m| m.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut found: Vec<&ModelEntry> = names
+        .iter()
+        .filter(|name| {
+            choice
+                .level
+                .as_deref()
+                .is_none_or(|wanted| wanted == **name)
+        })
+        .filter_map(|name| precisions.iter().find_map(|p| manifest.model(name, *p)))
+        .collect();
+    found.sort_by(|a, b| b.macs_per_pixel.total_cmp(&a.macs_per_pixel));
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let have: Vec<String> = manifest
+        .models
+        .iter()
+        .map(|m| format!("{} ({})", m.name, m.precision))
+        .collect();
+    let level = choice.level.as_deref().unwrap_or("of any name");
+    let precision = choice
+        .precision
+        .map_or(String::new(), |p| format!(" in {p}"));
+    Err(format!(
+        "there is no student {level}{precision} in it, only {}",
+        have.join(", ")
+    ))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, StudentError> {
+    std::fs::read(path).map_err(|reason| StudentError::Read {
+        path: path.to_owned(),
+        reason,
+    })
+}
+
+fn level(
+    path: &Path,
+    name: &str,
+    model: &[u8],
+    options: EngineOptions,
+) -> Result<Level, StudentError> {
+    let engine = engine::load(model, options).map_err(|reason| StudentError::Engine {
+        path: path.to_owned(),
+        reason,
+    })?;
+    Ok(Level {
+        name: name.to_owned(),
+        engine,
+    })
+}

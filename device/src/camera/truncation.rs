@@ -1,0 +1,194 @@
+//! Files cut short. GStreamer's demuxers play what is left of some of them without a word, so
+//! `honed` compares what the container announces with what the file holds.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use super::error::CameraError;
+
+/// EBML identifier of a Matroska segment.
+const SEGMENT: u64 = 0x1853_8067;
+/// EBML identifier at the start of every Matroska file.
+const EBML: [u8; 4] = [0x1a, 0x45, 0xdf, 0xa3];
+
+/// Checks a file of a known container: Matroska/WebM, MP4/MOV, PNG, JPEG, Y4M excluded (no length).
+///
+/// # Errors
+/// [`CameraError::Truncated`] when the file ends before its headers say so.
+pub fn check(path: &Path, mut file: File) -> Result<(), CameraError> {
+    let truncated = |reason: String| CameraError::Truncated {
+        path: path.to_owned(),
+        reason,
+    };
+    let io = |e: std::io::Error| truncated(e.to_string());
+    let length = file.seek(SeekFrom::End(0)).map_err(io)?;
+    if length == 0 {
+        return Err(truncated("the file is empty".into()));
+    }
+    let mut start = [0_u8; 8];
+    file.rewind().map_err(io)?;
+    let got = read_up_to(&mut file, &mut start).map_err(io)?;
+    let need = if start.starts_with(&EBML) {
+        matroska(&mut file).map_err(io)?
+    } else if got == 8 && [*b"ftyp", *b"moov", *b"mdat"].contains(&tail(start)) {
+        mp4(&mut file, length).map_err(io)?
+    } else if start == *b"\x89PNG\r\n\x1a\n" {
+        return png(&mut file, length, &truncated).map_err(io)?;
+    } else {
+        None
+    };
+    match need {
+        Some(need) if need > length => Err(truncated(format!(
+            "it holds {length} bytes, its headers announce {need}; copy it again"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn tail(start: [u8; 8]) -> [u8; 4] {
+    [start[4], start[5], start[6], start[7]]
+}
+
+fn read_up_to(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut got = 0;
+    while got < buffer.len() {
+        match file.read(&mut buffer[got..])? {
+            0 => break,
+            n => got += n,
+        }
+    }
+    Ok(got)
+}
+
+/// Where the segment of a Matroska file ends; `None` when it was recorded without a length.
+fn matroska(file: &mut File) -> std::io::Result<Option<u64>> {
+    file.rewind()?;
+    for _ in 0..8 {
+        let Some((id, _)) = varint(file, false)? else {
+            return Ok(None);
+        };
+        let Some((size, width)) = varint(file, true)? else {
+            return Ok(None);
+        };
+        let unknown = (1 << (7 * width)) - 1;
+        if id == SEGMENT {
+            let here = file.stream_position()?;
+            return Ok((size != unknown).then(|| here.saturating_add(size)));
+        }
+        let skip = i64::try_from(size).map_err(|_| std::io::ErrorKind::InvalidData)?;
+        file.seek(SeekFrom::Current(skip))?;
+    }
+    Ok(None)
+}
+
+/// An EBML number and its width in bytes, with or without the width marker removed.
+fn varint(file: &mut File, value: bool) -> std::io::Result<Option<(u64, u32)>> {
+    let mut first = [0_u8; 1];
+    if read_up_to(file, &mut first)? == 0 || first[0] == 0 {
+        return Ok(None);
+    }
+    let width = first[0].leading_zeros() + 1;
+    let mut rest = [0_u8; 7];
+    let rest = &mut rest[..width as usize - 1];
+    if read_up_to(file, rest)? < rest.len() {
+        return Ok(None);
+    }
+    let mask = if value {
+        0xff_u8.checked_shr(width).unwrap_or(0)
+    } else {
+        0xff
+    };
+    let number = rest
+        .iter()
+        .fold(u64::from(first[0] & mask), |n, b| n << 8 | u64::from(*b));
+    Ok(Some((number, width)))
+}
+
+/// Where the last box of an MP4 file ends; without a `moov` box, past the end.
+fn mp4(file: &mut File, length: u64) -> std::io::Result<Option<u64>> {
+    let mut at = 0_u64;
+    let mut indexed = false;
+    while at < length {
+        file.seek(SeekFrom::Start(at))?;
+        let mut head = [0_u8; 16];
+        let got = read_up_to(file, &mut head)?;
+        if got < 8 {
+            return Ok(Some(at + 8));
+        }
+        indexed |= head[4..8] == *b"moov";
+        let small = u64::from(u32::from_be_bytes([head[0], head[1], head[2], head[3]]));
+        let size = match small {
+            0 => length - at,
+            1 => u64::from_be_bytes(head[8..16].try_into().unwrap_or_default()),
+            size => size,
+        };
+        if size < 8 {
+            return Ok(Some(length + 8));
+        }
+        at = at.saturating_add(size);
+    }
+    Ok(Some(if indexed { at } else { at.max(length) + 8 }))
+}
+
+/// Whether a PNG ends in its IEND chunk.
+fn png(
+    file: &mut File,
+    length: u64,
+    truncated: &dyn Fn(String) -> CameraError,
+) -> std::io::Result<Result<(), CameraError>> {
+    let mut end = [0_u8; 8];
+    file.seek(SeekFrom::Start(length.saturating_sub(8)))?;
+    read_up_to(file, &mut end)?;
+    Ok(if end[..4] == *b"IEND" {
+        Ok(())
+    } else {
+        Err(truncated(
+            "the PNG image does not reach its end; copy it again".into(),
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(bytes: &[u8]) -> Result<(), String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("film");
+        std::fs::write(&path, bytes).unwrap();
+        check(&path, File::open(&path).unwrap()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn whole_and_cut_files_are_told_apart() {
+        let mut mkv = vec![0x1a, 0x45, 0xdf, 0xa3, 0x81, 0x00];
+        mkv.extend([0x18, 0x53, 0x80, 0x67, 0x42, 0x00]);
+        mkv.extend([0; 0x200]);
+        assert_eq!(checked(&mkv), Ok(()));
+        let error = checked(&mkv[..mkv.len() - 1]).unwrap_err();
+        assert!(
+            error.contains("is truncated: it holds 523 bytes"),
+            "{error}"
+        );
+
+        let mut mp4 = b"\0\0\0\x08ftyp\0\0\0\x08moov".to_vec();
+        mp4.extend(b"\0\0\0\x20mdat");
+        mp4.extend([0; 24]);
+        assert_eq!(checked(&mp4), Ok(()));
+        assert!(checked(&mp4[..30]).is_err());
+        assert!(checked(b"\0\0\0\x08ftyp\0\0\0\x08mdat").is_err());
+
+        assert!(checked(b"").unwrap_err().contains("empty"));
+        assert!(checked(b"\x89PNG\r\n\x1a\nrest").is_err());
+        assert_eq!(checked(b"raw bytes of no known kind"), Ok(()));
+    }
+
+    #[test]
+    fn a_stream_recorded_without_a_length_is_taken() {
+        let mut mkv = vec![0x1a, 0x45, 0xdf, 0xa3, 0x81, 0x00];
+        mkv.extend([0x18, 0x53, 0x80, 0x67]);
+        mkv.extend([0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+        assert_eq!(checked(&mkv), Ok(()));
+    }
+}

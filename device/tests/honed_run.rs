@@ -1,0 +1,333 @@
+//! `honed run` as a user runs it: the real binary, real GStreamer, real files.
+#![cfg(feature = "camera")]
+#![allow(clippy::unwrap_used)] // the lint's exception for tests does not reach what they share
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use hone_device::engine::{self, EngineOptions, FrameView, FrameViewMut, PixelFormat};
+
+fn student(colour: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/{colour}.onnx"))
+}
+
+fn honed(folder: &Path, colour: &str, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_honed"))
+        .current_dir(folder)
+        .args(["run", "--threads", "1", "--model"])
+        .arg(student(colour))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn report(output: &Output) -> serde_json::Value {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// One sentence on standard error, and nothing left in `folder` but what was there.
+fn refused(output: &Output, words: &[&str]) {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    let lines: Vec<&str> = error.lines().collect();
+    assert!(lines.len() == 1 && error.starts_with("error: "), "{error}");
+    for word in words {
+        assert!(error.contains(word), "'{word}' is not in: {error}");
+    }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Runs a launch line to its end.
+fn launch(line: &str) {
+    gst::init().unwrap();
+    let pipeline = gst::parse::launch(line).unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let kinds = [gst::MessageType::Eos, gst::MessageType::Error];
+    let message = pipeline
+        .bus()
+        .unwrap()
+        .timed_pop_filtered(gst::ClockTime::from_seconds(60), &kinds);
+    let end = message.unwrap().type_();
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert_eq!(end, gst::MessageType::Eos, "{line}");
+}
+
+const SIZE: (usize, usize) = (64, 48);
+
+/// `frames` frames of a moving scene as `in.FORMAT.raw`.
+fn scene(folder: &Path, format: &str, frames: usize) -> PathBuf {
+    let path = folder.join(format!("in.{format}.raw"));
+    let (w, h) = SIZE;
+    launch(&format!(
+        "videotestsrc num-buffers={frames} pattern=zone-plate kx2=14 ky2=9 kt=2 \
+         ! video/x-raw,format={format},width={w},height={h},framerate=30/1 ! filesink location={}",
+        path.display()
+    ));
+    path
+}
+
+/// The launch line that reads such a file.
+fn reader(path: &Path, format: &str) -> String {
+    let format = format.to_lowercase();
+    let (w, h) = SIZE;
+    format!(
+        "gst:filesrc location={} ! rawvideoparse format={format} width={w} height={h} framerate=30/1",
+        path.display()
+    )
+}
+
+/// What the engine itself makes of packed frames of `format`.
+fn predicted(colour: &str, format: PixelFormat, frames: &[u8]) -> Vec<u8> {
+    let model = std::fs::read(student(colour)).unwrap();
+    let mut engine = engine::load(&model, EngineOptions::default()).unwrap();
+    let (w, h) = SIZE;
+    let mut out = vec![0; frames.len()];
+    let size: usize = format.plane_sizes(w, h).iter().map(|(w, h)| w * h).sum();
+    for (frame, out) in frames.chunks(size).zip(out.chunks_mut(size)) {
+        let frame = FrameView::packed(format, w, h, frame).unwrap();
+        let mut out = FrameViewMut::packed(format, w, h, out).unwrap();
+        engine.run(&frame, &mut out, 1.0).unwrap();
+    }
+    out
+}
+
+#[test]
+fn what_honed_puts_out_is_what_the_engine_predicts() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = [
+        ("luma", "GRAY8", PixelFormat::Gray8),
+        ("rgb", "RGB", PixelFormat::Rgb8),
+        ("luma", "YUY2", PixelFormat::Yuyv),
+    ];
+    for (colour, name, format) in cases {
+        let input = scene(folder.path(), name, 7);
+        let output = honed(
+            folder.path(),
+            colour,
+            &[
+                "--source",
+                &reader(&input, name),
+                "--sink",
+                "raw:out.raw",
+                "--json",
+            ],
+        );
+        let report = report(&output);
+        assert_eq!(report["frames"], 7, "{report}");
+        assert_eq!(report["sharpened"], 7);
+        assert_eq!(report["dropped"], 0);
+        let frames = std::fs::read(&input).unwrap();
+        let out = std::fs::read(folder.path().join("out.raw")).unwrap();
+        assert!(out == predicted(colour, format, &frames), "{name}");
+        assert!(out != frames, "{name}");
+    }
+}
+
+#[test]
+fn strength_0_gives_the_bytes_of_every_format() {
+    let folder = tempfile::tempdir().unwrap();
+    for (colour, format) in [
+        ("luma", "NV12"),
+        ("luma", "I420"),
+        ("luma", "YUY2"),
+        ("luma", "GRAY8"),
+        ("rgb", "RGB"),
+    ] {
+        let input = scene(folder.path(), format, 3);
+        let source = reader(&input, format);
+        let sink = format!("raw:{format}.raw");
+        let arguments = [
+            "--source",
+            &source,
+            "--sink",
+            &sink,
+            "--strength",
+            "0",
+            "--json",
+        ];
+        assert_eq!(
+            report(&honed(folder.path(), colour, &arguments))["untouched"],
+            3
+        );
+        let out = std::fs::read(folder.path().join(format!("{format}.raw"))).unwrap();
+        assert!(out == std::fs::read(&input).unwrap(), "{format}");
+    }
+}
+
+#[test]
+fn images_go_in_and_come_out_without_loss() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("in")).unwrap();
+    launch(&format!(
+        "videotestsrc num-buffers=5 pattern=zone-plate kx2=14 ky2=9 kt=2 \
+         ! video/x-raw,format=RGB,width=64,height=48,framerate=30/1 ! pngenc \
+         ! multifilesink location={}/in/%03d.png",
+        folder.path().display()
+    ));
+    let arguments = [
+        "--source",
+        "images:in",
+        "--sink",
+        "frames:out",
+        "--strength",
+        "0",
+        "--json",
+    ];
+    let output = honed(folder.path(), "rgb", &arguments);
+    let report = report(&output);
+    assert_eq!(report["frames"], 5);
+    let out = folder.path().join("out");
+    let want: Vec<String> = (0..5).map(|i| format!("{i:06}.png")).collect();
+    assert_eq!(names(&out), want);
+    for i in 0..5 {
+        let before = std::fs::read(folder.path().join(format!("in/{i:03}.png"))).unwrap();
+        let after = std::fs::read(out.join(format!("{i:06}.png"))).unwrap();
+        assert!(before == after, "frame {i}");
+    }
+}
+
+#[test]
+fn several_files_are_written_at_once_and_can_be_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = "gst:videotestsrc num-buffers=12 ! video/x-raw,width=64,height=48,framerate=30/1";
+    let arguments = [
+        "--source",
+        source,
+        "--sink",
+        "a.mp4",
+        "--sink",
+        "b.mkv",
+        "--sink",
+        "lossless:c.mkv",
+        "--sink",
+        "null",
+        "--json",
+    ];
+    let first = report(&honed(folder.path(), "luma", &arguments));
+    assert_eq!(first["outputs"].as_array().unwrap().len(), 4);
+    assert_eq!(names(folder.path()), ["a.mp4", "b.mkv", "c.mkv"]);
+    for file in ["a.mp4", "b.mkv", "c.mkv"] {
+        let output = honed(
+            folder.path(),
+            "luma",
+            &["--source", file, "--sink", "null", "--json"],
+        );
+        assert_eq!(report(&output)["frames"], 12, "{file}");
+    }
+    let whole = std::fs::read(folder.path().join("c.mkv")).unwrap();
+    std::fs::write(folder.path().join("cut.mkv"), &whole[..whole.len() / 2]).unwrap();
+    let whole = std::fs::read(folder.path().join("a.mp4")).unwrap();
+    std::fs::write(folder.path().join("cut.mp4"), &whole[..whole.len() / 2]).unwrap();
+    for file in ["cut.mkv", "cut.mp4"] {
+        let output = honed(
+            folder.path(),
+            "luma",
+            &["--source", file, "--sink", "d.mp4"],
+        );
+        refused(&output, &[file, "truncated"]);
+        assert!(!names(folder.path()).iter().any(|n| n.starts_with("d.mp4")));
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_in_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("words.mp4"), "no video at all").unwrap();
+    std::fs::write(folder.path().join("words.hone"), "no bundle at all").unwrap();
+    let cases: [(&[&str], &[&str]); 6] = [
+        (
+            &["--source", "none.mp4", "--sink", "null"],
+            &["none.mp4", "No such file"],
+        ),
+        (
+            &["--source", "v4l2:/dev/video99", "--sink", "null"],
+            &["/dev/video99", "honed sources"],
+        ),
+        (&["--source", "words.mp4", "--sink", "null"], &["words.mp4"]),
+        (
+            &["--source", "test", "--sink", "none/out.mp4"],
+            &["none/out.mp4", "No such file"],
+        ),
+        (
+            &["--source", "gst:nvarguscamerasrc", "--sink", "null"],
+            &["nvarguscamerasrc", "install nvidia-l4t-gstreamer"],
+        ),
+        (
+            &[
+                "--source",
+                "gst:videotestsrc num-buffers=0",
+                "--sink",
+                "x.mp4",
+            ],
+            &["holds no picture"],
+        ),
+    ];
+    for (arguments, words) in cases {
+        refused(&honed(folder.path(), "luma", arguments), words);
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_honed"))
+        .current_dir(folder.path())
+        .args([
+            "run",
+            "--bundle",
+            "words.hone",
+            "--source",
+            "test",
+            "--sink",
+            "null",
+        ])
+        .output()
+        .unwrap();
+    refused(&output, &["words.hone"]);
+    assert_eq!(names(folder.path()), ["words.hone", "words.mp4"]);
+}
+
+#[test]
+fn sigterm_completes_the_file_of_a_live_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_honed"))
+        .current_dir(folder.path())
+        .args([
+            "run", "--source", "test", "--size", "64x48", "--sink", "live.mp4", "--json",
+        ])
+        .arg("--model")
+        .arg(student("luma"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let part = folder.path().join("live.mp4.part");
+    for _ in 0..200 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        if part.exists() {
+            break;
+        }
+    }
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    let killed = Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    let live = report(&child.wait_with_output().unwrap());
+    assert_eq!(live["live"], true);
+    assert_eq!(names(folder.path()), ["live.mp4"]);
+    let again = honed(
+        folder.path(),
+        "luma",
+        &["--source", "live.mp4", "--sink", "null", "--json"],
+    );
+    assert!(report(&again)["frames"].as_u64().unwrap() > 3);
+}
