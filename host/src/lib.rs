@@ -5,6 +5,7 @@ pub mod cli;
 pub mod evaluate;
 pub mod metric;
 pub mod picture;
+pub mod report;
 pub mod restore;
 pub mod student;
 pub mod teacher;

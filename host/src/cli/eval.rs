@@ -12,6 +12,7 @@ use crate::evaluate::summary::Evaluation;
 use crate::evaluate::unsharp::Unsharp;
 use crate::evaluate::{Pair, Row, Unchanged, evaluate, figure, honed, pairs, planes, speed};
 use crate::picture::Picture;
+use crate::report::{compare, page};
 use crate::restore::{Restore, Student, video};
 
 /// Compares restorers on pairs of degraded and sharp pictures.
@@ -22,8 +23,8 @@ use crate::restore::{Restore, Student, video};
       --honed-frames out/frames --out out/demo")]
 pub struct EvalArgs {
     /// Folder with {train,val}/{blur,sharp}: `val` is evaluated, the unsharp mask is tuned on `train`.
-    #[arg(long)]
-    data: PathBuf,
+    #[arg(long, required_unless_present = "compare")]
+    data: Option<PathBuf>,
     /// Evaluate these degraded pictures instead of `val`; paired with --truth by name.
     #[arg(long, requires = "truth")]
     input: Option<PathBuf>,
@@ -65,9 +66,12 @@ pub struct EvalArgs {
     /// Also write side_by_side.mp4 of the pictures in order, at this rate.
     #[arg(long, value_name = "FPS")]
     video: Option<u32>,
-    /// Folder for report.json, report.md and before_after_truth.png.
-    #[arg(long)]
-    out: PathBuf,
+    /// Folder for report.json, report.md, report.html and before_after_truth.png.
+    #[arg(long, required_unless_present = "compare")]
+    out: Option<PathBuf>,
+    /// Put these reports (report.json or its folder) side by side instead.
+    #[arg(long, num_args = 1.., value_name = "REPORT", exclusive = true)]
+    compare: Vec<PathBuf>,
     /// Print JSON instead of the table.
     #[arg(long)]
     json: bool,
@@ -92,16 +96,26 @@ impl EvalArgs {
     /// # Errors
     /// When something cannot be read or written, or honed differs beyond the tolerance.
     pub fn run(self) -> anyhow::Result<()> {
+        if !self.compare.is_empty() {
+            let (table, warning) = compare::compare(&self.compare)?;
+            println!("{table}");
+            if let Some(warning) = warning {
+                eprintln!("warning: {warning}");
+            }
+            return Ok(());
+        }
+        let data = self.data.as_deref().context("give --data")?;
+        let out = self.out.as_deref().context("give --out")?;
         let students = self.students()?;
         let colour = self.colour(&students)?;
         let pairs = match (&self.input, &self.truth) {
             (Some(input), Some(truth)) => pairs::load(input, truth, self.limit)?,
             _ => {
-                let (input, truth) = pairs::folders(&self.data, "val")?;
+                let (input, truth) = pairs::folders(data, "val")?;
                 pairs::load(&input, &truth, self.limit)?
             }
         };
-        let (input, truth) = pairs::folders(&self.data, "train")?;
+        let (input, truth) = pairs::folders(data, "train")?;
         let mask = Unsharp::tuned(&pairs::load(&input, &truth, self.tune)?, colour)?;
 
         let mut methods: Vec<Box<dyn Restore>> = vec![Box::new(Unchanged), Box::new(mask)];
@@ -138,7 +152,7 @@ impl EvalArgs {
         let mut evaluation = Evaluation::new(colour, &pairs, &rows, &ranked);
         evaluation.unsharp = Some(mask);
         evaluation.honed = agreement;
-        self.write(&evaluation, &pairs, &rows, &ranked, colour)?;
+        self.write(out, &evaluation, &pairs, &rows, &ranked)?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&evaluation)?);
         } else {
@@ -204,75 +218,116 @@ impl EvalArgs {
 
     fn write(
         &self,
+        out: &Path,
         evaluation: &Evaluation,
         pairs: &[Pair],
         rows: &[Row],
         ranked: &str,
-        colour: Colour,
     ) -> anyhow::Result<()> {
-        std::fs::create_dir_all(&self.out)
-            .with_context(|| format!("cannot create the folder {}", self.out.display()))?;
-        let json = serde_json::to_vec_pretty(evaluation)?;
+        std::fs::create_dir_all(out)
+            .with_context(|| format!("cannot create the folder {}", out.display()))?;
         let write = hone_device::atomic::write_bytes;
-        write(&self.out.join("report.json"), &json)?;
         write(
-            &self.out.join("report.md"),
-            evaluation.markdown().as_bytes(),
+            &out.join("report.json"),
+            &serde_json::to_vec_pretty(evaluation)?,
         )?;
-        let Some(row) = rows.iter().find(|row| row.name == ranked) else {
-            return Ok(());
-        };
-        // The pair of median gain: neither the best nor the worst is typical.
-        let median = evaluation.ranking.get(evaluation.ranking.len() / 2);
-        let shown = median.and_then(|gain| pairs.iter().position(|p| p.name == gain.name));
-        if let Some(i) = shown {
-            let pair = &pairs[i];
-            let restored = shown_picture(pair, &row.results[i].restored, colour);
-            let (h, w) = (pair.truth.height.min(256), pair.truth.width.min(320));
-            let (top, left) = figure::busiest(&pair.truth, h, w);
-            let crop = |p: &Picture| p.crop(top, left, h, w);
-            let label = format!("after: {ranked}");
-            figure::beside(&[
-                ("before", &crop(&pair.input)),
-                (&label, &crop(&restored)),
-                ("truth", &crop(&pair.truth)),
-            ])
-            .save(&self.out.join("before_after_truth.png"))?;
+        write(&out.join("report.md"), evaluation.markdown().as_bytes())?;
+        let mut wipes = Vec::new();
+        if let Some(row) = rows.iter().find(|row| row.name == ranked) {
+            let ranking = &evaluation.ranking;
+            // The pair of median gain comes first: neither the best nor the worst is typical.
+            let ranks = [
+                ("typical", ranking.get(ranking.len() / 2)),
+                ("best", ranking.first()),
+                ("worst", ranking.last()),
+            ];
+            for (rank, gain) in ranks {
+                let Some(gain) = gain else { continue };
+                let Some(i) = pairs.iter().position(|pair| pair.name == gain.name) else {
+                    continue;
+                };
+                let caption = format!(
+                    "{rank}: {} ({:+.2} dB by {ranked})",
+                    gain.name, gain.gain_db
+                );
+                wipes.push(crop(
+                    &pairs[i],
+                    &row.results[i].restored,
+                    evaluation.colour,
+                    caption,
+                ));
+            }
+            if let Some(wipe) = wipes.first() {
+                figure::beside(&[
+                    ("before", &wipe.before),
+                    (&format!("after: {ranked}"), &wipe.after),
+                    ("truth", &wipe.truth),
+                ])
+                .save(&out.join("before_after_truth.png"))?;
+            }
+            if let Some(fps) = self.video {
+                side_by_side(
+                    &out.join("side_by_side.mp4"),
+                    pairs,
+                    row,
+                    evaluation.colour,
+                    fps,
+                )?;
+            }
         }
-        if let Some(fps) = self.video {
-            self.side_by_side(pairs, row, colour, fps)?;
-        }
-        Ok(())
+        let html = page::render(evaluation, &wipes, &[])?;
+        Ok(write(&out.join("report.html"), html.as_bytes())?)
     }
+}
 
-    fn side_by_side(
-        &self,
-        pairs: &[Pair],
-        row: &Row,
-        colour: Colour,
-        fps: u32,
-    ) -> anyhow::Result<()> {
-        let mut writer: Option<video::Writer> = None;
-        for (pair, result) in pairs.iter().zip(&row.results) {
-            let restored = shown_picture(pair, &result.restored, colour);
-            let label = format!("after: {}", row.name);
-            let frame = figure::beside(&[("before", &pair.input), (&label, &restored)]);
-            let writer = match &mut writer {
-                Some(writer) => writer,
-                None => {
-                    let format = video::Format {
-                        width: frame.width,
-                        height: frame.height,
-                        rate: (fps, 1),
-                    };
-                    let path = self.out.join("side_by_side.mp4");
-                    writer.insert(video::Writer::create(&path, format)?)
-                }
-            };
-            writer.push(&video::Frame::from_picture(&frame))?;
-        }
-        writer.map_or(Ok(()), video::Writer::finish)
+/// The busiest part of a pair.
+fn crop(pair: &Pair, restored: &Picture, colour: Colour, caption: String) -> page::Wipe {
+    let restored = shown_picture(pair, restored, colour);
+    let (h, w) = (pair.truth.height.min(256), pair.truth.width.min(320));
+    let (top, left) = figure::busiest(&pair.truth, h, w);
+    page::Wipe {
+        caption,
+        before: pair.input.crop(top, left, h, w),
+        after: restored.crop(top, left, h, w),
+        truth: pair.truth.crop(top, left, h, w),
     }
+}
+
+/// Writes a video of inputs and restored pictures in order; all must have one size.
+fn side_by_side(
+    path: &Path,
+    pairs: &[Pair],
+    row: &Row,
+    colour: Colour,
+    fps: u32,
+) -> anyhow::Result<()> {
+    let mut writer: Option<(video::Writer, usize, usize)> = None;
+    let label = format!("after: {}", row.name);
+    for (pair, result) in pairs.iter().zip(&row.results) {
+        let restored = shown_picture(pair, &result.restored, colour);
+        let frame = figure::beside(&[("before", &pair.input), (&label, &restored)]);
+        let (width, height) = (frame.width, frame.height);
+        let (writer, w, h) = match &mut writer {
+            Some(writer) => writer,
+            None => {
+                let rate = (fps, 1);
+                let format = video::Format {
+                    width,
+                    height,
+                    rate,
+                };
+                writer.insert((video::Writer::create(path, format)?, width, height))
+            }
+        };
+        if (*w, *h) != (width, height) {
+            bail!(
+                "{} has another size than the first picture: no video of both",
+                pair.name
+            );
+        }
+        writer.push(&video::Frame::from_picture(&frame))?;
+    }
+    writer.map_or(Ok(()), |(writer, ..)| writer.finish())
 }
 
 /// A restored picture in colour.

@@ -3,6 +3,7 @@
 pub mod eval;
 pub mod metrics;
 pub mod progress;
+pub mod report;
 pub mod restore;
 pub mod restorer;
 pub mod teacher;
@@ -32,6 +33,8 @@ pub enum Command {
     Eval(Box<eval::EvalArgs>),
     /// Measure pictures or videos against their references.
     Metrics(metrics::MetricsArgs),
+    /// Make rating pages and score their answers.
+    Report(report::ReportArgs),
     /// Restore an image, a folder of images or a video.
     Restore(restore::RestoreArgs),
     /// Teachers: list, inspect, run, train
@@ -47,6 +50,7 @@ impl Cli {
         match self.command {
             Command::Eval(args) => args.run(),
             Command::Metrics(args) => args.run(),
+            Command::Report(args) => args.run(),
             Command::Restore(args) => args.run(),
             Command::Teacher(args) => args.run(),
         }

@@ -186,7 +186,8 @@ impl Evaluation {
         notes
     }
 
-    fn headings(&self) -> Vec<String> {
+    /// Headings of the table.
+    pub fn headings(&self) -> Vec<String> {
         let mut headings = [
             "",
             "PSNR dB",
@@ -206,7 +207,8 @@ impl Evaluation {
         headings
     }
 
-    fn cells(&self, row: &Entry) -> Vec<String> {
+    /// A row of the table.
+    pub fn cells(&self, row: &Entry) -> Vec<String> {
         let show = |value: Option<f64>, digits: usize| {
             value.map_or_else(|| "-".to_owned(), |v| format!("{v:.digits$}"))
         };

@@ -1,0 +1,243 @@
+//! Plots as SVG.
+
+use std::fmt::Write as _;
+
+use super::escape;
+
+const WIDTH: f64 = 520.0;
+const HEIGHT: f64 = 320.0;
+/// Space for axes: left, right, top, bottom.
+const MARGIN: (f64, f64, f64, f64) = (64.0, 20.0, 34.0, 44.0);
+
+/// An axis: its label, range, and whether it is logarithmic.
+#[derive(Debug, Clone, Copy)]
+struct Axis<'a> {
+    label: &'a str,
+    low: f64,
+    high: f64,
+    log: bool,
+}
+
+impl<'a> Axis<'a> {
+    /// Spans the values with some air.
+    fn over(label: &'a str, values: impl Iterator<Item = f64>, log: bool) -> Self {
+        let scale = |v: f64| if log { v.max(1e-9).log10() } else { v };
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        for value in values.filter(|v| v.is_finite()).map(scale) {
+            low = low.min(value);
+            high = high.max(value);
+        }
+        if low > high {
+            (low, high) = (0.0, 1.0);
+        }
+        let air = 0.08 * (high - low).max(1e-3);
+        Self {
+            label,
+            low: low - air,
+            high: high + air,
+            log,
+        }
+    }
+
+    /// Position of a value, 0..1.
+    fn share(&self, value: f64) -> f64 {
+        let value = if self.log {
+            value.max(1e-9).log10()
+        } else {
+            value
+        };
+        (value - self.low) / (self.high - self.low)
+    }
+
+    /// Values to mark: powers of ten, or round steps.
+    fn ticks(&self) -> Vec<f64> {
+        if self.log {
+            let powers = self.low.ceil() as i32..=self.high.floor() as i32;
+            let ticks: Vec<f64> = powers.map(|p| 10f64.powi(p)).collect();
+            if ticks.len() > 1 {
+                return ticks;
+            }
+            return vec![10f64.powf(self.low + 0.1), 10f64.powf(self.high - 0.1)];
+        }
+        let rough = (self.high - self.low) / 5.0;
+        let power = 10f64.powf(rough.log10().floor());
+        let step = [1.0, 2.0, 5.0, 10.0]
+            .map(|m| m * power)
+            .into_iter()
+            .find(|step| *step >= rough)
+            .unwrap_or(rough);
+        let first = (self.low / step).ceil();
+        (0..12)
+            .map(|i| (first + f64::from(i)) * step)
+            .take_while(|tick| *tick <= self.high)
+            .collect()
+    }
+}
+
+fn number(value: f64) -> String {
+    if value != 0.0 && (value.abs() >= 1e5 || value.abs() < 1e-3) {
+        return format!("{value:.0e}");
+    }
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// The frame of a plot, `body` drawn into it; `body` maps values to pixels through its argument.
+fn frame(
+    title: &str,
+    x: &Axis<'_>,
+    y: &Axis<'_>,
+    body: impl FnOnce(&dyn Fn(f64, f64) -> (f64, f64)) -> String,
+) -> String {
+    let (left, right, top, bottom) = MARGIN;
+    let at = |vx: f64, vy: f64| {
+        (
+            left + x.share(vx) * (WIDTH - left - right),
+            HEIGHT - bottom - y.share(vy) * (HEIGHT - top - bottom),
+        )
+    };
+    let mut svg = format!(
+        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" role=\"img\">\
+         <text x=\"{left}\" y=\"18\" font-weight=\"bold\">{}</text>",
+        escape(title)
+    );
+    let floor = HEIGHT - bottom;
+    for tick in x.ticks() {
+        let (px, _) = at(tick, 0.0);
+        let _ = write!(
+            svg,
+            "<path d=\"M{px:.1} {top}V{floor}\" stroke=\"#8883\"/>\
+             <text x=\"{px:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+            floor + 16.0,
+            number(tick)
+        );
+    }
+    for tick in y.ticks() {
+        let (_, py) = at(1.0, tick);
+        let _ = write!(
+            svg,
+            "<path d=\"M{left} {py:.1}H{:.1}\" stroke=\"#8883\"/>\
+             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+            WIDTH - right,
+            left - 6.0,
+            py + 4.0,
+            number(tick)
+        );
+    }
+    let _ = write!(
+        svg,
+        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\
+         <text transform=\"translate(14 {:.1}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
+        f64::midpoint(left, WIDTH - right),
+        HEIGHT - 8.0,
+        escape(x.label),
+        HEIGHT / 2.0,
+        escape(y.label)
+    );
+    svg += &body(&at);
+    svg + "</svg>"
+}
+
+/// Labelled points; x logarithmic.
+pub(super) fn scatter(
+    title: &str,
+    x_label: &str,
+    y_label: &str,
+    points: &[(String, f64, f64)],
+) -> String {
+    let x = Axis::over(x_label, points.iter().map(|p| p.1), true);
+    let y = Axis::over(y_label, points.iter().map(|p| p.2), false);
+    frame(title, &x, &y, |at| {
+        let mut svg = String::new();
+        for (label, vx, vy) in points {
+            let (px, py) = at(*vx, *vy);
+            // Labels point inwards.
+            let (anchor, shift) = if x.share(*vx) > 0.6 {
+                ("end", -8.0)
+            } else {
+                ("start", 8.0)
+            };
+            let _ = write!(
+                svg,
+                "<circle cx=\"{px:.1}\" cy=\"{py:.1}\" r=\"5\" fill=\"#d9541e\"/>\
+                 <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
+                px + shift,
+                py - 6.0,
+                escape(label)
+            );
+        }
+        svg
+    })
+}
+
+/// Curves over a common axis, each with its label at its end.
+pub(super) fn curves(
+    title: &str,
+    x_label: &str,
+    y_label: &str,
+    curves: &[(String, Vec<(f64, f64)>)],
+) -> String {
+    const COLOURS: [&str; 5] = ["#d9541e", "#2b7bba", "#4a9c4a", "#8a5bb0", "#888"];
+    let all = || curves.iter().flat_map(|(_, points)| points);
+    let x = Axis::over(x_label, all().map(|p| p.0), false);
+    let y = Axis::over(y_label, all().map(|p| p.1), false);
+    frame(title, &x, &y, |at| {
+        let mut svg = String::new();
+        for ((label, points), colour) in curves.iter().zip(COLOURS.iter().cycle()) {
+            let line: Vec<String> = points
+                .iter()
+                .filter(|p| p.1.is_finite())
+                .map(|p| at(p.0, p.1))
+                .map(|(px, py)| format!("{px:.1},{py:.1}"))
+                .collect();
+            let _ = write!(
+                svg,
+                "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
+                line.join(" ")
+            );
+            if let Some((vx, vy)) = points.last() {
+                let (px, py) = at(*vx, *vy);
+                let _ = write!(
+                    svg,
+                    "<text x=\"{px:.1}\" y=\"{:.1}\" text-anchor=\"end\" style=\"fill:{colour}\">{}</text>",
+                    py - 6.0,
+                    escape(label)
+                );
+            }
+        }
+        svg
+    })
+}
+
+/// How many values fall into each of `bins` equal ranges.
+pub(super) fn histogram(title: &str, x_label: &str, values: &[f64], bins: usize) -> String {
+    let x = Axis::over(x_label, values.iter().copied(), false);
+    let mut counts = vec![0u32; bins];
+    for value in values.iter().filter(|v| v.is_finite()) {
+        let bin = (x.share(*value) * bins as f64) as usize;
+        counts[bin.min(bins - 1)] += 1;
+    }
+    let tallest = counts.iter().copied().max().unwrap_or(0);
+    let y = Axis {
+        label: "pictures",
+        low: 0.0,
+        high: f64::from(tallest.max(1)) * 1.08,
+        log: false,
+    };
+    frame(title, &x, &y, |at| {
+        let mut svg = String::new();
+        let step = (x.high - x.low) / bins as f64;
+        for (i, count) in counts.iter().enumerate() {
+            let low = x.low + i as f64 * step;
+            let ((left, top), (right, floor)) = (at(low, f64::from(*count)), at(low + step, 0.0));
+            let _ = write!(
+                svg,
+                "<rect x=\"{:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"#2b7bba\"/>",
+                left + 1.0,
+                (right - left - 2.0).max(0.5),
+                floor - top
+            );
+        }
+        svg
+    })
+}
