@@ -1,6 +1,8 @@
 //! The published networks' arithmetic: random weights as torch.save writes them, and the outputs of
 //! the authors' forward passes.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

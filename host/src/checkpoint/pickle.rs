@@ -273,7 +273,7 @@ impl Machine<'_> {
     }
 
     fn insert(&mut self, values: Vec<Value>) -> Result<()> {
-        if values.len() % 2 != 0 {
+        if !values.len().is_multiple_of(2) {
             return Err(CheckpointError::damaged("a dictionary key without a value"));
         }
         match self.container()? {

@@ -253,9 +253,8 @@ impl SwinIr {
             let inside = blocks
                 .iter()
                 .fold(y.shallow_clone(), |y, block| block.forward(&y, &geometry));
-            y = y + residual
-                .forward(&inside.permute([0, 3, 1, 2]))
-                .permute([0, 2, 3, 1]);
+            let change = residual.forward(&inside.permute([0, 3, 1, 2]));
+            y = y.g_add(&change.permute([0, 2, 3, 1]));
             taps.offer(&format!("layers.{i}"), &y.permute([0, 3, 1, 2]));
         }
         self.conv_after_body
