@@ -1,5 +1,6 @@
 //! The command line of `hone`: one file for each command, all the work in the library's modules.
 
+pub mod data;
 pub mod eval;
 pub mod metrics;
 pub mod progress;
@@ -7,11 +8,7 @@ pub mod report;
 pub mod restore;
 pub mod restorer;
 pub mod teacher;
-pub mod teacher_bench;
-pub mod teacher_info;
 pub mod teacher_list;
-pub mod teacher_run;
-pub mod teacher_weights;
 pub mod torch_device;
 
 use clap::{Parser, Subcommand};
@@ -33,6 +30,9 @@ pub struct Cli {
 /// Every command of `hone`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Draw, index, verify and degrade pictures.
+    #[command(subcommand)]
+    Data(data::DataCommand),
     /// Compare restorers on pairs of degraded and sharp pictures.
     Eval(Box<eval::EvalArgs>),
     /// Measure pictures or videos against their references.
@@ -52,6 +52,7 @@ impl Cli {
     /// One sentence that says what failed, where, and what to do.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::Data(command) => command.run(),
             Command::Eval(args) => args.run(),
             Command::Metrics(args) => args.run(),
             Command::Report(args) => args.run(),

@@ -1,0 +1,200 @@
+//! `hone data`: draw, index, verify and degrade pictures.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+
+use super::progress;
+use crate::data::config::Layout;
+use crate::data::degrade::Degradation;
+use crate::data::index::{self, Index, Split};
+use crate::data::synth::SequenceOptions;
+use crate::data::synth::tree::{self, TreeOptions};
+
+/// Draw, index, verify and degrade pictures.
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// Draw a data set of scenes: sharp pictures and moving sequences with their blurred partners.
+    Synth(Synth),
+    /// Find the pairs or sharp pictures under a folder and write an index file.
+    Index(IndexArgs),
+    /// Hash the files of an index again and say what changed.
+    Verify(Verify),
+}
+
+/// Arguments of `hone data synth`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  hone data synth --out scenes --images 100 --sequences 4 --frames 60 --degrade disc:radius=1..2"
+)]
+pub struct Synth {
+    /// Folder to fill; new or empty.
+    #[arg(long)]
+    out: PathBuf,
+    /// Still scenes.
+    #[arg(long, default_value_t = 100)]
+    images: usize,
+    /// Moving scenes.
+    #[arg(long, default_value_t = 0)]
+    sequences: usize,
+    /// Frames of each moving scene.
+    #[arg(long, default_value_t = 60)]
+    frames: usize,
+    /// Width and height in pixels.
+    #[arg(long, default_value = "512x384", value_parser = size)]
+    size: (usize, usize),
+    /// Names the data set: the same seed draws the same pictures.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Part kept for validation.
+    #[arg(long, default_value_t = 0.1)]
+    validation: f32,
+    /// What the camera does: a preset (none, light, conference, motion, defocus, lowlight, mixed) or steps such as disc:radius=1..2+noise:shot=0.001.
+    #[arg(long, default_value = "light")]
+    degrade: Degradation,
+    /// Fastest motion in moving scenes, pixels per frame.
+    #[arg(long, default_value_t = 8.0)]
+    speed: f32,
+}
+
+fn size(text: &str) -> Result<(usize, usize), String> {
+    let sides = text.split_once('x').map(|(w, h)| (w.parse(), h.parse()));
+    match sides {
+        Some((Ok(w), Ok(h))) if (8..=16_384).contains(&w) && (8..=16_384).contains(&h) => {
+            Ok((w, h))
+        }
+        _ => Err(format!(
+            "'{text}' is no size: use WIDTHxHEIGHT, each 8 to 16384"
+        )),
+    }
+}
+
+/// Arguments of `hone data index`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hone data index ~/GoPro")]
+pub struct IndexArgs {
+    /// Folder with the pictures.
+    root: PathBuf,
+    /// Index file [default: ROOT/hone-index.toml].
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// How to read the folder.
+    #[arg(long, value_enum, default_value_t = Layout::Auto)]
+    layout: Layout,
+    /// Part kept for validation where the folder has no such split.
+    #[arg(long, default_value_t = 0.1)]
+    validation: f32,
+    /// Seed of that split.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `hone data verify`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hone data verify ~/GoPro")]
+pub struct Verify {
+    /// Folder with the pictures.
+    root: PathBuf,
+    /// Index file [default: ROOT/hone-index.toml].
+    #[arg(long)]
+    index: Option<PathBuf>,
+}
+
+impl DataCommand {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// One sentence that says what failed.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Synth(args) => synth(args),
+            Self::Index(args) => make_index(args),
+            Self::Verify(args) => verify(&args),
+        }
+    }
+}
+
+fn synth(args: Synth) -> anyhow::Result<()> {
+    if std::fs::read_dir(&args.out).is_ok_and(|mut d| d.next().is_some()) {
+        bail!("{} is not empty: name a new folder", args.out.display());
+    }
+    if !(0.0..=0.9).contains(&args.validation) {
+        bail!("--validation must lie in 0..0.9, got {}", args.validation);
+    }
+    let options = TreeOptions {
+        images: args.images,
+        sequences: args.sequences,
+        frames: args.frames,
+        size: args.size,
+        seed: args.seed,
+        validation: args.validation,
+        degradation: args.degrade,
+        motion: SequenceOptions {
+            speed: args.speed,
+            ..SequenceOptions::default()
+        },
+    };
+    let total = options.images + options.sequences * options.frames;
+    let bar = progress::bar(total as u64, "scenes");
+    tree::write(&args.out, &options, &|n| bar.set_position(n as u64))?;
+    bar.finish_and_clear();
+    println!(
+        "{}: {} scenes, {} sequences of {} frames",
+        args.out.display(),
+        options.images,
+        options.sequences,
+        options.frames
+    );
+    Ok(())
+}
+
+fn make_index(args: IndexArgs) -> anyhow::Result<()> {
+    let out = args.out.unwrap_or_else(|| args.root.join(index::FILE_NAME));
+    let index = index::scan(&args.root, args.layout, args.seed, args.validation, true)?;
+    index.save(&out)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&index)?);
+        return Ok(());
+    }
+    let paired = index.layout == Layout::Pairs;
+    println!(
+        "{}: {} {} (train {}, validation {}, test {})",
+        out.display(),
+        index.entries.len(),
+        if paired { "pairs" } else { "sharp pictures" },
+        index.count(Split::Train),
+        index.count(Split::Validation),
+        index.count(Split::Test)
+    );
+    for (reason, count) in index.problem_counts() {
+        println!("  left out {count}: {reason}");
+        for problem in index.problems.iter().filter(|p| p.reason == reason).take(5) {
+            println!("    {}", problem.path);
+        }
+        if count > 5 {
+            println!("    ... all are listed in the index");
+        }
+    }
+    Ok(())
+}
+
+fn verify(args: &Verify) -> anyhow::Result<()> {
+    let path = args
+        .index
+        .clone()
+        .unwrap_or_else(|| args.root.join(index::FILE_NAME));
+    let index = Index::load(&path)?;
+    let changes = index::verify(&index, &args.root);
+    for change in &changes {
+        println!("{}: {}", change.what, change.path);
+    }
+    if !changes.is_empty() {
+        bail!("{} files differ from {}", changes.len(), path.display());
+    }
+    println!("{} entries are as indexed", index.entries.len());
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! Blur by point spread functions, in linear light, mirrored at the border.
+
+use rand::Rng;
+
+use crate::data::light;
+use crate::data::photo::mirror;
+use crate::data::random::{Stream, normal};
+use crate::picture::Picture;
+
+/// A point spread function: (dy, dx, weight), weights sum to 1.
+pub(super) struct Kernel {
+    taps: Vec<(isize, isize, f32)>,
+}
+
+impl Kernel {
+    /// A disc with antialiased rim.
+    pub(super) fn disc(radius: f32) -> Self {
+        let reach = radius.ceil() as isize + 1;
+        let mut taps = Vec::new();
+        for dy in -reach..=reach {
+            for dx in -reach..=reach {
+                let distance = (dx as f32).hypot(dy as f32);
+                taps.push((dy, dx, (radius + 0.5 - distance).clamp(0.0, 1.0)));
+            }
+        }
+        Self::normalised(taps)
+    }
+
+    /// A line of `length` pixels at `degrees`.
+    pub(super) fn motion(length: f32, degrees: f32) -> Self {
+        let (sin, cos) = degrees.to_radians().sin_cos();
+        let steps = (4.0 * length).ceil().max(1.0) as usize;
+        let points = (0..=steps).map(|i| {
+            let along = length * (i as f32 / steps as f32 - 0.5);
+            (along * cos, along * sin)
+        });
+        Self::splatted(points)
+    }
+
+    /// A random walk with inertia whose path is `length` pixels, centred on its mean.
+    pub(super) fn shake(length: f32, rng: &mut Stream) -> Self {
+        const POINTS: usize = 64;
+        let mut heading: f32 = rng.random_range(0.0..std::f32::consts::TAU);
+        let jitter: f32 = rng.random_range(0.05..0.5);
+        let mut turn = 0.0;
+        let (mut x, mut y) = (0.0_f32, 0.0_f32);
+        let mut points = Vec::with_capacity(POINTS);
+        for _ in 0..POINTS {
+            points.push((x, y));
+            turn = 0.8 * turn + jitter * normal(rng);
+            // Now and then the hand jerks back.
+            if rng.random_bool(0.03) {
+                heading += std::f32::consts::PI;
+            }
+            heading += turn * 0.5;
+            x += heading.cos() * length / POINTS as f32;
+            y += heading.sin() * length / POINTS as f32;
+        }
+        let mean = |f: fn(&(f32, f32)) -> f32| points.iter().map(f).sum::<f32>() / POINTS as f32;
+        let (mx, my) = (mean(|p| p.0), mean(|p| p.1));
+        Self::splatted(points.into_iter().map(|(x, y)| (x - mx, y - my)))
+    }
+
+    fn splatted(points: impl Iterator<Item = (f32, f32)>) -> Self {
+        let mut taps = Vec::new();
+        for (x, y) in points {
+            let (x0, y0) = (x.floor(), y.floor());
+            let (fx, fy) = (x - x0, y - y0);
+            let (column, row) = (x0 as isize, y0 as isize);
+            taps.push((row, column, (1.0 - fx) * (1.0 - fy)));
+            taps.push((row, column + 1, fx * (1.0 - fy)));
+            taps.push((row + 1, column, (1.0 - fx) * fy));
+            taps.push((row + 1, column + 1, fx * fy));
+        }
+        Self::normalised(taps)
+    }
+
+    /// Merges equal offsets, drops nothings, makes the sum 1.
+    fn normalised(mut taps: Vec<(isize, isize, f32)>) -> Self {
+        taps.sort_by_key(|t| (t.0, t.1));
+        let mut merged: Vec<(isize, isize, f32)> = Vec::new();
+        for tap in taps {
+            match merged.last_mut() {
+                Some(last) if (last.0, last.1) == (tap.0, tap.1) => last.2 += tap.2,
+                _ => merged.push(tap),
+            }
+        }
+        merged.retain(|t| t.2 > 1e-4);
+        let sum: f32 = merged.iter().map(|t| t.2).sum();
+        for tap in &mut merged {
+            tap.2 /= sum;
+        }
+        Self { taps: merged }
+    }
+
+    /// Convolves every plane.
+    pub(super) fn blur(&self, picture: &mut Picture) {
+        let extent = |t: &(isize, isize, f32)| t.0.unsigned_abs().max(t.1.unsigned_abs());
+        let reach = self.taps.iter().map(extent).max().unwrap_or(0);
+        if reach == 0 {
+            return;
+        }
+        light::decode(&mut picture.data);
+        let (height, width) = (picture.height, picture.width);
+        let stride = width + 2 * reach;
+        for plane in picture.data.chunks_exact_mut(height * width) {
+            let padded = pad(plane, height, width, reach);
+            plane.fill(0.0);
+            for (y, row) in plane.chunks_exact_mut(width).enumerate() {
+                for &(dy, dx, weight) in &self.taps {
+                    let start = (y + reach).wrapping_add_signed(dy) * stride
+                        + reach.wrapping_add_signed(dx);
+                    for (v, s) in row.iter_mut().zip(&padded[start..start + width]) {
+                        *v += weight * s;
+                    }
+                }
+            }
+        }
+        light::encode(&mut picture.data);
+    }
+}
+
+fn pad(plane: &[f32], height: usize, width: usize, reach: usize) -> Vec<f32> {
+    let stride = width + 2 * reach;
+    let columns: Vec<usize> = (0..stride)
+        .map(|x| mirror(x as isize - reach as isize, width))
+        .collect();
+    let mut padded = Vec::with_capacity((height + 2 * reach) * stride);
+    for y in 0..height + 2 * reach {
+        let start = mirror(y as isize - reach as isize, height) * width;
+        let row = &plane[start..start + width];
+        padded.extend(columns.iter().map(|&x| row[x]));
+    }
+    padded
+}
+
+/// Pixels on each side that a Gaussian of `sigma` is cut at.
+pub(super) fn gaussian_radius(sigma: f32) -> usize {
+    (3.0 * sigma).ceil() as usize
+}
+
+/// Gaussian blur, rows then columns.
+pub(super) fn gaussian(picture: &mut Picture, sigma: f32) {
+    let reach = gaussian_radius(sigma);
+    if sigma < 0.05 {
+        return;
+    }
+    let mut weights: Vec<f32> = (0..=2 * reach)
+        .map(|i| {
+            let x = i as f32 - reach as f32;
+            (-0.5 * (x / sigma).powi(2)).exp()
+        })
+        .collect();
+    let sum: f32 = weights.iter().sum();
+    weights.iter_mut().for_each(|w| *w /= sum);
+    light::decode(&mut picture.data);
+    let (height, width) = (picture.height, picture.width);
+    let stride = width + 2 * reach;
+    for plane in picture.data.chunks_exact_mut(height * width) {
+        let padded = pad(plane, height, width, reach);
+        let mut rows = vec![0.0_f32; (height + 2 * reach) * width];
+        for (row, source) in rows
+            .chunks_exact_mut(width)
+            .zip(padded.chunks_exact(stride))
+        {
+            for (i, weight) in weights.iter().enumerate() {
+                for (v, s) in row.iter_mut().zip(&source[i..i + width]) {
+                    *v += weight * s;
+                }
+            }
+        }
+        plane.fill(0.0);
+        for (y, row) in plane.chunks_exact_mut(width).enumerate() {
+            for (i, weight) in weights.iter().enumerate() {
+                let start = (y + i) * width;
+                for (v, s) in row.iter_mut().zip(&rows[start..start + width]) {
+                    *v += weight * s;
+                }
+            }
+        }
+    }
+    light::encode(&mut picture.data);
+}

@@ -1,0 +1,147 @@
+//! What cameras do to sharp pictures: typed, seeded, composable.
+//!
+//! A [`Degradation`] is a list of [`Step`]s. In a recipe it is a preset's name, a line of text, or a list:
+//!
+//! ```toml
+//! degradation = "conference"
+//! degradation = "disc:radius=1..2.5 + noise:shot=0.002 + jpeg:quality=60..90"
+//! degradation = [{ kind = "disc", radius = [1, 2.5] }, { kind = "jpeg", quality = 80 }]
+//! ```
+//!
+//! Blur and noise happen in linear light (gamma 2.2), codecs and resampling on display codes. The result is
+//! always rounded to bytes, which is what a camera delivers.
+
+mod codec;
+mod kernel;
+mod noise;
+mod preset;
+mod range;
+pub mod resize;
+mod spec;
+mod step;
+
+pub use preset::{PRESETS, preset};
+pub use range::Range;
+pub use step::{Choice, Step};
+
+use crate::data::random::Stream;
+use crate::picture::Picture;
+
+/// A camera: steps applied in order, each with parameters drawn anew for every picture.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Degradation {
+    /// What happens, in order.
+    pub steps: Vec<Step>,
+}
+
+impl Degradation {
+    /// The camera's picture of a sharp RGB one, same size, rounded to bytes.
+    ///
+    /// # Errors
+    /// When a codec fails or is not installed.
+    pub fn apply(&self, sharp: &Picture, rng: &mut Stream) -> anyhow::Result<Picture> {
+        let mut picture = sharp.clone();
+        for step in &self.steps {
+            step.apply(&mut picture, rng)?;
+        }
+        Ok(Picture::from_bytes(
+            picture.channels,
+            picture.height,
+            picture.width,
+            &picture.to_bytes(),
+        ))
+    }
+
+    /// Pixels around a patch that its degraded version depends on.
+    pub fn margin(&self) -> usize {
+        self.steps.iter().map(Step::margin).sum()
+    }
+
+    /// Frames to average before all else, when the first step asks for it.
+    pub fn frames(&self) -> Option<Range> {
+        match self.steps.first() {
+            Some(Step::Frames { count }) => Some(*count),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::random::stream;
+    use crate::data::synth::scene;
+
+    fn apply(text: &str, sharp: &Picture) -> Picture {
+        let degradation: Degradation = text.parse().unwrap();
+        degradation.apply(sharp, &mut stream(&[7])).unwrap()
+    }
+
+    fn difference(a: &Picture, b: &Picture) -> f32 {
+        let total: f32 = a.data.iter().zip(&b.data).map(|(a, b)| (a - b).abs()).sum();
+        total / a.data.len() as f32
+    }
+
+    #[test]
+    fn every_step_changes_the_picture_and_repeats() {
+        let sharp = scene(1, 1, 96, 80);
+        for text in [
+            "gaussian:sigma=1",
+            "disc:radius=2",
+            "motion:length=7",
+            "shake:length=9",
+            "resize:factor=2",
+            "noise:shot=0.002,read=0.01",
+            "lowlight:exposure=0.1",
+            "jpeg:quality=30",
+            "chroma",
+            "h264:kbps=500",
+            "mixed",
+            "conference",
+        ] {
+            let once = apply(text, &sharp);
+            assert_eq!(once, apply(text, &sharp), "{text}");
+            let change = difference(&once, &sharp);
+            assert!((0.002..0.3).contains(&change), "{text}: {change}");
+        }
+        assert_eq!(apply("none", &sharp), apply("gaussian:sigma=0", &sharp));
+    }
+
+    #[test]
+    fn blur_keeps_light_and_grows_with_its_size() {
+        let sharp = scene(2, 0, 96, 80);
+        for (small, large) in [
+            ("gaussian:sigma=0.7", "gaussian:sigma=2"),
+            ("disc:radius=1", "disc:radius=3"),
+            ("motion:length=3", "motion:length=12"),
+        ] {
+            let (a, b) = (apply(small, &sharp), apply(large, &sharp));
+            assert!(
+                difference(&a, &sharp) < difference(&b, &sharp),
+                "{small} {large}"
+            );
+            let light = |p: &Picture| p.data.iter().map(|v| v.powf(2.2)).sum::<f32>();
+            assert!((light(&b) / light(&sharp) - 1.0).abs() < 0.02, "{large}");
+        }
+    }
+
+    #[test]
+    fn a_patch_with_its_margin_equals_the_whole_pictures_part() {
+        let sharp = scene(3, 0, 128, 96);
+        for text in [
+            "gaussian:sigma=1.5",
+            "disc:radius=2.5",
+            "motion:length=9",
+            "shake:length=9",
+        ] {
+            let degradation: Degradation = text.parse().unwrap();
+            let margin = degradation.margin();
+            let side = 24 + 2 * margin;
+            let whole = apply(text, &sharp).crop(30 + margin, 40 + margin, 24, 24);
+            let window = sharp.crop(30, 40, side, side);
+            let part = apply(text, &window).crop(margin, margin, 24, 24);
+            let worst = difference(&whole, &part);
+            assert!(worst < 1e-4, "{text} {worst}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The steps of a degradation and their parameters.
+
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use super::kernel::{self, Kernel};
+use super::{Range, codec, noise, resize};
+use crate::data::random::Stream;
+use crate::picture::Picture;
+
+/// One thing that a camera does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Step {
+    /// Mean of `count` consecutive frames around the sharp one in linear light (GoPro's way, Nah et al. 2017).
+    /// Only as the first step, on sequences; the data source carries it out.
+    Frames {
+        /// Number of frames, odd.
+        count: Range,
+    },
+    /// Gaussian blur.
+    Gaussian {
+        /// Deviation in pixels, up to 12.
+        sigma: Range,
+    },
+    /// Defocus: a disc, the image of a point through a round aperture.
+    Disc {
+        /// Radius in pixels, up to 24.
+        radius: Range,
+    },
+    /// Uniform linear motion.
+    Motion {
+        /// Pixels travelled, up to 64.
+        length: Range,
+        /// Degrees.
+        #[serde(default = "any_angle")]
+        angle: Range,
+    },
+    /// Camera shake along a random trajectory (after Boracchi and Foi 2012).
+    Shake {
+        /// Pixels travelled, up to 64.
+        length: Range,
+    },
+    /// Bicubic reduction and enlargement to the old size, antialiased as Pillow does it.
+    Resize {
+        /// Reduction, 1 to 8.
+        factor: Range,
+    },
+    /// Sensor noise: variance `shot * light + read^2` in linear light.
+    Noise {
+        /// Poisson part, variance per light.
+        #[serde(default = "zero")]
+        shot: Range,
+        /// Gaussian part, deviation.
+        #[serde(default = "zero")]
+        read: Range,
+    },
+    /// Little light and automatic gain: noise and a 10-bit converter behind a factor of `exposure`.
+    LowLight {
+        /// Part of the light that arrives, above 0 to 1.
+        exposure: Range,
+    },
+    /// JPEG.
+    Jpeg {
+        /// 1 to 100.
+        quality: Range,
+    },
+    /// Chroma at half the resolution (4:2:0).
+    Chroma,
+    /// H.264 at a bit rate, after some frames of slow panning.
+    H264 {
+        /// kbit/s as for 1280x720 at 30 frames per second; scaled to the picture's area.
+        kbps: Range,
+        /// Frames coded; the last is kept.
+        #[serde(default = "coded_frames")]
+        frames: Range,
+    },
+    /// VP8 at a bit rate, through an installed GStreamer; slow, for fixed sets rather than live patches.
+    Vp8 {
+        /// As for `h264`.
+        kbps: Range,
+        /// Frames coded; the last is kept.
+        #[serde(default = "coded_frames")]
+        frames: Range,
+    },
+    /// One of several, by weight.
+    OneOf {
+        /// The alternatives.
+        choices: Vec<Choice>,
+    },
+}
+
+/// An alternative of [`Step::OneOf`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// How often, relative to the others.
+    pub weight: f32,
+    /// What happens; nothing when empty.
+    pub steps: Vec<Step>,
+}
+
+fn any_angle() -> Range {
+    Range::new(0.0, 180.0)
+}
+
+fn zero() -> Range {
+    Range::new(0.0, 0.0)
+}
+
+fn coded_frames() -> Range {
+    Range::new(4.0, 4.0)
+}
+
+impl Step {
+    pub(super) fn apply(&self, picture: &mut Picture, rng: &mut Stream) -> anyhow::Result<()> {
+        match self {
+            Self::Frames { .. } => {}
+            Self::Gaussian { sigma } => kernel::gaussian(picture, sigma.draw(rng)),
+            Self::Disc { radius } => Kernel::disc(radius.draw(rng)).blur(picture),
+            Self::Motion { length, angle } => {
+                Kernel::motion(length.draw(rng), angle.draw(rng)).blur(picture);
+            }
+            Self::Shake { length } => Kernel::shake(length.draw(rng), rng).blur(picture),
+            Self::Resize { factor } => resize::down_up(picture, factor.draw(rng)),
+            Self::Noise { shot, read } => {
+                noise::sensor(picture, shot.draw(rng), read.draw(rng), rng)
+            }
+            Self::LowLight { exposure } => noise::low_light(picture, exposure.draw(rng), rng),
+            Self::Jpeg { quality } => codec::jpeg(picture, quality.draw(rng))?,
+            Self::Chroma => codec::subsample_chroma(picture),
+            Self::H264 { kbps, frames } => {
+                codec::h264(picture, kbps.draw(rng), frames.draw(rng), rng)?;
+            }
+            Self::Vp8 { kbps, frames } => {
+                codec::vp8(picture, kbps.draw(rng), frames.draw(rng), rng)?;
+            }
+            Self::OneOf { choices } => {
+                let total: f32 = choices.iter().map(|c| c.weight).sum();
+                let mut ticket = rng.random::<f32>() * total;
+                for choice in choices {
+                    ticket -= choice.weight;
+                    if ticket < 0.0 {
+                        for step in &choice.steps {
+                            step.apply(picture, rng)?;
+                        }
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn margin(&self) -> usize {
+        match self {
+            Self::Frames { .. } | Self::Noise { .. } | Self::LowLight { .. } => 0,
+            Self::Gaussian { sigma } => kernel::gaussian_radius(sigma.high),
+            Self::Disc { radius } => radius.high.ceil() as usize + 1,
+            Self::Motion { length, .. } | Self::Shake { length } => length.high.ceil() as usize + 1,
+            Self::Resize { factor } => (2.0 * factor.high).ceil() as usize + 2,
+            Self::Jpeg { .. } => 8,
+            Self::Chroma => 2,
+            Self::H264 { .. } | Self::Vp8 { .. } => 16,
+            Self::OneOf { choices } => {
+                let of = |c: &Choice| c.steps.iter().map(Self::margin).sum();
+                choices.iter().map(of).max().unwrap_or(0)
+            }
+        }
+    }
+
+    /// One sentence about a parameter out of bounds.
+    pub(super) fn check(&self, first: bool) -> Result<(), String> {
+        let bound = |name: &str, range: &Range, low: f32, high: f32| {
+            if range.within(low, high) {
+                Ok(())
+            } else {
+                Err(format!(
+                    "degradation: {name} must lie in {low}..{high}, got {}..{}",
+                    range.low, range.high
+                ))
+            }
+        };
+        match self {
+            Self::Frames { count } if first => bound("frames' count", count, 1.0, 63.0),
+            Self::Frames { .. } => Err("degradation: 'frames' must be the first step".into()),
+            Self::Gaussian { sigma } => bound("gaussian's sigma", sigma, 0.0, 12.0),
+            Self::Disc { radius } => bound("disc's radius", radius, 0.0, 24.0),
+            Self::Motion { length, angle } => bound("motion's length", length, 0.0, 64.0)
+                .and(bound("motion's angle", angle, -360.0, 360.0)),
+            Self::Shake { length } => bound("shake's length", length, 0.0, 64.0),
+            Self::Resize { factor } => bound("resize's factor", factor, 1.0, 8.0),
+            Self::Noise { shot, read } => {
+                bound("noise's shot", shot, 0.0, 1.0).and(bound("noise's read", read, 0.0, 1.0))
+            }
+            Self::LowLight { exposure } => bound("lowlight's exposure", exposure, 0.001, 1.0),
+            Self::Jpeg { quality } => bound("jpeg's quality", quality, 1.0, 100.0),
+            Self::Chroma => Ok(()),
+            Self::H264 { kbps, frames } | Self::Vp8 { kbps, frames } => {
+                bound("kbps", kbps, 10.0, 100_000.0).and(bound("frames", frames, 1.0, 30.0))
+            }
+            Self::OneOf { choices } => {
+                if choices.is_empty()
+                    || choices.iter().any(|c| c.weight <= 0.0 || c.weight.is_nan())
+                {
+                    return Err("degradation: oneof needs choices with weights above 0".into());
+                }
+                choices
+                    .iter()
+                    .flat_map(|c| &c.steps)
+                    .try_for_each(|s| s.check(false))
+            }
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! The pictures under a folder: which are pairs, which are sharp, which split each belongs to.
+//!
+//! Trees that are understood (see [`tree`](self::tree) for how):
+//!
+//! - `train|val|test/SEQUENCE/{blur,sharp}/NNNN.png` (GoPro, REDS; `blur_gamma` is never used)
+//! - `train|val/{blur,sharp}/*`, `{input,target}/*`, `{lq,gt}/*` in any order of split and role
+//! - RealBlur's `*_list.txt` files
+//! - DIV2K's `DIV2K_train_HR`, `DIV2K_train_LR_bicubic/X2` ...
+//! - anything else: sharp pictures
+//!
+//! The index file is TOML: `version`, `layout`, `seed`, `validation`, one `[[entries]]` for each picture or
+//! pair with path, bytes, width, height, SHA-256 and split, one `[[problems]]` for each file left out.
+
+mod list_file;
+mod split;
+mod tree;
+mod verify;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::config::Layout;
+use super::read;
+pub use verify::{Change, verify};
+
+/// The name under which an index lies in its folder.
+pub const FILE_NAME: &str = "hone-index.toml";
+
+const VERSION: u32 = 1;
+
+/// What an entry is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// Training.
+    Train,
+    /// Choosing the best checkpoint.
+    Validation,
+    /// Reported figures only.
+    Test,
+}
+
+/// A file as it was when indexed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileRecord {
+    /// Relative to the root, with `/`.
+    pub path: String,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// Pixels, after EXIF orientation.
+    pub width: usize,
+    /// Pixels, after EXIF orientation.
+    pub height: usize,
+    /// In hexadecimal; empty when not hashed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub sha256: String,
+}
+
+/// A sharp picture, or a pair.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// What it is used for.
+    pub split: Split,
+    /// Entries of one group (a sequence, or copies of one picture) are in one split.
+    pub group: String,
+    /// The sharp picture.
+    pub truth: FileRecord,
+    /// The degraded one, for pairs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<FileRecord>,
+}
+
+/// A file that is not used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Problem {
+    /// Relative to the root.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The content of a folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Index {
+    /// Of the format; 1.
+    pub version: u32,
+    /// What was found: `pairs` or `sharp`.
+    pub layout: Layout,
+    /// Seed of the split.
+    pub seed: u64,
+    /// Part kept for validation where the tree has no split.
+    pub validation: f32,
+    /// What is used.
+    #[serde(default)]
+    pub entries: Vec<Entry>,
+    /// What is not.
+    #[serde(default)]
+    pub problems: Vec<Problem>,
+}
+
+impl Index {
+    /// Reads an index file.
+    ///
+    /// # Errors
+    /// When it is missing, no index, or of a newer version.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let index: Self = toml::from_str(&text)
+            .with_context(|| format!("{} is no index of hone", path.display()))?;
+        if index.version != VERSION {
+            bail!(
+                "{}: index version {}, this hone reads {VERSION}: make it anew with `hone data index`",
+                path.display(),
+                index.version
+            );
+        }
+        Ok(index)
+    }
+
+    /// Writes it, whole or not at all.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, path: &Path) -> anyhow::Result<()> {
+        Ok(hone_device::atomic::write_bytes(
+            path,
+            toml::to_string(self)?.as_bytes(),
+        )?)
+    }
+
+    /// Entries of a split.
+    pub fn count(&self, split: Split) -> usize {
+        self.entries.iter().filter(|e| e.split == split).count()
+    }
+
+    /// How often each reason for leaving a file out occurs.
+    pub fn problem_counts(&self) -> BTreeMap<&str, usize> {
+        let mut counts = BTreeMap::new();
+        for problem in &self.problems {
+            *counts.entry(problem.reason.as_str()).or_default() += 1;
+        }
+        counts
+    }
+}
+
+/// An entry before its files are looked at; paths relative to the root.
+struct Candidate {
+    truth: PathBuf,
+    input: Option<PathBuf>,
+    group: String,
+    split: Option<Split>,
+}
+
+/// Looks through a folder. With `thorough`, every file is decoded and hashed; else only headers are read.
+///
+/// # Errors
+/// When the folder cannot be read, or `layout` asks for pairs and there are none.
+pub fn scan(
+    root: &Path,
+    layout: Layout,
+    seed: u64,
+    validation: f32,
+    thorough: bool,
+) -> anyhow::Result<Index> {
+    let mut found = tree::walk(root)?;
+    let mut problems = std::mem::take(&mut found.problems);
+    let mut candidates = Vec::new();
+    if layout != Layout::Sharp {
+        candidates = list_file::pairs(root, &found.lists)?;
+        if candidates.is_empty() {
+            candidates = tree::pairs(&found.pictures, &mut problems);
+        }
+    }
+    let paired = !candidates.is_empty();
+    if layout == Layout::Pairs && !paired {
+        bail!(
+            "no pairs under {}: expected folders like blur/ and sharp/, input/ and target/, lq/ and gt/",
+            root.display()
+        );
+    }
+    if !paired {
+        problems.retain(|p| p.reason != tree::ORPHAN);
+        candidates = tree::sharp(&found.pictures);
+    }
+    let looked_at: Vec<_> = candidates
+        .into_par_iter()
+        .map(|c| examine(root, c, thorough))
+        .collect();
+    let mut entries = Vec::with_capacity(looked_at.len());
+    for result in looked_at {
+        match result {
+            Ok(entry) => entries.push(entry),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let entries = split::assign(entries, &mut problems, seed, validation);
+    problems.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(Index {
+        version: VERSION,
+        layout: if paired { Layout::Pairs } else { Layout::Sharp },
+        seed,
+        validation,
+        entries,
+        problems,
+    })
+}
+
+/// Reads what the index says about a candidate's files; an unusable file is a problem.
+fn examine(
+    root: &Path,
+    candidate: Candidate,
+    thorough: bool,
+) -> Result<(Entry, Option<Split>), Problem> {
+    let truth = record(root, &candidate.truth, thorough)?;
+    let input = match &candidate.input {
+        Some(path) => Some(record(root, path, thorough)?),
+        None => None,
+    };
+    if let Some(input) = &input {
+        let times = truth.width / input.width.max(1);
+        let enlarged = (input.width * times, input.height * times);
+        if !(1..=4).contains(&times) || enlarged != (truth.width, truth.height) {
+            return Err(Problem {
+                path: input.path.clone(),
+                reason: "size does not fit its sharp partner".to_owned(),
+            });
+        }
+    }
+    let entry = Entry {
+        split: Split::Train,
+        group: candidate.group,
+        truth,
+        input,
+    };
+    Ok((entry, candidate.split))
+}
+
+fn record(root: &Path, path: &Path, thorough: bool) -> Result<FileRecord, Problem> {
+    let full = root.join(path);
+    let problem = |error: anyhow::Error| Problem {
+        path: slashed(path),
+        // The path is told by its own field; the reason stays countable.
+        reason: match error.to_string() {
+            text if text.contains("transparent") => "has transparent pixels".to_owned(),
+            text if text.contains("cannot open") => "cannot be opened".to_owned(),
+            _ => "no image, or a damaged one".to_owned(),
+        },
+    };
+    let bytes = std::fs::metadata(&full).map_or(0, |m| m.len());
+    let (width, height) = if thorough {
+        let photo = read::photo(&full).map_err(problem)?;
+        (photo.width, photo.height)
+    } else {
+        read::size(&full).map_err(problem)?
+    };
+    Ok(FileRecord {
+        path: slashed(path),
+        bytes,
+        width,
+        height,
+        sha256: if thorough {
+            sha256(&full).map_err(problem)?
+        } else {
+            String::new()
+        },
+    })
+}
+
+/// SHA-256 of a file in hexadecimal.
+fn sha256(path: &Path) -> anyhow::Result<String> {
+    let mut file =
+        std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let read = file
+            .read(&mut buffer)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
+    }
+    Ok(hasher
+        .finalize()
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect())
+}
+
+fn slashed(path: &Path) -> String {
+    let parts: Vec<_> = path
+        .components()
+        .map(|c| c.as_os_str().to_string_lossy())
+        .collect();
+    parts.join("/")
+}
+
+#[cfg(test)]
+mod tests;

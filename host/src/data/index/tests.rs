@@ -1,0 +1,194 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::picture::Picture;
+
+/// Writes little pictures, each different.
+fn tree(paths: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (i, path) in paths.iter().enumerate() {
+        let side = if path.contains("_LR_") { 8 } else { 16 };
+        let mut picture = Picture::new(3, side, side);
+        picture.data[0] = 1.0;
+        picture.data[1] = i as f32 / 255.0;
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        picture.save(&path).unwrap();
+    }
+    folder
+}
+
+fn index(folder: &tempfile::TempDir) -> Index {
+    scan(folder.path(), Layout::Auto, 1, 0.25, true).unwrap()
+}
+
+fn pairs(index: &Index) -> BTreeSet<(String, String)> {
+    let pair = |e: &Entry| {
+        let input = e.input.as_ref().map_or(String::new(), |i| i.path.clone());
+        (input, e.truth.path.clone())
+    };
+    index.entries.iter().map(pair).collect()
+}
+
+#[test]
+fn gopro_is_read_and_blur_gamma_never_mixed_in() {
+    let folder = tree(&[
+        "train/A/blur/1.png",
+        "train/A/blur_gamma/1.png",
+        "train/A/sharp/1.png",
+        "train/B/blur/1.png",
+        "train/B/sharp/1.png",
+        "test/C/blur/1.png",
+        "test/C/sharp/1.png",
+        "test/C/sharp/2.png",
+    ]);
+    let index = index(&folder);
+    assert_eq!(index.entries.len(), 3);
+    assert!(
+        pairs(&index)
+            .iter()
+            .all(|(i, t)| i.replace("blur", "sharp") == *t)
+    );
+    assert_eq!(
+        (index.count(Split::Train), index.count(Split::Validation)),
+        (1, 1)
+    );
+    assert_eq!(
+        index.problem_counts()["another rendering of the same pictures"],
+        1
+    );
+    assert_eq!(index.problem_counts()[tree::ORPHAN], 1);
+}
+
+#[test]
+fn roles_and_splits_come_in_any_order() {
+    for paths in [
+        [
+            "train/blur/a.png",
+            "train/sharp/a.png",
+            "val/blur/b.png",
+            "val/sharp/b.png",
+        ],
+        [
+            "input/train/a.png",
+            "target/train/a.png",
+            "input/val/b.png",
+            "target/val/b.png",
+        ],
+        ["lq/a.png", "gt/a.png", "lq/b.png", "gt/b.png"],
+        [
+            "DIV2K_train_LR_bicubic/X2/0001x2.png",
+            "DIV2K_train_HR/0001.png",
+            "DIV2K_valid_LR_bicubic/X2/0801x2.png",
+            "DIV2K_valid_HR/0801.png",
+        ],
+    ] {
+        let index = index(&tree(&paths));
+        let expected: BTreeSet<_> = [(0, 1), (2, 3)]
+            .map(|(i, t)| (paths[i].to_owned(), paths[t].to_owned()))
+            .into();
+        assert_eq!(pairs(&index), expected);
+        assert_eq!(
+            (index.count(Split::Train), index.count(Split::Validation)),
+            (1, 1),
+            "{paths:?}"
+        );
+    }
+}
+
+#[test]
+fn list_files_of_realblur_are_followed() {
+    let folder = tree(&[
+        "R/s1/gt/gt_1.png",
+        "R/s1/blur/blur_1.png",
+        "R/s2/gt/gt_1.png",
+        "R/s2/blur/blur_1.png",
+    ]);
+    let train = "R/s1/gt/gt_1.png R/s1/blur/blur_1.png 1\n/etc/passwd ../x.png\n";
+    std::fs::write(folder.path().join("RealBlur_J_train_list.txt"), train).unwrap();
+    let test = "R/s2/gt/gt_1.png R/s2/blur/blur_1.png\nR/s9/gt/gt_1.png R/s9/blur/blur_1.png\n";
+    std::fs::write(folder.path().join("RealBlur_J_test_list.txt"), test).unwrap();
+    let index = index(&folder);
+    assert_eq!(
+        (index.count(Split::Train), index.count(Split::Test)),
+        (1, 1)
+    );
+    assert_eq!(index.problem_counts()["cannot be opened"], 1);
+}
+
+#[test]
+fn photos_and_sequences_are_split_without_leaks() {
+    let mut paths: Vec<String> = (0..10).map(|i| format!("p{i}.png")).collect();
+    paths.extend((0..12).map(|i| format!("clip{}/{:04}.png", i / 4, i)));
+    let folder = tree(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+    std::fs::copy(
+        folder.path().join("p1.png"),
+        folder.path().join("copy_of_p1.png"),
+    )
+    .unwrap();
+    let index = index(&folder);
+    assert_eq!(index.entries.len(), 23);
+    assert!(index.count(Split::Validation) >= 3);
+    let mut splits: BTreeMap<String, Split> = BTreeMap::new();
+    for entry in &index.entries {
+        for name in [&entry.group, &entry.truth.sha256] {
+            let split = splits.entry(name.clone()).or_insert(entry.split);
+            assert_eq!(*split, entry.split, "{name}");
+        }
+    }
+}
+
+#[test]
+fn damage_is_found_by_name() {
+    let folder = tree(&[
+        "train/blur/a.png",
+        "train/sharp/a.png",
+        "train/blur/b.png",
+        "train/sharp/b.png",
+        "val/blur/c.png",
+        "val/sharp/c.png",
+    ]);
+    let path = |p: &str| folder.path().join(p);
+    let good = index(&folder);
+    assert!(verify(&good, folder.path()).is_empty());
+    let file = path("index.toml");
+    good.save(&file).unwrap();
+    assert_eq!(Index::load(&file).unwrap(), good);
+
+    std::fs::write(path("train/blur/a.png"), b"").unwrap();
+    std::fs::remove_file(path("train/sharp/b.png")).unwrap();
+    Picture::new(3, 9, 11)
+        .save(&path("val/blur/c.png"))
+        .unwrap();
+    let what: Vec<_> = verify(&good, folder.path())
+        .into_iter()
+        .map(|c| (c.path, c.what))
+        .collect();
+    let expected = [
+        ("train/blur/a.png", "changed"),
+        ("train/sharp/b.png", "missing"),
+        ("val/blur/c.png", "changed"),
+    ];
+    assert_eq!(what, expected.map(|(p, w)| (p.to_owned(), w)));
+    let bad = index(&folder);
+    assert!(bad.entries.is_empty());
+    assert_eq!(
+        bad.problem_counts().values().sum::<usize>(),
+        3,
+        "{:?}",
+        bad.problems
+    );
+}
+
+#[test]
+fn a_newer_index_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("i.toml");
+    std::fs::write(
+        &path,
+        "version = 2\nlayout = 'sharp'\nseed = 0\nvalidation = 0.1\n",
+    )
+    .unwrap();
+    let error = format!("{:#}", Index::load(&path).unwrap_err());
+    assert!(error.contains("index version 2"), "{error}");
+}

@@ -1,0 +1,20 @@
+//! Data: scenes drawn by code, data sets on disk, degradations, patches, batches.
+//!
+//! ```text
+//! synth (scenes) -+
+//! index (folders)-+-> source: Pair{input, truth} -> loader: Batch of tensors
+//! degrade (cameras)-+
+//! ```
+
+pub mod config;
+pub mod degrade;
+pub mod index;
+pub mod light;
+pub mod loader;
+pub mod photo;
+pub mod random;
+pub mod read;
+pub mod source;
+pub mod synth;
+
+pub use source::open;

@@ -1,0 +1,125 @@
+//! Crops, flips, turns, colour jitter.
+
+use rand::Rng;
+
+use crate::data::random::Stream;
+use crate::picture::Picture;
+
+/// Mean Sobel magnitude `(|gx| + |gy|) / 8` of the luma, 0..1: flat sky is below 0.01, fine detail above 0.1.
+pub fn sharpness(picture: &Picture) -> f32 {
+    let luma = picture.luma();
+    let (h, w) = (luma.height, luma.width);
+    if h < 3 || w < 3 {
+        return 0.0;
+    }
+    let mut total = 0.0_f64;
+    for y in 1..h - 1 {
+        let row = |dy: usize| &luma.data[(y + dy - 1) * w..(y + dy) * w];
+        let (a, b, c) = (row(0), row(1), row(2));
+        let mut sum = 0.0_f32;
+        for x in 1..w - 1 {
+            let gx =
+                (a[x + 1] + 2.0 * b[x + 1] + c[x + 1]) - (a[x - 1] + 2.0 * b[x - 1] + c[x - 1]);
+            let gy = (c[x - 1] + 2.0 * c[x] + c[x + 1]) - (a[x - 1] + 2.0 * a[x] + a[x + 1]);
+            sum += gx.abs() + gy.abs();
+        }
+        total += f64::from(sum);
+    }
+    (total / 8.0 / ((h - 2) * (w - 2)) as f64) as f32
+}
+
+/// One of the eight symmetries of the square.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Symmetry(u8);
+
+impl Symmetry {
+    pub(super) fn draw(rng: &mut Stream, wanted: bool) -> Self {
+        let drawn = rng.random_range(0..8);
+        Self(if wanted { drawn } else { 0 })
+    }
+
+    /// Applies it; square pictures only.
+    pub(super) fn apply(self, picture: &mut Picture) {
+        let side = picture.width;
+        if self.0 == 0 || picture.height != side {
+            return;
+        }
+        for plane in picture.data.chunks_exact_mut(side * side) {
+            if self.0 & 1 != 0 {
+                plane.chunks_exact_mut(side).for_each(<[f32]>::reverse);
+            }
+            if self.0 & 2 != 0 {
+                for y in 0..side / 2 {
+                    let (upper, lower) = plane.split_at_mut((side - 1 - y) * side);
+                    upper[y * side..(y + 1) * side].swap_with_slice(&mut lower[..side]);
+                }
+            }
+            if self.0 & 4 != 0 {
+                for y in 0..side {
+                    for x in y + 1..side {
+                        plane.swap(y * side + x, x * side + y);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A random change of exposure, contrast and colour balance.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Jitter {
+    gain: [f32; 3],
+    contrast: f32,
+}
+
+impl Jitter {
+    pub(super) fn draw(rng: &mut Stream, most: f32) -> Self {
+        let mut around_one = |most: f32| 1.0 + most * (2.0 * rng.random::<f32>() - 1.0);
+        let exposure = around_one(most);
+        Self {
+            gain: std::array::from_fn(|_| exposure * around_one(most * 0.3)),
+            contrast: around_one(most),
+        }
+    }
+
+    /// Applies it, rounded to bytes again.
+    pub(super) fn apply(self, picture: &mut Picture) {
+        if self.contrast == 1.0 && self.gain == [1.0; 3] {
+            return;
+        }
+        let plane = picture.width * picture.height;
+        for (samples, gain) in picture.data.chunks_exact_mut(plane).zip(self.gain) {
+            for v in samples {
+                let changed = ((*v * gain - 0.5) * self.contrast + 0.5).clamp(0.0, 1.0);
+                *v = (changed * 255.0).round() / 255.0;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::random::stream;
+
+    #[test]
+    fn symmetries_are_eight_different_ones() {
+        let mut seen = Vec::new();
+        for i in 0..8 {
+            let mut picture = Picture::new(1, 3, 3);
+            picture.data = (0..9).map(|v| v as f32).collect();
+            Symmetry(i).apply(&mut picture);
+            assert!(!seen.contains(&picture.data), "{i}");
+            seen.push(picture.data);
+        }
+    }
+
+    #[test]
+    fn blur_lowers_sharpness() {
+        let sharp = crate::data::synth::scene(1, 0, 64, 64);
+        let degradation: crate::data::degrade::Degradation = "disc:radius=3".parse().unwrap();
+        let soft = degradation.apply(&sharp, &mut stream(&[1])).unwrap();
+        assert!(sharpness(&sharp) > 1.5 * sharpness(&soft));
+        assert_eq!(sharpness(&Picture::new(3, 9, 9)), 0.0);
+    }
+}

@@ -1,0 +1,143 @@
+//! Decoded pictures under a memory budget, shared by all threads.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context;
+
+use crate::data::photo::Photo;
+use crate::data::{read, synth};
+
+/// Numbered pictures: files, or scenes drawn when asked for.
+pub(super) enum Origin {
+    /// Files in order.
+    Files(Vec<PathBuf>),
+    /// Scenes of a seed.
+    Scenes { seed: u64, size: [usize; 2] },
+}
+
+/// Numbered pictures with the most recently used ones kept in memory.
+pub(super) struct Images {
+    origin: Origin,
+    budget: usize,
+    kept: Mutex<Kept>,
+    bad: Mutex<HashSet<usize>>,
+}
+
+#[derive(Default)]
+struct Kept {
+    photos: HashMap<usize, (Arc<Photo>, u64)>,
+    bytes: usize,
+    clock: u64,
+}
+
+impl Images {
+    pub(super) fn new(origin: Origin, memory_mb: usize) -> Self {
+        Self {
+            origin,
+            budget: memory_mb << 20,
+            kept: Mutex::default(),
+            bad: Mutex::default(),
+        }
+    }
+
+    /// Picture `number`; the error names the file.
+    pub(super) fn get(&self, number: usize) -> anyhow::Result<Arc<Photo>> {
+        {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.clock += 1;
+            let clock = kept.clock;
+            if let Some((photo, used)) = kept.photos.get_mut(&number) {
+                *used = clock;
+                return Ok(photo.clone());
+            }
+        }
+        // Decoded outside the lock: two threads may do the same work now and then, none waits.
+        let photo = Arc::new(self.make(number)?);
+        let size = photo.rgb.len();
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if size <= self.budget {
+            while kept.bytes + size > self.budget {
+                let oldest = kept.photos.iter().min_by_key(|(_, (_, used))| *used);
+                let Some(oldest) = oldest.map(|(&n, _)| n) else {
+                    break;
+                };
+                if let Some((gone, _)) = kept.photos.remove(&oldest) {
+                    kept.bytes -= gone.rgb.len();
+                }
+            }
+            let clock = kept.clock;
+            if let Some((old, _)) = kept.photos.insert(number, (photo.clone(), clock)) {
+                kept.bytes -= old.rgb.len();
+            }
+            kept.bytes += size;
+        }
+        Ok(photo)
+    }
+
+    fn make(&self, number: usize) -> anyhow::Result<Photo> {
+        match &self.origin {
+            Origin::Files(paths) => {
+                let path = paths.get(number).context("picture number out of range")?;
+                read::photo(path)
+            }
+            Origin::Scenes {
+                seed,
+                size: [width, height],
+            } => Ok(Photo::from_picture(&synth::scene(
+                *seed,
+                number as u64,
+                *width,
+                *height,
+            ))),
+        }
+    }
+
+    /// Tells once that `number` is unusable.
+    pub(super) fn report(&self, number: usize, error: &anyhow::Error) {
+        let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
+        if bad.insert(number) {
+            eprintln!("data: skipped: {error:#}");
+        }
+    }
+
+    pub(super) fn is_bad(&self, number: usize) -> bool {
+        let bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
+        bad.contains(&number)
+    }
+
+    pub(super) fn bad_count(&self) -> usize {
+        self.bad
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_budget_holds() {
+        let origin = Origin::Scenes {
+            seed: 1,
+            size: [600, 200],
+        };
+        let images = Images::new(origin, 1);
+        for i in [0, 1, 2, 3, 0] {
+            images.get(i).unwrap();
+        }
+        let kept = images.kept.lock().unwrap();
+        assert!(
+            kept.bytes <= 1 << 20 && kept.photos.len() == 2,
+            "{}",
+            kept.bytes
+        );
+        assert_eq!(
+            kept.bytes,
+            kept.photos.values().map(|p| p.0.rgb.len()).sum::<usize>()
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! Pairs of degraded and sharp pictures, whatever they come from.
+
+mod augment;
+mod files;
+mod pairs;
+mod sharp;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+
+use super::config::{DataConfig, Layout};
+use super::index::{Index, Split};
+use crate::picture::Picture;
+pub use augment::sharpness;
+use files::Images;
+
+/// What a student gets and what it should make of it; RGB, same size.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pair {
+    /// The camera's picture.
+    pub input: Picture,
+    /// The sharp one.
+    pub truth: Picture,
+    /// The teacher's answer to `input`, when it comes from a cache.
+    pub teacher: Option<Picture>,
+}
+
+/// Where pairs come from. A patch is a function of its arguments only: any thread may ask, in any order.
+pub trait PairSource: Send + Sync {
+    /// The `index`-th patch of the endless walk named `seed`; `crop` x `crop` pixels.
+    ///
+    /// # Errors
+    /// When no picture can be read any more. Single unreadable pictures are replaced by others, told
+    /// once on standard error and counted.
+    fn patch(&self, seed: u64, index: u64, crop: usize) -> anyhow::Result<Pair>;
+
+    /// The validation pairs, always the same.
+    ///
+    /// # Errors
+    /// When none can be read.
+    fn validation(&self) -> anyhow::Result<Vec<Pair>>;
+
+    /// Number of training pictures.
+    fn len(&self) -> usize;
+
+    /// Whether there is nothing to train on.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Pictures that turned out to be unreadable or wrong so far.
+    fn skipped(&self) -> usize;
+
+    /// For people: what this is.
+    fn describe(&self) -> String;
+}
+
+/// Opens what a recipe's `[data]` table describes; `base` is the folder that relative paths start from.
+///
+/// # Errors
+/// When a value is out of bounds, or the folder is missing or holds no picture.
+pub fn open(config: &DataConfig, base: &Path) -> anyhow::Result<Arc<dyn PairSource>> {
+    config.check()?;
+    if config.layout == Layout::Scenes {
+        return Ok(Arc::new(sharp::SharpSource::scenes(config)));
+    }
+    let root = base.join(config.root.as_deref().unwrap_or(Path::new("")));
+    let index = find_index(config, base, &root)?;
+    for problem in &index.problems {
+        eprintln!("data: skipped {}: {}", problem.path, problem.reason);
+    }
+    if index.count(Split::Train) == 0 {
+        bail!(
+            "{} has no picture to train on ({} skipped): see `hone data index`",
+            root.display(),
+            index.problems.len()
+        );
+    }
+    if index.entries.iter().any(|e| e.input.is_some()) {
+        Ok(Arc::new(pairs::PairsSource::new(config, &root, index)))
+    } else {
+        Ok(Arc::new(sharp::SharpSource::files(config, &root, index)))
+    }
+}
+
+fn find_index(config: &DataConfig, base: &Path, root: &Path) -> anyhow::Result<Index> {
+    let named = config.index.as_ref().map(|p| base.join(p));
+    let lying = Some(root.join(super::index::FILE_NAME)).filter(|p| p.is_file());
+    match named.or(lying) {
+        Some(path) => Index::load(&path),
+        None => super::index::scan(root, config.layout, config.seed, config.validation, false)
+            .with_context(|| format!("cannot use {} as data", root.display())),
+    }
+}
+
+/// `count` positions spread evenly over `0..len`.
+fn spread(len: usize, count: usize) -> Vec<usize> {
+    let count = count.min(len);
+    (0..count).map(|i| i * len / count).collect()
+}

@@ -1,0 +1,142 @@
+//! A data set of scenes on disk, in the layout that [`crate::data::index`] reads.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::Context;
+use rayon::prelude::*;
+
+use super::{Sequence, SequenceOptions, scene};
+use crate::data::degrade::Degradation;
+use crate::data::random::stream;
+
+/// What to draw.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TreeOptions {
+    /// Still scenes: `{train,val}/{blur,sharp}/NNNNN.png`.
+    pub images: usize,
+    /// Moving scenes: `sequences/{train,val}/SSS/{blur,sharp}/NNNN.png`.
+    pub sequences: usize,
+    /// Frames of each moving scene.
+    pub frames: usize,
+    /// Width and height.
+    pub size: (usize, usize),
+    /// Names the data set.
+    pub seed: u64,
+    /// Part kept for validation (at least one of each kind when there are two).
+    pub validation: f32,
+    /// The camera for still scenes, and after the motion blur of moving ones.
+    pub degradation: Degradation,
+    /// How moving scenes move.
+    pub motion: SequenceOptions,
+}
+
+/// Draws the data set; `done` is called with the number of pictures finished.
+///
+/// # Errors
+/// When a file cannot be written or a codec fails.
+pub fn write(
+    folder: &Path,
+    options: &TreeOptions,
+    done: &(dyn Fn(usize) + Sync),
+) -> anyhow::Result<()> {
+    let (width, height) = options.size;
+    let finished = AtomicUsize::new(0);
+    let tick = || done(finished.fetch_add(1, Ordering::Relaxed) + 1);
+    let split = |i: usize, count: usize| {
+        if i < held_out(count, options.validation) {
+            "val"
+        } else {
+            "train"
+        }
+    };
+    (0..options.images).into_par_iter().try_for_each(|i| {
+        let sharp = scene(options.seed, i as u64, width, height);
+        let mut rng = stream(&[options.seed, i as u64, 0x7374_696c]);
+        let blur = options.degradation.apply(&sharp, &mut rng)?;
+        let base = folder.join(split(i, options.images));
+        let name = format!("{i:05}.png");
+        save(&sharp, base.join("sharp").join(&name))?;
+        save(&blur, base.join("blur").join(&name))?;
+        tick();
+        anyhow::Ok(())
+    })?;
+    for s in 0..options.sequences {
+        let sequence = Sequence::new(options.seed, s as u64, width, height, options.motion);
+        let base = folder
+            .join("sequences")
+            .join(split(s, options.sequences))
+            .join(format!("{s:03}"));
+        (0..options.frames).into_par_iter().try_for_each(|k| {
+            let frame = sequence.frame(k);
+            let mut rng = stream(&[options.seed, s as u64, k as u64, 0x6d6f_7665]);
+            let blur = options.degradation.apply(&frame.blur, &mut rng)?;
+            let name = format!("{k:04}.png");
+            save(&frame.sharp, base.join("sharp").join(&name))?;
+            save(&blur, base.join("blur").join(&name))?;
+            tick();
+            anyhow::Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn held_out(count: usize, validation: f32) -> usize {
+    if count < 2 || validation <= 0.0 {
+        return 0;
+    }
+    ((count as f32 * validation).round() as usize).clamp(1, count - 1)
+}
+
+fn save(picture: &crate::picture::Picture, path: PathBuf) -> anyhow::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    picture.save(&path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::config::{DataConfig, Layout};
+
+    #[test]
+    fn the_tree_is_read_back_as_pairs() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = TreeOptions {
+            images: 4,
+            sequences: 2,
+            frames: 2,
+            size: (48, 40),
+            seed: 3,
+            validation: 0.25,
+            degradation: "disc:radius=1.5".parse().unwrap(),
+            motion: SequenceOptions::default(),
+        };
+        let count = AtomicUsize::new(0);
+        write(folder.path(), &options, &|n| {
+            count.fetch_max(n, Ordering::Relaxed);
+        })
+        .unwrap();
+        assert_eq!(count.into_inner(), 8);
+        assert!(
+            folder
+                .path()
+                .join("sequences/val/000/blur/0001.png")
+                .is_file()
+        );
+        let config = DataConfig {
+            root: Some(folder.path().to_owned()),
+            layout: Layout::Auto,
+            ..DataConfig::default()
+        };
+        let source = crate::data::open(&config, Path::new("")).unwrap();
+        assert_eq!((source.len(), source.validation().unwrap().len()), (5, 3));
+        let pair = source.patch(1, 0, 32).unwrap();
+        assert_ne!(pair.input, pair.truth);
+        let still =
+            crate::picture::Picture::load(&folder.path().join("train/sharp/00002.png")).unwrap();
+        assert_eq!(still.to_bytes(), scene(3, 2, 48, 40).to_bytes());
+    }
+}
