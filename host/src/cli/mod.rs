@@ -8,7 +8,11 @@ pub mod report;
 pub mod restore;
 pub mod restorer;
 pub mod teacher;
+pub mod teacher_bench;
+pub mod teacher_info;
 pub mod teacher_list;
+pub mod teacher_run;
+pub mod teacher_weights;
 pub mod torch_device;
 
 use clap::{Parser, Subcommand};

@@ -2,7 +2,10 @@
 
 use clap::{Args, Subcommand};
 
+use super::teacher_bench::BenchArgs;
+use super::teacher_info::InfoArgs;
 use super::teacher_list::ListArgs;
+use super::teacher_run::RunArgs;
 
 /// Arguments of `hone teacher`.
 #[derive(Debug, Args)]
@@ -17,6 +20,12 @@ pub struct TeacherArgs {
 pub enum TeacherCommand {
     /// The published teachers: size, cost, where their weights are, under which licence
     List(ListArgs),
+    /// What a weights file holds, and which architecture and options it fits
+    Info(InfoArgs),
+    /// Restore an image or a tensor
+    Run(RunArgs),
+    /// Time the forward pass
+    Bench(BenchArgs),
 }
 
 impl TeacherArgs {
@@ -27,6 +36,9 @@ impl TeacherArgs {
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             TeacherCommand::List(args) => args.run(),
+            TeacherCommand::Info(args) => args.run(),
+            TeacherCommand::Run(args) => args.run(),
+            TeacherCommand::Bench(args) => args.run(),
         }
     }
 }

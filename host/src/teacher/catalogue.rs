@@ -3,6 +3,10 @@
 use serde::Serialize;
 
 use super::TeacherConfig;
+use super::mprnet::MprNetConfig;
+use super::nafnet::NafNetConfig;
+use super::restormer::{Norm, RestormerConfig};
+use super::swinir::SwinIrConfig;
 use super::unet::UNetConfig;
 
 /// One published configuration.
@@ -26,38 +30,158 @@ pub struct Published {
     pub paper: &'static str,
 }
 
+const RESTORMER: &str = "https://github.com/swz30/Restormer/releases";
+const SWINIR: &str = "https://github.com/JingyunLiang/SwinIR/releases";
+const MPRNET: &str = "https://github.com/swz30/MPRNet (Deblurring)";
+const NAFNET: &str = "https://github.com/megvii-research/NAFNet";
+
 /// Every configuration that `hone teacher list` shows.
 pub fn all() -> Vec<Published> {
-    vec![Published {
-        name: "unet",
-        config: TeacherConfig::UNet(UNetConfig::default()),
-        parameters: 2_485_987,
-        macs_per_pixel: 0,
+    let restormer = |name, options, parameters, macs| Published {
+        name,
+        config: TeacherConfig::Restormer(options),
+        parameters,
+        macs_per_pixel: macs,
         multiple: 8,
-        weights: "train it: hone teacher train",
-        licence: "MIT OR Apache-2.0",
-        paper: "Ronneberger et al. 2015",
-    }]
+        weights: RESTORMER,
+        licence: "MIT; weights for academic use",
+        paper: "Zamir et al., CVPR 2022",
+    };
+    let swinir = |name, options: SwinIrConfig, parameters, macs| Published {
+        name,
+        multiple: options.window_size.unsigned_abs(),
+        config: TeacherConfig::SwinIr(options),
+        parameters,
+        macs_per_pixel: macs,
+        weights: SWINIR,
+        licence: "Apache-2.0",
+        paper: "Liang et al., ICCVW 2021",
+    };
+    let nafnet = |name, width, local_window, parameters, macs| Published {
+        name,
+        config: TeacherConfig::NafNet(NafNetConfig {
+            width,
+            local_window,
+            ..NafNetConfig::default()
+        }),
+        parameters,
+        macs_per_pixel: macs,
+        multiple: 16,
+        weights: NAFNET,
+        licence: "MIT",
+        paper: "Chen et al., ECCV 2022",
+    };
+    let base = SwinIrConfig::default;
+    let biasfree = RestormerConfig {
+        LayerNorm_type: Norm::BiasFree,
+        ..RestormerConfig::default()
+    };
+    vec![
+        restormer(
+            "restormer-deblurring",
+            RestormerConfig::default(),
+            26_126_644,
+            2_363_312,
+        ),
+        restormer("restormer-denoising", biasfree, 26_111_668, 2_363_312),
+        Published {
+            name: "mprnet-deblurring",
+            config: TeacherConfig::MprNet(MprNetConfig::default()),
+            parameters: 20_127_073,
+            macs_per_pixel: 11_587_680,
+            multiple: 8,
+            weights: MPRNET,
+            licence: "academic use only",
+            paper: "Zamir et al., CVPR 2021",
+        },
+        nafnet("nafnet-gopro-w32", 32, None, 17_111_907, 243_436),
+        nafnet("nafnet-gopro-w64", 64, None, 67_888_835, 962_008),
+        nafnet("nafnet-gopro-w32-local", 32, Some(384), 17_111_907, 243_436),
+        swinir("swinir-denoising", base(), 11_504_163, 12_211_560),
+        swinir(
+            "swinir-jpeg",
+            SwinIrConfig {
+                window_size: 7,
+                img_size: 126,
+                img_range: 255.0,
+                ..base()
+            },
+            11_492_067,
+            12_017_160,
+        ),
+        swinir(
+            "swinir-classical-x2",
+            SwinIrConfig {
+                upscale: 2,
+                img_size: 64,
+                upsampler: "pixelshuffle".to_owned(),
+                ..base()
+            },
+            11_752_487,
+            12_464_748,
+        ),
+        swinir(
+            "swinir-lightweight-x2",
+            SwinIrConfig {
+                upscale: 2,
+                img_size: 64,
+                depths: vec![6; 4],
+                embed_dim: 60,
+                num_heads: vec![6; 4],
+                upsampler: "pixelshuffledirect".to_owned(),
+                ..base()
+            },
+            910_152,
+            1_045_620,
+        ),
+        Published {
+            name: "unet",
+            config: TeacherConfig::UNet(UNetConfig::default()),
+            parameters: 2_485_987,
+            macs_per_pixel: 161_472,
+            multiple: 8,
+            weights: "none: train it (hone teacher train)",
+            licence: "MIT OR Apache-2.0",
+            paper: "Ronneberger et al., MICCAI 2015",
+        },
+    ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::teacher::{build, layer};
-    use tch::{Device, nn};
+    use tch::{Device, Kind, Tensor, nn};
 
     #[test]
     fn the_figures_are_the_networks() {
+        // Many small operations: threads only wait for each other.
+        tch::set_num_threads(1);
+        let mut wrong = Vec::new();
         for published in all() {
             let vs = nn::VarStore::new(Device::Cpu);
             let teacher = build(&published.config, &vs.root()).unwrap();
-            let name = published.name;
-            assert_eq!(
-                layer::parameters(&vs) as u64,
-                published.parameters,
-                "{name}"
+            let side = 32 / teacher.multiple() * teacher.multiple();
+            let x = Tensor::zeros(
+                [1, teacher.channels(), side, side],
+                (Kind::Float, Device::Cpu),
             );
-            assert_eq!(teacher.multiple() as u64, published.multiple, "{name}");
+            let (_, macs) = tch::no_grad(|| layer::count_macs(|| teacher.forward(&x)));
+            let got = (
+                layer::parameters(&vs) as u64,
+                (macs / (side * side)) as u64,
+                teacher.multiple() as u64,
+            );
+            if got
+                != (
+                    published.parameters,
+                    published.macs_per_pixel,
+                    published.multiple,
+                )
+            {
+                wrong.push((published.name, got));
+            }
         }
+        assert!(wrong.is_empty(), "{wrong:#?}");
     }
 }

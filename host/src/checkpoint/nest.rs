@@ -1,0 +1,105 @@
+//! Which dictionary of a checkpoint holds the weights.
+
+use super::pickle::{Graph, Node, Value};
+use super::tensor::{Budget, Storages, gather};
+use super::{Checkpoint, CheckpointError, Format, Result};
+
+/// Where publications nest their weights; averaged weights first, as their own code prefers them.
+const KNOWN: [&str; 6] = [
+    "params_ema",
+    "params",
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "net",
+];
+
+type Pairs<'a> = &'a [(Value, Value)];
+
+/// The tensors under `key`, or under the first known key, or at the top.
+pub fn collect(
+    graph: &Graph,
+    storages: &Storages<'_>,
+    key: Option<&str>,
+    format: Format,
+    file_length: usize,
+) -> Result<Checkpoint> {
+    let top = graph.dict(&graph.root);
+    let top = top.ok_or_else(|| CheckpointError::NoWeights("no dictionary".to_owned()))?;
+    let (key, pairs) = match key {
+        Some(key) => {
+            let pairs = under(graph, top, key).filter(|p| has_tensors(graph, p));
+            let missing = || CheckpointError::NoKey {
+                key: key.to_owned(),
+                found: keys(top),
+            };
+            (Some(key), pairs.ok_or_else(missing)?)
+        }
+        None if has_tensors(graph, top) => (None, top),
+        None => {
+            let found = KNOWN.iter().find_map(|&key| {
+                let pairs = under(graph, top, key).filter(|p| has_tensors(graph, p))?;
+                Some((Some(key), pairs))
+            });
+            found.ok_or_else(|| CheckpointError::NoWeights(keys(top)))?
+        }
+    };
+    let named = |(key, value): &(Value, Value)| match (key, graph.node(value)) {
+        (Value::Str(name), Some(Node::Tensor(tensor))) => Some((name.to_string(), tensor.clone())),
+        _ => None,
+    };
+    let mut tensors: Vec<_> = pairs.iter().filter_map(named).collect();
+    while tensors.iter().all(|(name, _)| name.starts_with("module.")) {
+        tensors
+            .iter_mut()
+            .for_each(|(name, _)| drop(name.drain(.."module.".len())));
+    }
+    let mut budget = Budget::for_file(file_length);
+    let mut entries = Vec::with_capacity(tensors.len());
+    for (name, tensor) in &tensors {
+        let Some(Node::Storage(storage)) = graph.nodes.get(tensor.storage) else {
+            return Err(CheckpointError::damaged(format!(
+                "{name:.80} has no storage"
+            )));
+        };
+        entries.push(gather(name, tensor, storage, storages, &mut budget)?);
+    }
+    Ok(Checkpoint {
+        format,
+        key: key.map(str::to_owned),
+        entries,
+    })
+}
+
+fn under<'a>(graph: &'a Graph, top: Pairs<'a>, key: &str) -> Option<Pairs<'a>> {
+    let pair = top
+        .iter()
+        .find(|(k, _)| matches!(k, Value::Str(k) if &**k == key))?;
+    graph.dict(&pair.1)
+}
+
+fn has_tensors(graph: &Graph, pairs: Pairs<'_>) -> bool {
+    pairs.iter().any(|(key, value)| {
+        matches!(
+            (key, graph.node(value)),
+            (Value::Str(_), Some(Node::Tensor(_)))
+        )
+    })
+}
+
+/// The first keys of a dictionary, for a message.
+fn keys(pairs: Pairs<'_>) -> String {
+    let names: Vec<_> = pairs
+        .iter()
+        .take(12)
+        .filter_map(|(key, _)| match key {
+            Value::Str(name) => Some(format!("'{name:.40}'")),
+            _ => None,
+        })
+        .collect();
+    if names.is_empty() {
+        "no named entries".to_owned()
+    } else {
+        names.join(", ")
+    }
+}

@@ -1,0 +1,107 @@
+//! `hone teacher bench`.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::ensure;
+use clap::Args;
+use tch::{Device, Kind, Tensor, nn};
+
+use super::teacher_weights::TorchPrecision;
+use super::torch_device::DeviceChoice;
+use crate::teacher::config::read_file;
+use crate::teacher::{LoadOptions, build, load_with};
+
+/// Arguments of `hone teacher bench`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  hone teacher bench --config restormer.json --size 256x256 --json\n  make bench-teachers   # beside PyTorch"
+)]
+pub struct BenchArgs {
+    /// Architecture and options (JSON or TOML); weights are random
+    #[arg(long)]
+    config: PathBuf,
+    /// Width and height of the picture
+    #[arg(long, default_value = "256x256", value_parser = size)]
+    size: (i64, i64),
+    /// Runs; the fastest counts
+    #[arg(long, default_value_t = 3)]
+    repeat: usize,
+    /// Threads of torch
+    #[arg(long)]
+    threads: Option<i32>,
+    /// cpu, cuda, cuda:N or auto
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+    /// What the network computes in
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: TorchPrecision,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn size(text: &str) -> Result<(i64, i64), String> {
+    let sides = text
+        .split_once('x')
+        .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+    let small = |side: &i64| (1..=16_384).contains(side);
+    sides
+        .filter(|(w, h)| small(w) && small(h))
+        .ok_or_else(|| format!("'{text}' is no size; write e.g. 1280x720"))
+}
+
+impl BenchArgs {
+    /// Times the forward pass.
+    ///
+    /// # Errors
+    /// When the configuration is wrong or the device is not there.
+    pub fn run(self) -> anyhow::Result<()> {
+        ensure!(self.repeat > 0, "--repeat must be at least 1");
+        if let Some(threads) = self.threads {
+            tch::set_num_threads(threads);
+        }
+        let config = read_file(&self.config)?.config;
+        let device = self.device.resolve()?;
+        let folder = tempfile::tempdir()?;
+        let weights = folder.path().join("w.safetensors");
+        let vs = nn::VarStore::new(Device::Cpu);
+        build(&config, &vs.root())?;
+        vs.save(&weights)?;
+        let options = LoadOptions {
+            device,
+            kind: self.precision.into(),
+            key: None,
+        };
+        let teacher = load_with(&config, &weights, &options)?;
+        let (width, height) = self.size;
+        let x = Tensor::rand(
+            [1, teacher.channels(), height, width],
+            (Kind::Float, device),
+        );
+        let mut best = f64::INFINITY;
+        for _ in 0..=self.repeat {
+            let start = Instant::now();
+            let y = tch::no_grad(|| teacher.forward(&x));
+            // Waits for a GPU to finish.
+            let _ = y.mean(Kind::Float).double_value(&[]);
+            best = best.min(start.elapsed().as_secs_f64());
+        }
+        let per_megapixel = best * 1e6 / (width * height) as f64;
+        if self.json {
+            println!(
+                "{}",
+                serde_json::json!({
+                    "architecture": config.name(), "seconds": best, "seconds_per_megapixel": per_megapixel,
+                    "threads": tch::get_num_threads(),
+                })
+            );
+        } else {
+            println!(
+                "{}: {best:.3} s, {per_megapixel:.2} s a megapixel",
+                config.name()
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! `--weights`, `--config`, `--key` ...: the teacher that several commands run.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use tch::Kind;
+
+use super::torch_device::DeviceChoice;
+use crate::checkpoint;
+use crate::teacher::config::read_file;
+use crate::teacher::{LoadOptions, Teacher, TeacherConfig, infer, load_with};
+
+/// What the network computes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum TorchPrecision {
+    /// 32-bit floats
+    F32,
+    /// bfloat16
+    Bf16,
+    /// 16-bit floats (for GPUs)
+    F16,
+}
+
+impl From<TorchPrecision> for Kind {
+    fn from(precision: TorchPrecision) -> Self {
+        match precision {
+            TorchPrecision::F32 => Kind::Float,
+            TorchPrecision::Bf16 => Kind::BFloat16,
+            TorchPrecision::F16 => Kind::Half,
+        }
+    }
+}
+
+/// Arguments that name a teacher.
+#[derive(Debug, Args)]
+pub struct WeightsArgs {
+    /// Weights: .pth/.pt/.ckpt of torch.save, or .safetensors
+    #[arg(long)]
+    pub weights: PathBuf,
+    /// Architecture and options (JSON or TOML); told from the weights' shapes when absent
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// Nesting key inside the weights file, e.g. params; found by itself when absent
+    #[arg(long)]
+    pub key: Option<String>,
+    /// Pool NAFNet locally with this window, in pixels (384 for the published networks)
+    #[arg(long, value_name = "PIXELS")]
+    pub local_window: Option<i64>,
+    /// cpu, cuda, cuda:N or auto
+    #[arg(long, default_value = "auto")]
+    pub device: DeviceChoice,
+    /// What the network computes in
+    #[arg(long, value_enum, default_value = "f32")]
+    pub precision: TorchPrecision,
+}
+
+impl WeightsArgs {
+    /// Loads the teacher; gives its configuration too.
+    ///
+    /// # Errors
+    /// When the weights cannot be read, their architecture is unknown, or they do not fit.
+    pub fn load(&self) -> anyhow::Result<(TeacherConfig, Box<dyn Teacher>, tch::Device)> {
+        let file = self.config.as_deref().map(read_file).transpose()?;
+        let key = self
+            .key
+            .clone()
+            .or_else(|| file.as_ref().and_then(|f| f.checkpoint_key.clone()));
+        let mut config = match file {
+            Some(file) => file.config,
+            None => {
+                let entries = checkpoint::read(&self.weights, key.as_deref())?.entries;
+                infer::infer(&entries).with_context(|| {
+                    format!(
+                        "{}: no known architecture has these entries; see hone teacher info",
+                        self.weights.display()
+                    )
+                })?
+            }
+        };
+        match (&mut config, self.local_window) {
+            (_, None) => (),
+            (TeacherConfig::NafNet(options), window) => options.local_window = window,
+            (other, Some(_)) => bail!("--local-window is for nafnet, and this is {}", other.name()),
+        }
+        let device = self.device.resolve()?;
+        let key = key.filter(|_| self.weights.extension().is_none_or(|e| e != "safetensors"));
+        let options = LoadOptions {
+            device,
+            kind: self.precision.into(),
+            key,
+        };
+        let teacher = load_with(&config, &self.weights, &options)?;
+        Ok((config, teacher, device))
+    }
+}

@@ -1,0 +1,174 @@
+//! Shifted-window attention (Liu et al., "Swin Transformer", ICCV 2021) on `[N,H,W,C]` maps.
+
+use tch::nn::Path;
+use tch::{Kind, Tensor};
+
+use super::layer::{LayerNorm, Linear, add_macs};
+use super::swinir::BIAS_INIT;
+
+/// Windows that share one attention call: bounds the memory of their masks.
+const WINDOWS_AT_ONCE: i64 = 1024;
+
+/// What depends on the size of the map and not on weights.
+#[derive(Debug)]
+pub struct Geometry {
+    /// `[N*N]` index into the bias table for each pair of pixels of a window.
+    index: Tensor,
+    /// `[windows,1,N,N]`: -100 where a shifted window joins pixels that are no neighbours.
+    mask: Tensor,
+}
+
+impl Geometry {
+    /// For maps of `height` x `width`, multiples of `window`, on the device and of the kind of `like`.
+    pub fn new(height: i64, width: i64, window: i64, like: &Tensor) -> Self {
+        let shift = window / 2;
+        let mut index = Vec::with_capacity((window * window * window * window) as usize);
+        for a in 0..window * window {
+            for b in 0..window * window {
+                let dy = a / window - b / window + window - 1;
+                let dx = a % window - b % window + window - 1;
+                index.push(dy * (2 * window - 1) + dx);
+            }
+        }
+        let region = |length: i64| {
+            let which = |i: i64| i64::from(i >= length - window) + i64::from(i >= length - shift);
+            Tensor::from_slice(&(0..length).map(which).collect::<Vec<_>>())
+        };
+        let regions = region(height).view([-1, 1]) * 3 + region(width).view([1, -1]);
+        let regions = partition(&regions.view([1, height, width, 1]), window).squeeze_dim(-1);
+        let differs = regions.unsqueeze(1).ne_tensor(&regions.unsqueeze(2));
+        let mask = (differs.to_kind(Kind::Float) * -100.0).unsqueeze(1);
+        Self {
+            index: Tensor::from_slice(&index).to_device(like.device()),
+            mask: mask.to_device(like.device()).to_kind(like.kind()),
+        }
+    }
+}
+
+/// `[N,H,W,C]` to `[N*windows, window*window, C]`.
+fn partition(x: &Tensor, window: i64) -> Tensor {
+    let (n, h, w, c) = x.size4().unwrap_or_default();
+    x.view([n, h / window, window, w / window, window, c])
+        .permute([0, 1, 3, 2, 4, 5])
+        .reshape([-1, window * window, c])
+}
+
+/// One transformer layer.
+#[derive(Debug)]
+pub struct Block {
+    heads: i64,
+    window: i64,
+    shift: i64,
+    norm1: LayerNorm,
+    table: Tensor,
+    qkv: Linear,
+    proj: Linear,
+    norm2: LayerNorm,
+    fc1: Linear,
+    fc2: Linear,
+}
+
+impl Block {
+    /// A layer of `dim` channels whose windows are shifted by `shift`.
+    pub fn new(vs: &Path, dim: i64, heads: i64, hidden: i64, window: i64, shift: i64) -> Self {
+        let (attn, mlp) = (vs / "attn", vs / "mlp");
+        let pairs = (2 * window - 1) * (2 * window - 1);
+        Self {
+            heads,
+            window,
+            shift,
+            norm1: LayerNorm::new(&(vs / "norm1"), dim, 1e-5),
+            table: attn.var("relative_position_bias_table", &[pairs, heads], BIAS_INIT),
+            qkv: Linear::new(&(&attn / "qkv"), dim, dim * 3),
+            proj: Linear::new(&(&attn / "proj"), dim, dim),
+            norm2: LayerNorm::new(&(vs / "norm2"), dim, 1e-5),
+            fc1: Linear::new(&(&mlp / "fc1"), dim, hidden),
+            fc2: Linear::new(&(&mlp / "fc2"), hidden, dim),
+        }
+    }
+
+    /// `[N,H,W,C]` to the same shape.
+    pub fn forward(&self, x: &Tensor, geometry: &Geometry) -> Tensor {
+        let y = self.attention(&self.norm1.forward(x), geometry);
+        let x = x + y;
+        let y = self
+            .fc2
+            .forward(&self.fc1.forward(&self.norm2.forward(&x)).gelu("none"));
+        x + y
+    }
+
+    fn attention(&self, x: &Tensor, geometry: &Geometry) -> Tensor {
+        let (n, h, w, c) = x.size4().unwrap_or_default();
+        let (window, heads) = (self.window, self.heads);
+        let area = window * window;
+        let x = if self.shift > 0 {
+            x.roll([-self.shift; 2], [1, 2])
+        } else {
+            x.shallow_clone()
+        };
+        let qkv = self.qkv.forward(&partition(&x, window));
+        let qkv = qkv
+            .view([-1, area, 3, heads, c / heads])
+            .permute([2, 0, 3, 1, 4]);
+        let bias = self
+            .table
+            .index_select(0, &geometry.index)
+            .view([area, area, heads]);
+        let bias = bias.permute([2, 0, 1]).contiguous().unsqueeze(0);
+        let windows = n * (h / window) * (w / window);
+        let per_picture = windows / n.max(1);
+        let step = WINDOWS_AT_ONCE.min(per_picture).max(1);
+        let mut parts = Vec::new();
+        let mut start = 0;
+        while start < windows {
+            let inside = start % per_picture;
+            let count = step.min(per_picture - inside);
+            let [q, k, v] = [0, 1, 2].map(|i| qkv.select(0, i).narrow(0, start, count));
+            let bias = if self.shift > 0 {
+                &bias + geometry.mask.narrow(0, inside, count)
+            } else {
+                bias.expand([count, heads, area, area], false)
+            };
+            parts.push(Tensor::scaled_dot_product_attention(
+                &q,
+                &k,
+                &v,
+                Some(bias),
+                0.0,
+                false,
+                None,
+                false,
+            ));
+            start += count;
+        }
+        add_macs(2 * windows * area * area * c);
+        let y = Tensor::cat(&parts, 0)
+            .transpose(1, 2)
+            .reshape([-1, area, c]);
+        let y = self
+            .proj
+            .forward(&y)
+            .view([n, h / window, w / window, window, window, c]);
+        let y = y.permute([0, 1, 3, 2, 4, 5]).reshape([n, h, w, c]);
+        if self.shift > 0 {
+            y.roll([self.shift; 2], [1, 2])
+        } else {
+            y
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    #[test]
+    fn only_wrapped_windows_are_masked() {
+        let like = Tensor::zeros([1], (Kind::Float, Device::Cpu));
+        let mask = Geometry::new(12, 8, 4, &like).mask;
+        assert_eq!(mask.size(), [6, 1, 16, 16]);
+        assert_eq!(mask.get(0).abs().max().double_value(&[]), 0.0);
+        assert_eq!(mask.get(5).min().double_value(&[]), -100.0);
+    }
+}
