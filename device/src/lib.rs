@@ -3,6 +3,7 @@
 //! `honed` shows.
 
 pub mod atomic;
+pub mod bench;
 #[cfg(feature = "camera")]
 pub mod camera;
 pub mod cli;

@@ -1,5 +1,7 @@
 //! The command line of `honed`: one file for each command, all the work in the library's modules.
 
+pub mod bench;
+pub mod inspect;
 #[cfg(feature = "camera")]
 pub mod run;
 
@@ -25,6 +27,10 @@ pub enum Command {
     /// Sharpens a camera or a file.
     #[cfg(feature = "camera")]
     Run(run::RunArgs),
+    /// Measures a student on this machine.
+    Bench(bench::BenchArgs),
+    /// Says what a student is and which executor runs it here.
+    Inspect(inspect::InspectArgs),
 }
 
 impl Cli {
@@ -36,6 +42,8 @@ impl Cli {
         match self.command {
             #[cfg(feature = "camera")]
             Command::Run(args) => args.run(),
+            Command::Bench(args) => args.run(),
+            Command::Inspect(args) => args.run(),
         }
     }
 }

@@ -53,6 +53,19 @@ pub struct StudentInfo {
     pub macs_per_pixel: f64,
 }
 
+impl StudentInfo {
+    fn of(model: &model::Model) -> Result<Self, EngineError> {
+        let reach = reach::reach(model)?;
+        Ok(Self {
+            colour: model.colour,
+            scale: reach.scale,
+            halo: reach.halo,
+            precision: model.precision,
+            macs_per_pixel: reach.macs_per_pixel,
+        })
+    }
+}
+
 /// How an engine is to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EngineOptions {
@@ -64,6 +77,27 @@ pub struct EngineOptions {
     pub isa: Option<Isa>,
 }
 
+/// What runs a student.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Executor {
+    /// The fused executor, not tract.
+    pub fused: bool,
+    /// Instruction set of the fused executor's kernels; tract chooses its own.
+    pub isa: Isa,
+    /// Threads, the calling one included.
+    pub threads: usize,
+}
+
+impl Default for Executor {
+    fn default() -> Self {
+        Self {
+            fused: false,
+            isa: Isa::Scalar,
+            threads: 1,
+        }
+    }
+}
+
 /// Runs one student on frames, one after another.
 pub trait Engine: Send {
     /// What is loaded.
@@ -71,6 +105,11 @@ pub trait Engine: Send {
 
     /// One line for people: which executor, precision, instruction set, threads.
     fn description(&self) -> String;
+
+    /// What runs the student; engines made for tests need not say.
+    fn executor(&self) -> Executor {
+        Executor::default()
+    }
 
     /// Bytes of working memory held between frames of one size, where the executor knows.
     fn memory(&self) -> Option<usize> {
@@ -108,19 +147,62 @@ pub fn load(model: &[u8], options: EngineOptions) -> Result<Box<dyn Engine>, Eng
     if options.tract_only {
         return Ok(Box::new(tract::TractEngine::new(&model, options)?));
     }
-    let reach = reach::reach(&model)?;
-    let student = StudentInfo {
-        colour: model.colour,
-        scale: reach.scale,
-        halo: reach.halo,
-        precision: model.precision,
-        macs_per_pixel: reach.macs_per_pixel,
-    };
+    let student = StudentInfo::of(&model)?;
     match chain::recognise(&model) {
         Ok(Chain::F32(chain)) => fused::f32_engine(&chain, student, isa, options.threads),
         Ok(Chain::Int8(chain)) => fused::int8_engine(&chain, student, isa, options.threads),
         Err(_) => Ok(Box::new(tract::TractEngine::new(&model, options)?)),
     }
+}
+
+/// What a model is and how it would run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Description {
+    /// The student.
+    pub student: StudentInfo,
+    /// The fused executor's layers, one short text each, or why tract runs the model.
+    pub layers: Result<Vec<String>, String>,
+}
+
+/// Reads an ONNX student without preparing to run it.
+///
+/// # Errors
+/// As [`load`].
+pub fn describe(model: &[u8]) -> Result<Description, EngineError> {
+    let model = model::Model::parse(model)?;
+    let text = |i: usize, o: usize, k: usize| format!("{k}x{k} {i} to {o}");
+    Ok(Description {
+        student: StudentInfo::of(&model)?,
+        layers: chain::recognise(&model).map(|chain| match chain {
+            Chain::F32(c) => c
+                .layers
+                .iter()
+                .map(|l| text(l.inputs, l.outputs, l.kernel))
+                .collect(),
+            Chain::Int8(c) => c
+                .layers
+                .iter()
+                .map(|l| text(l.inputs, l.outputs, l.kernel))
+                .collect(),
+        }),
+    })
+}
+
+/// 10^9 multiply-accumulates a second that `threads` threads of this machine reach with the kernels
+/// of an instruction set on data in the first-level cache.
+///
+/// # Errors
+/// [`EngineError::Run`] when threads cannot be started or the machine lacks the instructions.
+pub fn peak(isa: Isa, precision: Precision, threads: usize) -> Result<f64, EngineError> {
+    if !isa.is_available() {
+        return Err(EngineError::Run(format!(
+            "this machine has no {}",
+            isa.name()
+        )));
+    }
+    let pool = pool::Pool::new(threads);
+    let mut pool = pool.map_err(|e| EngineError::Run(format!("cannot start threads: {e}")))?;
+    Ok(kernels::peak::peak(isa, precision, &mut pool))
 }
 
 fn check_strength(strength: f32) -> Result<(), EngineError> {

@@ -16,9 +16,8 @@ use tract_onnx::prelude::*;
 use super::frame::{FrameView, FrameViewMut};
 use super::model::Model;
 use super::pool::Pool;
-use super::reach::reach;
 use super::rows::{Sink, Source, copy_planes};
-use super::{Engine, EngineError, EngineOptions, StudentInfo};
+use super::{Engine, EngineError, EngineOptions, Executor, StudentInfo};
 
 /// Rows of a band, about: enough that halos cost little, few enough that feature maps stay small.
 const BAND: usize = 128;
@@ -63,7 +62,6 @@ fn cut(model: &Model) -> ModelProto {
 impl TractEngine {
     /// Translates the model and runs it once on a few pixels, so that what cannot run is found here.
     pub fn new(model: &Model, options: EngineOptions) -> Result<Self, EngineError> {
-        let reach = reach(model)?;
         let proto = cut(model);
         let translated = guard(|| onnx().model_for_proto_model(&proto));
         let translated = translated.map_err(EngineError::Load)?;
@@ -78,18 +76,12 @@ impl TractEngine {
         let pool = Pool::new(options.threads)
             .map_err(|e| EngineError::Run(format!("cannot start threads: {e}")))?;
         let mut engine = Self {
-            student: StudentInfo {
-                colour: model.colour,
-                scale: reach.scale,
-                halo: reach.halo,
-                precision: model.precision,
-                macs_per_pixel: reach.macs_per_pixel,
-            },
+            student: StudentInfo::of(model)?,
             model: translated,
             plans: HashMap::new(),
             pool,
         };
-        let side = 8 * reach.scale;
+        let side = 8 * engine.student.scale;
         let plan = engine.plan(side, side).map_err(EngineError::Load)?;
         let channels = model.colour.channels();
         let frame = Tensor::zero::<f32>(&[1, channels, side, side]);
@@ -219,6 +211,13 @@ impl Engine for TractEngine {
             self.student.precision.name(),
             self.pool.threads()
         )
+    }
+
+    fn executor(&self) -> Executor {
+        Executor {
+            threads: self.pool.threads(),
+            ..Executor::default()
+        }
     }
 
     fn run(

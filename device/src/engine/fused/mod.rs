@@ -21,7 +21,6 @@ use std::sync::{Mutex, PoisonError};
 use hone_shared::quant::QuantChain;
 use hone_shared::student::ConvChain;
 
-#[cfg(test)]
 pub(super) use self::buffer::Buffer;
 use self::ends::Io;
 use self::f32::F32Path;
@@ -32,7 +31,7 @@ use super::isa::Isa;
 use super::kernels::{self, SLACK};
 use super::pool::Pool;
 use super::rows::{Sink, Source, copy_planes};
-use super::{Engine, EngineError, StudentInfo};
+use super::{Engine, EngineError, Executor, StudentInfo};
 
 /// Bytes of rings that one thread should stay under: about the second-level cache of a core.
 const CACHE: usize = 3 << 19;
@@ -206,6 +205,14 @@ impl<P: Path> Engine for FusedEngine<P> {
             self.isa.name(),
             self.pool.threads()
         )
+    }
+
+    fn executor(&self) -> Executor {
+        Executor {
+            fused: true,
+            isa: self.isa,
+            threads: self.pool.threads(),
+        }
     }
 
     fn memory(&self) -> Option<usize> {

@@ -1,0 +1,228 @@
+//! `honed bench`: how fast a student runs here.
+
+use std::fs::File;
+use std::io::{BufReader, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use comfy_table::{Table, presets};
+use hone_shared::bundle::{self, ModelEntry};
+use hone_shared::student::Precision;
+
+use crate::bench::{BenchOptions, BenchReport, Peer, measure};
+use crate::engine::{self, EngineOptions};
+
+/// Measures a student on this machine.
+///
+/// Times are from camera bytes to sharpened bytes, with the network's full strength. The share of
+/// peak compares with what the same kernels reach on data in the first-level cache; Winograd does
+/// the work of four multiplications with one, so f32 may exceed 1.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  honed bench --bundle street.hone --size 1280x720 --threads 2")]
+pub struct BenchArgs {
+    /// An ONNX student.
+    #[arg(
+        long,
+        value_name = "X.onnx",
+        required_unless_present = "bundle",
+        conflicts_with = "bundle"
+    )]
+    model: Option<PathBuf>,
+    /// A bundle.
+    #[arg(long, value_name = "X.hone")]
+    bundle: Option<PathBuf>,
+    /// Which student of the bundle: small, large, ...; the first one when not given.
+    #[arg(long, requires = "bundle")]
+    level: Option<String>,
+    /// Size of the frames.
+    #[arg(long, default_value = "1920x1080", value_parser = size)]
+    size: (usize, usize),
+    /// Threads; 0 takes one for each core.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    /// Which of a bundle's number formats; auto takes the faster one.
+    #[arg(long, default_value = "auto", value_parser = ["auto", "f32", "int8"])]
+    precision: String,
+    /// Frames to time, at least.
+    #[arg(long, default_value_t = 60)]
+    frames: usize,
+    /// Run everything on tract.
+    #[arg(long)]
+    tract: bool,
+    /// Compare with ONNX Runtime from this Python (with numpy and onnxruntime), in turns.
+    #[arg(long, value_name = "PYTHON")]
+    vs_ort: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `WIDTHxHEIGHT`.
+fn size(text: &str) -> Result<(usize, usize), String> {
+    let side = |t: &str| t.parse().ok().filter(|s| (1..=16_384).contains(s));
+    text.split_once('x')
+        .and_then(|(w, h)| Some((side(w)?, side(h)?)))
+        .ok_or_else(|| format!("'{text}' is no size like 1920x1080, of sides up to 16384"))
+}
+
+impl BenchArgs {
+    /// Measures and prints.
+    ///
+    /// # Errors
+    /// When the model cannot be read or run, or ONNX Runtime fails.
+    pub fn run(self) -> anyhow::Result<()> {
+        let options = BenchOptions {
+            width: self.size.0,
+            height: self.size.1,
+            frames: self.frames,
+            engine: EngineOptions {
+                threads: self.threads,
+                tract_only: self.tract,
+                isa: None,
+            },
+        };
+        let mut best: Option<BenchReport> = None;
+        for model in self.models()? {
+            let mut peer = match &self.vs_ort {
+                Some(python) => Some(self.peer(python, &model)?),
+                None => None,
+            };
+            let report = measure(&model, options, peer.as_mut())?;
+            if best.as_ref().is_none_or(|b| report.median_ms < b.median_ms) {
+                best = Some(report);
+            }
+        }
+        let report = best.context("the bundle holds no student")?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&report)?);
+        } else {
+            println!("{}", table(&report));
+        }
+        Ok(())
+    }
+
+    /// The model files to choose from: one, or both number formats of a level.
+    fn models(&self) -> anyhow::Result<Vec<Vec<u8>>> {
+        let wanted = |p: Precision| self.precision == "auto" || self.precision == p.name();
+        if let Some(path) = &self.model {
+            let model =
+                std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let precision = engine::describe(&model)
+                .with_context(|| path.display().to_string())?
+                .student
+                .precision;
+            if !wanted(precision) {
+                bail!(
+                    "{} is {}, not {}",
+                    path.display(),
+                    precision.name(),
+                    self.precision
+                );
+            }
+            return Ok(vec![model]);
+        }
+        let path = self.bundle.as_deref().context("give --model or --bundle")?;
+        let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        let bundle =
+            bundle::read(BufReader::new(file)).with_context(|| path.display().to_string())?;
+        let models = &bundle.manifest().models;
+        let level = self.level.as_ref().or(models.first().map(|m| &m.name));
+        let fits = |m: &&ModelEntry| Some(&m.name) == level && wanted(m.precision);
+        let found: Vec<_> = models
+            .iter()
+            .filter(fits)
+            .map(|m| bundle.model_bytes(m).to_vec())
+            .collect();
+        if found.is_empty() {
+            bail!(
+                "{} holds no such student; see `hone bundle inspect`",
+                path.display()
+            );
+        }
+        Ok(found)
+    }
+
+    fn peer(&self, python: &Path, model: &[u8]) -> anyhow::Result<Peer> {
+        let threads = match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        };
+        if let Some(path) = &self.model {
+            return Ok(Peer::start(python, path, self.size, threads)?);
+        }
+        // ONNX Runtime wants a file; it has read it when it says that it is ready.
+        let path = std::env::temp_dir().join(format!("honed-bench-{}.onnx", std::process::id()));
+        let written = File::create(&path).and_then(|mut f| f.write_all(model));
+        written.with_context(|| format!("cannot write {}", path.display()))?;
+        let peer = Peer::start(python, &path, self.size, threads);
+        std::fs::remove_file(&path)?;
+        Ok(peer?)
+    }
+}
+
+fn table(report: &BenchReport) -> Table {
+    let executor = if report.fused { "fused" } else { "tract" };
+    let megabytes = |b: usize| format!("{:.1} MB", b as f64 / 1e6);
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.add_row([
+        "student".into(),
+        format!(
+            "{} {}, {}",
+            report.colour,
+            report.precision.name(),
+            report.size
+        ),
+    ]);
+    table.add_row([
+        "executor".into(),
+        format!("{executor}, {}, {} threads", report.isa, report.threads),
+    ]);
+    table.add_row([
+        "median".into(),
+        format!(
+            "{:.2} ms ({:.1} fps) of {} frames",
+            report.median_ms, report.fps, report.frames
+        ),
+    ]);
+    table.add_row(["99th percentile".into(), format!("{:.2} ms", report.p99_ms)]);
+    table.add_row([
+        "work".into(),
+        format!(
+            "{:.2} GMAC, {:.0} GMAC/s, {:.0} % of this machine's {:.0}",
+            report.gmac,
+            report.gmac_per_s,
+            100.0 * report.peak_share,
+            report.peak_gmac_per_s
+        ),
+    ]);
+    table.add_row(["frame bytes".into(), megabytes(report.frame_bytes)]);
+    if let Some(bytes) = report.memory_bytes {
+        table.add_row(["memory".into(), megabytes(bytes)]);
+    }
+    table.add_row([
+        "start to first frame".into(),
+        format!("{:.0} ms", report.start_ms),
+    ]);
+    if let (Some(ms), Some(ratio)) = (report.ort_median_ms, report.ort_ratio) {
+        table.add_row([
+            "ONNX Runtime".into(),
+            format!("{ms:.2} ms, {ratio:.2}x ours"),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_parsed() {
+        assert_eq!(size("640x360"), Ok((640, 360)));
+        for bad in ["640", "0x5", "x", "99999x2", "1920x1080x3"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+    }
+}
