@@ -175,7 +175,12 @@ impl<P: Path> FusedEngine<P> {
             width,
             height,
             align: P::ALIGN,
-            across: ring.div_ceil(CACHE),
+            across: ring.div_ceil(
+                std::env::var("HC")
+                    .ok()
+                    .and_then(|v| v.parse().ok())
+                    .unwrap_or(CACHE),
+            ),
             down: self.pool.threads(),
         };
         let jobs = jobs(cut, &reaches);

@@ -1,5 +1,7 @@
 //! The kernels over any vector type, always inlined into functions that enable its instructions.
 
+use std::array::from_fn;
+
 use super::{Direct, Multiply, Output};
 
 /// A vector of floats.
@@ -46,8 +48,8 @@ pub(super) unsafe trait Lanes: Copy {
                 }
                 for (p, acc) in acc.iter_mut().enumerate() {
                     let x = Self::splat(*a.add(p * stride + i));
-                    for (acc, w) in acc.iter_mut().zip(w) {
-                        *acc = x.mul_add(w, *acc);
+                    for (acc, w) in acc.iter_mut().zip(&w) {
+                        *acc = x.mul_add(*w, *acc);
                     }
                 }
             }
@@ -127,13 +129,13 @@ pub(super) unsafe fn transform_input<V: Lanes>(
                 let at = 4 * tile * inputs + c;
                 let mut columns = [[V::splat(0.0); 6]; 6];
                 for (j, column) in columns.iter_mut().enumerate() {
-                    let d = rows.map(|row| V::load(row.add(at + j * inputs)));
+                    let d = from_fn(|i| V::load(rows[i].add(at + j * inputs)));
                     *column = input_column(d);
                 }
                 let to = v.add(tile * v_stride + c);
                 for i in 0..6 {
-                    let row = input_column(columns.map(|column| column[i]));
-                    for (j, value) in row.into_iter().enumerate() {
+                    let row = input_column(from_fn(|j| columns[j][i]));
+                    for (j, value) in row.iter().enumerate() {
                         value.store(to.add((6 * i + j) * inputs));
                     }
                 }
@@ -149,15 +151,11 @@ unsafe fn tile<V: Lanes>(m: *const f32, stride: usize) -> [[V; 4]; 4] {
     unsafe {
         let mut columns = [[V::splat(0.0); 4]; 6];
         for (j, column) in columns.iter_mut().enumerate() {
-            let mut d = [V::splat(0.0); 6];
-            for (i, d) in d.iter_mut().enumerate() {
-                *d = V::load(m.add((6 * i + j) * stride));
-            }
-            *column = output_column(d);
+            *column = output_column(from_fn(|i| V::load(m.add((6 * i + j) * stride))));
         }
         let mut rows = [[V::splat(0.0); 4]; 4];
         for (i, row) in rows.iter_mut().enumerate() {
-            *row = output_column(columns.map(|column| column[i]));
+            *row = output_column(from_fn(|j| columns[j][i]));
         }
         rows
     }
@@ -173,9 +171,9 @@ pub(super) unsafe fn transform_output<V: Lanes>(o: &Output) {
             for c in (0..outputs).step_by(V::N) {
                 let bias = V::load(o.bias.add(c));
                 let rows = tile::<V>(o.m.add(t * o.m_stride + c), outputs);
-                for (to, row) in o.rows.iter().zip(rows) {
+                for (to, row) in o.rows.iter().zip(&rows) {
                     let to = to.add(4 * t * outputs + c);
-                    for (j, value) in row.into_iter().enumerate() {
+                    for (j, value) in row.iter().enumerate() {
                         let value = value.add(bias);
                         let value = if o.relu { value.relu() } else { value };
                         value.store(to.add(j * outputs));
@@ -195,9 +193,9 @@ pub(super) unsafe fn transform_output_narrow<V: Lanes, const Q: usize>(o: &Outpu
             let mut rows = [[[V::splat(0.0); Q]; 4]; 4];
             for q in 0..Q {
                 let part = tile::<V>(o.m.add(t * o.m_stride + q * V::N), 16);
-                for (row, part) in rows.iter_mut().zip(part) {
+                for (row, part) in rows.iter_mut().zip(&part) {
                     for (pixel, part) in row.iter_mut().zip(part) {
-                        pixel[q] = part;
+                        pixel[q] = *part;
                     }
                 }
             }
@@ -220,8 +218,8 @@ pub(super) unsafe fn product<V: Lanes, const P: usize, const Q: usize>(
     unsafe {
         let mut acc = [[V::splat(0.0); Q]; P];
         V::accumulate(&mut acc, v, m.v_stride, m.inputs, u);
-        for (p, acc) in acc.into_iter().enumerate() {
-            for (q, value) in acc.into_iter().enumerate() {
+        for (p, acc) in acc.iter().enumerate() {
+            for (q, value) in acc.iter().enumerate() {
                 value.store(out.add(p * m.m_stride + q * V::N));
             }
         }
@@ -246,13 +244,13 @@ pub(super) unsafe fn product_narrow<V: Lanes, const P: usize, const Q: usize>(
             }
             for (p, acc) in acc.iter_mut().enumerate() {
                 let x = V::load_quads(v.add(p * m.v_stride + 4 * i));
-                for (acc, w) in acc.iter_mut().zip(w) {
-                    *acc = x.mul_add(w, *acc);
+                for (acc, w) in acc.iter_mut().zip(&w) {
+                    *acc = x.mul_add(*w, *acc);
                 }
             }
         }
-        for (p, acc) in acc.into_iter().enumerate() {
-            for (q, value) in acc.into_iter().enumerate() {
+        for (p, acc) in acc.iter().enumerate() {
+            for (q, value) in acc.iter().enumerate() {
                 value.store(out.add(p * m.m_stride + q * V::N));
             }
         }
@@ -280,9 +278,9 @@ pub(super) unsafe fn pixels<V: Lanes, const P: usize, const Q: usize>(
             V::accumulate(&mut acc, row.add(first * d.inputs), d.inputs, run, weights);
         }
         let outputs = d.vectors * V::N;
-        for (p, acc) in acc.into_iter().enumerate() {
-            for (q, value) in acc.into_iter().enumerate() {
-                let value = if d.relu { value.relu() } else { value };
+        for (p, acc) in acc.iter().enumerate() {
+            for (q, value) in acc.iter().enumerate() {
+                let value = if d.relu { value.relu() } else { *value };
                 value.store(d.out.add((first + p) * outputs + c + q * V::N));
             }
         }

@@ -108,3 +108,6 @@ pub(in crate::engine) fn kernels(isa: Isa) -> &'static F32Kernels {
         _ => &portable::table::TABLE,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -215,14 +215,25 @@ unsafe fn pixels<V: Ints, const P: usize, const Q: usize>(
             V::accumulate(&mut acc, from, row.stride, run, weights.add(tap * size));
         }
         let outputs = row.vectors * V::N;
-        for (p, acc) in acc.into_iter().enumerate() {
-            for (q, value) in acc.into_iter().enumerate() {
-                let channel = c + q * V::N;
-                let at = (first + p) * outputs + channel;
-                let multiplier = row.multiplier.add(channel);
-                match row.out {
-                    Out::Bytes(to) => value.store_bytes(multiplier, row.zero, to.add(at)),
-                    Out::Floats(to) => value.store_floats(multiplier, to.add(at)),
+        let multiplier = row.multiplier.add(c);
+        // Two loops and not one with a branch inside: each must unroll, or the sums live in memory.
+        match row.out {
+            Out::Bytes(to) => {
+                let to = to.add(first * outputs + c);
+                for (p, acc) in acc.iter().enumerate() {
+                    for (q, value) in acc.iter().enumerate() {
+                        let to = to.add(p * outputs + q * V::N);
+                        value.store_bytes(multiplier.add(q * V::N), row.zero, to);
+                    }
+                }
+            }
+            Out::Floats(to) => {
+                let to = to.add(first * outputs + c);
+                for (p, acc) in acc.iter().enumerate() {
+                    for (q, value) in acc.iter().enumerate() {
+                        let to = to.add(p * outputs + q * V::N);
+                        value.store_floats(multiplier.add(q * V::N), to);
+                    }
                 }
             }
         }

@@ -73,8 +73,8 @@ unsafe impl Ints for __m512i {
                 for (p, acc) in acc.iter_mut().enumerate() {
                     let x = a.add(p * stride + 4 * i).cast::<i32>().read_unaligned();
                     let x = _mm512_set1_epi32(x);
-                    for (acc, w) in acc.iter_mut().zip(weights) {
-                        *acc = _mm512_dpbusd_epi32(*acc, x, w);
+                    for (acc, w) in acc.iter_mut().zip(&weights) {
+                        *acc = _mm512_dpbusd_epi32(*acc, x, *w);
                     }
                 }
             }
@@ -105,7 +105,7 @@ unsafe impl Ints for __m512i {
 row!(
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
     fn avx512, avx512_block, __m512i, most 4,
-    [1: 24 8, 2: 12 4, 3: 8 4, 4: 6 2]
+    [1: 16 8, 2: 12 4, 3: 8 4, 4: 6 2]
 );
 
 /// `P` pixels (a multiple of 4) of 4 outputs: lane 4 * output + part sums 4 of 16 inputs.
