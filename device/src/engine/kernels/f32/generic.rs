@@ -133,6 +133,7 @@ pub(super) unsafe fn transform_input<V: Lanes>(
                     *column = input_column(d);
                 }
                 let to = v.add(tile * v_stride + c);
+                #[expect(clippy::needless_range_loop, reason = "i counts within columns")]
                 for i in 0..6 {
                     let row = input_column(from_fn(|j| columns[j][i]));
                     for (j, value) in row.iter().enumerate() {
