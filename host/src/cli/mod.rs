@@ -1,17 +1,20 @@
 //! The command line of `hone`: one file for each command, all the work in the library's modules.
 
 pub mod data;
+pub mod distill;
 pub mod eval;
 pub mod metrics;
 pub mod progress;
 pub mod report;
 pub mod restore;
 pub mod restorer;
+pub mod student;
 pub mod teacher;
 pub mod teacher_bench;
 pub mod teacher_info;
 pub mod teacher_list;
 pub mod teacher_run;
+pub mod teacher_train;
 pub mod teacher_weights;
 pub mod torch_device;
 
@@ -39,12 +42,16 @@ pub enum Command {
     Data(data::DataCommand),
     /// Compare restorers on pairs of degraded and sharp pictures.
     Eval(Box<eval::EvalArgs>),
+    /// Distil a student from a recipe, under a frozen teacher.
+    Distill(distill::DistillArgs),
     /// Measure pictures or videos against their references.
     Metrics(metrics::MetricsArgs),
     /// Make rating pages and score their answers.
     Report(report::ReportArgs),
     /// Restore an image, a folder of images or a video.
     Restore(restore::RestoreArgs),
+    /// Students: list their sizes.
+    Student(student::StudentCommandArgs),
     /// Teachers: list, inspect, run, train
     Teacher(teacher::TeacherArgs),
 }
@@ -58,9 +65,11 @@ impl Cli {
         match self.command {
             Command::Data(command) => command.run(),
             Command::Eval(args) => args.run(),
+            Command::Distill(args) => args.run(),
             Command::Metrics(args) => args.run(),
             Command::Report(args) => args.run(),
             Command::Restore(args) => args.run(),
+            Command::Student(args) => args.run(),
             Command::Teacher(args) => args.run(),
         }
     }

@@ -6,6 +6,7 @@ use super::teacher_bench::BenchArgs;
 use super::teacher_info::InfoArgs;
 use super::teacher_list::ListArgs;
 use super::teacher_run::RunArgs;
+use super::teacher_train::TrainArgs;
 
 /// Arguments of `hone teacher`.
 #[derive(Debug, Args)]
@@ -26,6 +27,8 @@ pub enum TeacherCommand {
     Run(RunArgs),
     /// Time the forward pass
     Bench(BenchArgs),
+    /// Train a teacher from a recipe
+    Train(TrainArgs),
 }
 
 impl TeacherArgs {
@@ -39,6 +42,7 @@ impl TeacherArgs {
             TeacherCommand::Info(args) => args.run(),
             TeacherCommand::Run(args) => args.run(),
             TeacherCommand::Bench(args) => args.run(),
+            TeacherCommand::Train(args) => args.run(),
         }
     }
 }

@@ -7,6 +7,7 @@ use tch::nn::Path;
 
 use super::Student;
 use super::chain::{ChainStudent, ConvShape};
+use super::unet::GraphStudent;
 
 /// Largest number of convolutions or channels that a recipe may ask for.
 const MAX_SIZE: usize = 1024;
@@ -23,6 +24,10 @@ pub enum StudentConfig {
     Studentcnn(StudentCnnConfig),
     /// Five or six convolutions with batch normalisation and 64 features.
     Studentnet(StudentNetConfig),
+    /// U-Net of depthwise separable convolutions.
+    Dsunet(DsUnetConfig),
+    /// Small NAFNet with grouped channel attention, about 3 million parameters.
+    NafnetLite(NafnetLiteConfig),
 }
 
 /// Channels after each convolution but the last: one number, or one for each.
@@ -80,6 +85,53 @@ pub struct StudentNetConfig {
     pub channels: usize,
 }
 
+/// Depthwise separable U-Net; under 5 MB by default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DsUnetConfig {
+    /// Channels at full resolution; doubled at each level.
+    pub width: usize,
+    /// Halvings, 1 to 5.
+    pub depth: usize,
+}
+
+impl Default for DsUnetConfig {
+    fn default() -> Self {
+        Self {
+            width: 32,
+            depth: 4,
+        }
+    }
+}
+
+/// NAFNet's blocks in each level.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NafnetLiteConfig {
+    /// Channels at full resolution; doubled at each level.
+    pub width: usize,
+    /// Blocks in each encoder level, full resolution first.
+    pub encoder: Vec<usize>,
+    /// Blocks at the lowest resolution.
+    pub middle: usize,
+    /// Blocks in each decoder level, full resolution first.
+    pub decoder: Vec<usize>,
+    /// Groups of the channel attention's convolution.
+    pub groups: usize,
+}
+
+impl Default for NafnetLiteConfig {
+    fn default() -> Self {
+        Self {
+            width: 32,
+            encoder: vec![2, 2, 4],
+            middle: 4,
+            decoder: vec![2, 2, 2],
+            groups: 4,
+        }
+    }
+}
+
 fn yes() -> bool {
     true
 }
@@ -104,6 +156,18 @@ impl StudentConfig {
             Self::Cnn4(_) => "cnn4",
             Self::Studentcnn(_) => "studentcnn",
             Self::Studentnet(_) => "studentnet",
+            Self::Dsunet(_) => "dsunet",
+            Self::NafnetLite(_) => "nafnet-lite",
+        }
+    }
+
+    /// Frames and crops must be multiples of this.
+    pub fn multiple(&self) -> usize {
+        match self {
+            Self::Plain(plain) => plain.scale,
+            Self::Cnn4(_) | Self::Studentcnn(_) | Self::Studentnet(_) => 1,
+            Self::Dsunet(net) => 1 << net.depth,
+            Self::NafnetLite(net) => 1 << net.encoder.len(),
         }
     }
 
@@ -148,6 +212,32 @@ impl StudentConfig {
                 cnn.channels.iter().try_for_each(|c| size("channels", *c))?;
             }
             Self::Studentcnn(cnn) => size("channels", cnn.channels)?,
+            Self::Dsunet(net) => {
+                size("width", net.width)?;
+                let fits = (1..=5).contains(&net.depth);
+                ensure!(fits, "student.depth is {}; it must be 1 to 5", net.depth);
+            }
+            Self::NafnetLite(net) => {
+                size("width", net.width)?;
+                size("middle", net.middle)?;
+                let levels = net.encoder.len();
+                let fits = (1..=5).contains(&levels) && net.decoder.len() == levels;
+                ensure!(
+                    fits,
+                    "student.encoder and .decoder must list the same 1 to 5 levels"
+                );
+                let groups = net.groups;
+                let fits = groups > 0 && net.width.is_multiple_of(groups);
+                ensure!(
+                    fits,
+                    "student.groups is {groups}; it must divide the width {}",
+                    net.width
+                );
+                net.encoder
+                    .iter()
+                    .chain(&net.decoder)
+                    .try_for_each(|n| size("encoder", *n))?;
+            }
             Self::Studentnet(net) => {
                 size("channels", net.channels)?;
                 ensure!(
@@ -193,5 +283,7 @@ pub fn build(config: &StudentConfig, colour: Colour, path: &Path) -> Result<Box<
         StudentConfig::Cnn4(c) => chain(1, &c.channels, false, false),
         StudentConfig::Studentcnn(c) => chain(1, &[c.channels; 3], false, false),
         StudentConfig::Studentnet(c) => chain(1, &vec![c.channels; c.convs - 1], false, true),
+        StudentConfig::Dsunet(c) => Box::new(GraphStudent::dsunet(c, colour, path)),
+        StudentConfig::NafnetLite(c) => Box::new(GraphStudent::nafnet_lite(c, colour, path)),
     })
 }

@@ -5,18 +5,24 @@
 //! [`ConvChain`], which quantisation and the board's engine take.
 
 mod branched;
+mod catalogue;
 mod chain;
 mod config;
+pub mod graph;
 mod space;
+mod unet;
 
 use anyhow::Result;
 use hone_shared::student::ConvChain;
 use tch::Tensor;
 
 pub use branched::BranchedConv;
+pub use catalogue::catalogue;
 pub use chain::ChainStudent;
 pub use config::{Channels, PlainConfig, StudentConfig, build};
+pub use graph::Graph;
 pub use space::{depth_to_space, space_to_depth};
+pub use unet::GraphStudent;
 
 /// What a forward pass gives.
 #[derive(Debug)]
@@ -41,6 +47,19 @@ pub trait Student: Send {
     /// # Errors
     /// When the architecture is no chain of convolutions.
     fn fold(&self) -> Result<ConvChain>;
+
+    /// The student as a graph of operations, for those that are no chain.
+    fn graph(&self) -> Option<&Graph> {
+        None
+    }
+
+    /// Multiply-accumulates for each full-resolution pixel, as exported.
+    ///
+    /// # Errors
+    /// As [`Student::fold`].
+    fn macs_per_pixel(&self) -> Result<f64> {
+        Ok(self.fold()?.macs_per_pixel())
+    }
 }
 
 /// Restores a frame of any size: pads to the student's multiple by repeating the border, crops.

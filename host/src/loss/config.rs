@@ -1,0 +1,301 @@
+//! One `[[loss]]` table of a recipe.
+
+use std::path::{Path as FilePath, PathBuf};
+
+use anyhow::{Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+use tch::nn::Path;
+
+use super::feature::{FeatureShapes, FeatureTerm};
+use super::perceptual::{PerceptualTerm, Vgg, VggKind};
+use super::picture::{charbonnier, lab, sobel_magnitude, spectrum};
+use super::ssim::{ms_ssim, ssim};
+use super::{Term, View};
+
+/// Distance between two pictures or maps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Measure {
+    /// Mean absolute difference.
+    #[default]
+    L1,
+    /// Mean squared difference.
+    Mse,
+    /// Mean of `sqrt(d^2 + 1e-6)`.
+    Charbonnier,
+}
+
+impl Measure {
+    /// The distance, a scalar.
+    pub fn between(self, a: &Tensor, b: &Tensor) -> Tensor {
+        match self {
+            Self::L1 => a.l1_loss(b, tch::Reduction::Mean),
+            Self::Mse => a.mse_loss(b, tch::Reduction::Mean),
+            Self::Charbonnier => charbonnier(a, b, 1e-3),
+        }
+    }
+
+    /// The name used in recipes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::L1 => "l1",
+            Self::Mse => "mse",
+            Self::Charbonnier => "charbonnier",
+        }
+    }
+}
+
+/// How feature maps are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FeatureMode {
+    /// Through a learned 1x1 adaptor (FitNets, Romero et al., ICLR 2015).
+    #[default]
+    Adaptor,
+    /// Normalised channel energy (attention transfer, Zagoruyko and Komodakis, ICLR 2017).
+    Attention,
+}
+
+/// A term of the loss and its weight.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum LossConfig {
+    /// Mean absolute difference to the truth.
+    L1 {
+        /// Factor in the sum.
+        weight: f64,
+    },
+    /// Mean squared difference to the truth.
+    Mse {
+        /// Factor in the sum.
+        weight: f64,
+    },
+    /// Mean of `sqrt(d^2 + epsilon^2)` to the truth.
+    Charbonnier {
+        /// Factor in the sum.
+        weight: f64,
+        /// Width of the quadratic region.
+        #[serde(default = "epsilon")]
+        epsilon: f64,
+    },
+    /// `1 - SSIM` to the truth, 11x11 Gaussian window.
+    Ssim {
+        /// Factor in the sum.
+        weight: f64,
+    },
+    /// `1 - MS-SSIM` to the truth, five scales.
+    MsSsim {
+        /// Factor in the sum.
+        weight: f64,
+    },
+    /// L1 between Sobel gradient magnitudes.
+    Edge {
+        /// Factor in the sum.
+        weight: f64,
+    },
+    /// L1 in CIE Lab (D65), divided by 100; RGB only.
+    Lab {
+        /// Factor in the sum.
+        weight: f64,
+    },
+    /// L1 between 2-D Fourier transforms (real and imaginary parts).
+    Frequency {
+        /// Factor in the sum.
+        weight: f64,
+    },
+    /// Distance between maps of a VGG, a mean over the layers.
+    Perceptual {
+        /// Factor in the sum.
+        weight: f64,
+        /// Which VGG.
+        network: VggKind,
+        /// torchvision's weight file, relative to the recipe.
+        weights: PathBuf,
+        /// ReLU layers, such as `relu2_2`.
+        layers: Vec<String>,
+        /// Which distance.
+        #[serde(default)]
+        measure: Measure,
+    },
+    /// Distance to the teacher's output.
+    Teacher {
+        /// Factor in the sum.
+        weight: f64,
+        /// Which distance.
+        #[serde(default)]
+        measure: Measure,
+    },
+    /// Distance between named maps of student and teacher.
+    Feature {
+        /// Factor in the sum.
+        weight: f64,
+        /// Pairs of a student's and a teacher's map.
+        pairs: Vec<(String, String)>,
+        /// How they are compared.
+        #[serde(default)]
+        mode: FeatureMode,
+    },
+}
+
+fn epsilon() -> f64 {
+    1e-3
+}
+
+impl LossConfig {
+    /// The factor in the sum.
+    pub fn weight(&self) -> f64 {
+        match self {
+            Self::L1 { weight }
+            | Self::Mse { weight }
+            | Self::Charbonnier { weight, .. }
+            | Self::Ssim { weight }
+            | Self::MsSsim { weight }
+            | Self::Edge { weight }
+            | Self::Lab { weight }
+            | Self::Frequency { weight }
+            | Self::Perceptual { weight, .. }
+            | Self::Teacher { weight, .. }
+            | Self::Feature { weight, .. } => *weight,
+        }
+    }
+
+    /// The name in logs.
+    pub fn label(&self) -> String {
+        match self {
+            Self::L1 { .. } => "l1".into(),
+            Self::Mse { .. } => "mse".into(),
+            Self::Charbonnier { .. } => "charbonnier".into(),
+            Self::Ssim { .. } => "ssim".into(),
+            Self::MsSsim { .. } => "ms-ssim".into(),
+            Self::Edge { .. } => "edge".into(),
+            Self::Lab { .. } => "lab".into(),
+            Self::Frequency { .. } => "frequency".into(),
+            Self::Perceptual { .. } => "perceptual".into(),
+            Self::Teacher { measure, .. } => format!("teacher-{}", measure.name()),
+            Self::Feature {
+                mode: FeatureMode::Adaptor,
+                ..
+            } => "feature".into(),
+            Self::Feature {
+                mode: FeatureMode::Attention,
+                ..
+            } => "attention".into(),
+        }
+    }
+
+    /// Whether the term compares with a teacher.
+    pub fn needs_teacher(&self) -> bool {
+        matches!(self, Self::Teacher { .. } | Self::Feature { .. })
+    }
+
+    /// Whether the term is defined for RGB only.
+    pub fn needs_rgb(&self) -> bool {
+        matches!(self, Self::Lab { .. })
+    }
+
+    /// Smallest crop that the term can look at.
+    pub fn smallest_crop(&self) -> usize {
+        match self {
+            Self::Ssim { .. } => 11,
+            Self::MsSsim { .. } => 176,
+            _ => 1,
+        }
+    }
+
+    /// Refuses weights that make no sense.
+    ///
+    /// # Errors
+    /// A sentence that names the term.
+    pub fn validate(&self) -> Result<()> {
+        let weight = self.weight();
+        let label = self.label();
+        ensure!(
+            weight.is_finite() && weight >= 0.0,
+            "loss '{label}' has weight {weight}; it must be 0 or more"
+        );
+        match self {
+            Self::Feature { pairs, .. } if pairs.is_empty() => {
+                bail!("loss '{label}' names no pairs of maps")
+            }
+            Self::Perceptual { layers, .. } if layers.is_empty() => {
+                bail!("loss '{label}' names no layers")
+            }
+            Self::Charbonnier { epsilon, .. } if !(*epsilon > 0.0 && epsilon.is_finite()) => {
+                bail!("loss 'charbonnier' has epsilon {epsilon}; it must be above 0")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn build(
+        &self,
+        shapes: &FeatureShapes,
+        adaptors: &Path,
+        base: &FilePath,
+    ) -> Result<Box<dyn Term>> {
+        Ok(match self {
+            Self::Feature { pairs, mode, .. } => {
+                Box::new(FeatureTerm::new(pairs, *mode, shapes, adaptors)?)
+            }
+            Self::Perceptual {
+                network,
+                weights,
+                layers,
+                measure,
+                ..
+            } => {
+                let device = adaptors.device();
+                Box::new(PerceptualTerm {
+                    vgg: Vgg::load(*network, &base.join(weights), layers, device)?,
+                    layers: layers.clone(),
+                    measure: *measure,
+                })
+            }
+            Self::Teacher { measure, .. } => Box::new(TeacherTerm(*measure)),
+            Self::L1 { .. } => to_truth(|a, b| Measure::L1.between(a, b)),
+            Self::Mse { .. } => to_truth(|a, b| Measure::Mse.between(a, b)),
+            Self::Charbonnier { epsilon, .. } => {
+                let epsilon = *epsilon;
+                to_truth(move |a, b| charbonnier(a, b, epsilon))
+            }
+            Self::Ssim { .. } => to_truth(|a, b| 1.0 - ssim(a, b)),
+            Self::MsSsim { .. } => to_truth(|a, b| 1.0 - ms_ssim(a, b)),
+            Self::Edge { .. } => {
+                to_truth(|a, b| Measure::L1.between(&sobel_magnitude(a), &sobel_magnitude(b)))
+            }
+            Self::Lab { .. } => to_truth(|a, b| Measure::L1.between(&lab(a), &lab(b)) / 100.0),
+            Self::Frequency { .. } => {
+                to_truth(|a, b| Measure::L1.between(&spectrum(a), &spectrum(b)))
+            }
+        })
+    }
+}
+
+/// A term that compares the output with the truth only.
+struct TruthTerm<F>(F);
+
+fn to_truth<F>(distance: F) -> Box<dyn Term>
+where
+    F: Fn(&Tensor, &Tensor) -> Tensor + Send + 'static,
+{
+    Box::new(TruthTerm(distance))
+}
+
+impl<F: Fn(&Tensor, &Tensor) -> Tensor + Send> Term for TruthTerm<F> {
+    fn value(&self, view: &View) -> Result<Tensor> {
+        Ok((self.0)(view.restored, view.truth))
+    }
+}
+
+/// Distance to the teacher's output.
+struct TeacherTerm(Measure);
+
+impl Term for TeacherTerm {
+    fn value(&self, view: &View) -> Result<Tensor> {
+        match view.teacher {
+            Some(teacher) => Ok(self.0.between(view.restored, teacher)),
+            None => bail!("the loss compares with a teacher, but the recipe has none"),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Losses: each a term with its own weight, logged apart, summed for the gradient.
+//!
+//! All terms are means, so weights do not depend on batch or crop size. Pictures are `[N,C,H,W]`
+//! in 0..1; terms that need RGB say so when the recipe is read.
+
+mod config;
+mod feature;
+mod perceptual;
+mod picture;
+mod ssim;
+
+use std::path::Path as FilePath;
+
+use anyhow::Result;
+use tch::nn::Path;
+use tch::{Kind, Tensor};
+
+pub use config::{FeatureMode, LossConfig, Measure};
+pub use feature::{FeatureShapes, FeatureTerm};
+pub use perceptual::{Vgg, VggKind};
+pub use picture::{charbonnier, lab, sobel_magnitude, spectrum};
+pub use ssim::{ms_ssim, ssim};
+
+/// What a term may look at.
+#[derive(Debug)]
+pub struct View<'a> {
+    /// The student's output.
+    pub restored: &'a Tensor,
+    /// The sharp truth.
+    pub truth: &'a Tensor,
+    /// The teacher's output, when there is a teacher.
+    pub teacher: Option<&'a Tensor>,
+    /// The student's named maps.
+    pub student_features: &'a [(String, Tensor)],
+    /// The teacher's named maps.
+    pub teacher_features: &'a [(String, Tensor)],
+}
+
+/// One term of the loss.
+pub trait Term: Send {
+    /// A scalar that shrinks as the student gets better.
+    ///
+    /// # Errors
+    /// When what the term compares is not there.
+    fn value(&self, view: &View) -> Result<Tensor>;
+}
+
+/// The weighted sum of all terms of a recipe.
+pub struct Loss {
+    terms: Vec<(String, f64, Box<dyn Term>)>,
+}
+
+impl std::fmt::Debug for Loss {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
+}
+
+impl Loss {
+    /// Builds every term; learned adaptors become variables under `adaptors`. `shapes` tells the
+    /// channels of the maps that feature terms compare; weight files are relative to `base`.
+    ///
+    /// # Errors
+    /// When a term names a map that is not there or a weight file that cannot be read.
+    pub fn new(
+        configs: &[LossConfig],
+        shapes: &FeatureShapes,
+        adaptors: &Path,
+        base: &FilePath,
+    ) -> Result<Self> {
+        let mut terms: Vec<(String, f64, Box<dyn Term>)> = Vec::with_capacity(configs.len());
+        for config in configs {
+            let label = config.label();
+            let same = terms.iter().filter(|t| t.0.starts_with(&label)).count();
+            let name = if same == 0 {
+                label
+            } else {
+                format!("{label}-{}", same + 1)
+            };
+            let term = config.build(shapes, &(adaptors / name.as_str()), base)?;
+            terms.push((name, config.weight(), term));
+        }
+        Ok(Self { terms })
+    }
+
+    /// Names of the terms, in the recipe's order.
+    pub fn names(&self) -> Vec<String> {
+        self.terms.iter().map(|t| t.0.clone()).collect()
+    }
+
+    /// The sum to differentiate, and each term's unweighted value as one f32 tensor `[terms]`.
+    ///
+    /// # Errors
+    /// As the terms'.
+    pub fn evaluate(&self, view: &View) -> Result<(Tensor, Tensor)> {
+        let mut total = Tensor::zeros([], (Kind::Float, view.restored.device()));
+        let mut values = Vec::with_capacity(self.terms.len());
+        for (_, weight, term) in &self.terms {
+            let value = term.value(view)?;
+            total += &value * *weight;
+            values.push(value.detach());
+        }
+        Ok((total, Tensor::stack(&values, 0)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+//! Distances and transforms of pictures.
+
+use tch::{Kind, Tensor};
+
+/// Mean of `sqrt((a - b)^2 + epsilon^2)` (Charbonnier et al., 1994).
+pub fn charbonnier(a: &Tensor, b: &Tensor, epsilon: f64) -> Tensor {
+    ((a - b).square() + epsilon * epsilon).sqrt().mean(None)
+}
+
+/// Sobel gradient magnitude of each channel, `[N,C,H,W]`, border repeated, kernels unnormalised
+/// (`[1 2 1] x [-1 0 1]`).
+pub fn sobel_magnitude(x: &Tensor) -> Tensor {
+    let size = x.size();
+    let planes = x
+        .reshape([-1, 1, size[2], size[3]])
+        .replication_pad2d([1, 1, 1, 1]);
+    let taps: [f32; 18] = [
+        1., 0., -1., 2., 0., -2., 1., 0., -1., 1., 2., 1., 0., 0., 0., -1., -2., -1.,
+    ];
+    let kernel = Tensor::from_slice(&taps).reshape([2, 1, 3, 3]);
+    let kernel = kernel.to_device(x.device()).to_kind(x.kind());
+    let gradient = planes.conv2d(&kernel, None::<Tensor>, [1, 1], [0, 0], [1, 1], 1);
+    let energy = gradient
+        .square()
+        .sum_dim_intlist([1i64].as_slice(), true, None);
+    // The root's slope is infinite at 0; flat regions must not give NaN gradients.
+    (energy + 1e-12).sqrt().reshape(&size)
+}
+
+/// sRGB `[N,3,H,W]` in 0..1 to CIE Lab (D65, 2 degrees): L in 0..100, a and b about -128..128.
+pub fn lab(rgb: &Tensor) -> Tensor {
+    let c = rgb.clamp(0.0, 1.0);
+    // Both branches of a `where` are differentiated: keep the power away from 0.
+    let curved = ((c.clamp_min(0.04045) + 0.055) / 1.055).pow_tensor_scalar(2.4);
+    let linear = curved.where_self(&c.gt(0.04045), &(&c / 12.92));
+    let matrix: [f32; 9] = [
+        0.412_453, 0.357_58, 0.180_423, 0.212_671, 0.715_16, 0.072_169, 0.019_334, 0.119_193,
+        0.950_227,
+    ];
+    let kernel = Tensor::from_slice(&matrix).reshape([3, 3, 1, 1]);
+    let kernel = kernel.to_device(rgb.device()).to_kind(rgb.kind());
+    let xyz = linear.conv2d(&kernel, None::<Tensor>, [1, 1], [0, 0], [1, 1], 1);
+    let white = Tensor::from_slice(&[0.950_47_f32, 1.0, 1.088_83]).reshape([1, 3, 1, 1]);
+    let t = xyz / white.to_device(rgb.device()).to_kind(rgb.kind());
+    let cube = t.clamp_min(0.008_856).pow_tensor_scalar(1.0 / 3.0);
+    let f = cube.where_self(&t.gt(0.008_856), &(&t * 7.787 + 16.0 / 116.0));
+    let (x, y, z) = (f.narrow(1, 0, 1), f.narrow(1, 1, 1), f.narrow(1, 2, 1));
+    Tensor::cat(&[&y * 116.0 - 16.0, (x - &y) * 500.0, (y - z) * 200.0], 1)
+}
+
+/// Orthonormal 2-D Fourier transform as real and imaginary parts, `[N,C,H,W/2+1,2]` (the frequency
+/// loss of Cho et al., "Rethinking Coarse-to-Fine Approach in Single Image Deblurring", ICCV 2021).
+pub fn spectrum(x: &Tensor) -> Tensor {
+    let dims = [-2i64, -1];
+    x.to_kind(Kind::Float)
+        .fft_rfft2(None::<&[i64]>, dims.as_slice(), "ortho")
+        .view_as_real()
+}

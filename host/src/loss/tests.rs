@@ -1,0 +1,195 @@
+//! Losses against published implementations' numbers and finite differences.
+
+use std::path::PathBuf;
+
+use tch::{Device, Kind, Tensor, nn::VarStore};
+
+use super::*;
+use crate::picture::Picture;
+
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name)
+}
+
+fn tensor(name: &str) -> Tensor {
+    let p = Picture::load(&fixture(name)).unwrap();
+    Tensor::from_slice(&p.data).reshape([1, 3, p.height as i64, p.width as i64])
+}
+
+fn expected() -> serde_json::Value {
+    serde_json::from_slice(&std::fs::read(fixture("metrics/expected.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn ssim_and_ms_ssim_agree_with_pytorch_msssim() {
+    let expected = expected();
+    let mut seen = 0;
+    for (pair, values) in expected.as_object().unwrap() {
+        let a = tensor(&format!("metrics/{pair}_reference.png"));
+        let b = tensor(&format!("metrics/{pair}_degraded.png"));
+        if let Some(want) = values["ssim_valid_window11_rgb"].as_f64() {
+            assert!(
+                (ssim(&a, &b).double_value(&[]) - want).abs() < 1e-4,
+                "{pair}"
+            );
+            seen += 1;
+        }
+        if let Some(want) = values["ms_ssim_rgb"].as_f64() {
+            assert!(
+                (ms_ssim(&a, &b).double_value(&[]) - want).abs() < 1e-4,
+                "{pair}"
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen >= 4, "only {seen} values compared");
+}
+
+#[test]
+fn edge_lab_and_charbonnier_agree_with_scikit_image() {
+    for (pair, values) in expected().as_object().unwrap() {
+        let a = tensor(&format!("metrics/{pair}_reference.png"));
+        let b = tensor(&format!("metrics/{pair}_degraded.png"));
+        let weights = Tensor::from_slice(&[0.299f32, 0.587, 0.114]).reshape([1, 3, 1, 1]);
+        let luma = |x: &Tensor| (x * &weights).sum_dim_intlist([1i64].as_slice(), true, None);
+        let between = |a: Tensor, b: Tensor| Measure::L1.between(&a, &b).double_value(&[]);
+        let measured = [
+            ("lab_l1", between(lab(&a), lab(&b)), 2e-3),
+            (
+                "sobel_magnitude_l1_gray",
+                between(sobel_magnitude(&luma(&a)), sobel_magnitude(&luma(&b))),
+                1e-4,
+            ),
+            (
+                "charbonnier_eps1e_3",
+                charbonnier(&a, &b, 1e-3).double_value(&[]),
+                1e-6,
+            ),
+        ];
+        for (name, got, tolerance) in measured {
+            let want = values[name].as_f64().unwrap();
+            assert!(
+                (got - want).abs() < tolerance,
+                "{pair} {name}: {got} against {want}"
+            );
+        }
+    }
+}
+
+#[test]
+fn gradients_agree_with_finite_differences() {
+    tch::manual_seed(5);
+    let options = (Kind::Double, Device::Cpu);
+    let truth = Tensor::rand([1, 3, 14, 13], options);
+    let start = Tensor::rand([1, 3, 14, 13], options) * 0.8 + 0.1;
+    let direction = Tensor::randn([1, 3, 14, 13], options);
+    type Distance = fn(&Tensor, &Tensor) -> Tensor;
+    let losses: [(&str, Distance); 6] = [
+        ("charbonnier", |a, b| charbonnier(a, b, 1e-3)),
+        ("mse", |a, b| Measure::Mse.between(a, b)),
+        ("ssim", ssim),
+        ("edge", |a, b| {
+            Measure::Mse.between(&sobel_magnitude(a), &sobel_magnitude(b))
+        }),
+        ("lab", |a, b| Measure::Mse.between(&lab(a), &lab(b))),
+        ("l1", |a, b| Measure::L1.between(a, b)),
+    ];
+    for (name, loss) in losses {
+        let x = start.copy().set_requires_grad(true);
+        loss(&x, &truth).backward();
+        let slope = (x.grad() * &direction).sum(Kind::Double).double_value(&[]);
+        let h = 1e-6;
+        let ahead = loss(&(&start + &direction * h), &truth).double_value(&[]);
+        let behind = loss(&(&start - &direction * h), &truth).double_value(&[]);
+        let measured = (ahead - behind) / (2.0 * h);
+        let tolerance = 1e-4 * slope.abs().max(1e-3);
+        assert!(
+            (slope - measured).abs() < tolerance,
+            "{name}: {slope} against {measured}"
+        );
+    }
+}
+
+#[test]
+fn white_and_a_primary_have_their_lab_values() {
+    let rgb = Tensor::from_slice(&[1.0f32, 1.0, 0.0, 1.0, 0.0, 1.0]);
+    let rgb = rgb.reshape([1, 3, 1, 2]);
+    let lab = lab(&rgb);
+    // Pixel 0 is red, pixel 1 white.
+    let white = |c| lab.double_value(&[0, c, 0, 1]);
+    assert!((white(0) - 100.0).abs() < 0.1 && white(1).abs() < 0.1);
+    // sRGB red: L 53.24, a 80.09, b 67.20.
+    let red = super::lab(&Tensor::from_slice(&[1.0f32, 0.0, 0.0]).reshape([1, 3, 1, 1]));
+    for (c, want) in [(0, 53.24), (1, 80.09), (2, 67.20)] {
+        assert!((red.double_value(&[0, c, 0, 0]) - want).abs() < 0.05);
+    }
+}
+
+#[test]
+fn a_feature_term_names_the_maps_there_are() {
+    let maps = |name: &str| {
+        vec![(
+            name.to_owned(),
+            Tensor::rand([1, 4, 8, 8], tch::kind::FLOAT_CPU),
+        )]
+    };
+    let shapes = FeatureShapes::of(&maps("conv1"), &maps("enc1"));
+    let store = VarStore::new(Device::Cpu);
+    let config = LossConfig::Feature {
+        weight: 1.0,
+        pairs: vec![("conv9".into(), "enc1".into())],
+        mode: FeatureMode::Adaptor,
+    };
+    let error = Loss::new(&[config], &shapes, &store.root(), "/".as_ref())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("conv9") && error.contains("it has conv1"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_adaptor_learns_and_terms_are_reported_apart() {
+    tch::manual_seed(2);
+    let student = [(
+        "conv1".to_owned(),
+        Tensor::rand([1, 4, 4, 4], tch::kind::FLOAT_CPU),
+    )];
+    let teacher = [(
+        "enc1".to_owned(),
+        Tensor::rand([1, 6, 8, 8], tch::kind::FLOAT_CPU),
+    )];
+    let shapes = FeatureShapes::of(&student, &teacher);
+    let store = VarStore::new(Device::Cpu);
+    let pairs = vec![("conv1".to_owned(), "enc1".to_owned())];
+    let mode = FeatureMode::Adaptor;
+    let configs = [
+        LossConfig::L1 { weight: 2.0 },
+        LossConfig::Feature {
+            weight: 0.5,
+            pairs,
+            mode,
+        },
+    ];
+    let loss = Loss::new(&configs, &shapes, &store.root(), "/".as_ref()).unwrap();
+    assert_eq!(loss.names(), ["l1", "feature"]);
+    let truth = Tensor::zeros([1, 1, 8, 8], tch::kind::FLOAT_CPU);
+    let restored = &truth + 0.25;
+    let view = View {
+        restored: &restored,
+        truth: &truth,
+        teacher: None,
+        student_features: &student,
+        teacher_features: &teacher,
+    };
+    let (total, values) = loss.evaluate(&view).unwrap();
+    let (l1, feature) = (values.double_value(&[0]), values.double_value(&[1]));
+    assert!((l1 - 0.25).abs() < 1e-6);
+    assert!((total.double_value(&[]) - (2.0 * l1 + 0.5 * feature)).abs() < 1e-6);
+    total.backward();
+    let gradient = store.trainable_variables()[0].grad().abs().sum(Kind::Float);
+    assert!(gradient.double_value(&[]) > 0.0);
+}

@@ -1,0 +1,203 @@
+//! Recipes: typed TOML files that say how a student, or a teacher, is trained.
+//!
+//! An unknown key, a wrong type or an impossible combination is refused with the line it stands on.
+
+mod read;
+mod stage;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+use hone_shared::student::Colour;
+use serde::{Deserialize, Serialize};
+
+use crate::data::config::DataConfig;
+use crate::loss::LossConfig;
+use crate::student::StudentConfig;
+use crate::teacher::TeacherConfig;
+use crate::train::optimizer::OptimizerConfig;
+use crate::train::schedule::ScheduleConfig;
+
+pub use read::{RecipeText, sha256};
+pub use stage::{BestBy, Stage, TrainPrecision, TrainingConfig};
+
+/// How a student is distilled.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Name of the student, in tables and in the ONNX metadata.
+    pub name: String,
+    /// Seed of weights, patches and augmentation.
+    #[serde(default)]
+    pub seed: u64,
+    /// Planes that the student restores.
+    pub colour: Colour,
+    /// Pictures to train and validate on.
+    pub data: DataConfig,
+    /// The network to train.
+    pub student: StudentConfig,
+    /// The network to learn from.
+    pub teacher: Option<TeacherSource>,
+    /// Terms of the loss.
+    #[serde(rename = "loss")]
+    pub losses: Vec<LossConfig>,
+    /// The update.
+    pub optimizer: OptimizerConfig,
+    /// The learning rate over time.
+    #[serde(default)]
+    pub schedule: ScheduleConfig,
+    /// The curriculum, stage after stage.
+    #[serde(rename = "stage")]
+    pub stages: Vec<Stage>,
+    /// Everything else about the training.
+    #[serde(default)]
+    pub training: TrainingConfig,
+}
+
+/// The `[teacher]` table of a student's recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TeacherSource {
+    /// A folder of `hone teacher train`, or a weights file, relative to the recipe; `--teacher`
+    /// takes its place.
+    pub from: Option<PathBuf>,
+    /// The architecture, needed with a weights file.
+    pub network: Option<TeacherConfig>,
+}
+
+/// How a teacher is trained.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TeacherRecipe {
+    /// Name of the teacher in tables.
+    pub name: String,
+    /// Seed of weights, patches and augmentation.
+    #[serde(default)]
+    pub seed: u64,
+    /// Pictures to train and validate on.
+    pub data: DataConfig,
+    /// The network to train; its channels decide between luma and RGB.
+    pub network: TeacherConfig,
+    /// Terms of the loss.
+    #[serde(rename = "loss")]
+    pub losses: Vec<LossConfig>,
+    /// The update.
+    pub optimizer: OptimizerConfig,
+    /// The learning rate over time.
+    #[serde(default)]
+    pub schedule: ScheduleConfig,
+    /// The curriculum, stage after stage.
+    #[serde(rename = "stage")]
+    pub stages: Vec<Stage>,
+    /// Everything else about the training.
+    #[serde(default)]
+    pub training: TrainingConfig,
+}
+
+impl Recipe {
+    /// Reads a student's recipe and checks it.
+    ///
+    /// # Errors
+    /// One sentence with the file and the line.
+    pub fn from_text(text: &RecipeText) -> Result<Self> {
+        let recipe: Self = text.parse()?;
+        recipe
+            .check()
+            .with_context(|| format!("in recipe {}", text.origin.display()))?;
+        Ok(recipe)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.student.validate()?;
+        check_losses(&self.losses, self.colour, &self.stages)?;
+        check_training(
+            &self.optimizer,
+            &self.schedule,
+            &self.stages,
+            &self.training,
+        )?;
+        let multiple = self.student.multiple();
+        if let Some(stage) = self.stages.iter().find(|s| s.crop % multiple != 0) {
+            bail!(
+                "a stage crops {} pixels; this student needs a multiple of {multiple}",
+                stage.crop
+            );
+        }
+        let guided = self.losses.iter().find(|l| l.needs_teacher());
+        match (&self.teacher, guided) {
+            (None, Some(loss)) => bail!(
+                "loss '{}' compares with a teacher, but there is no [teacher] table",
+                loss.label()
+            ),
+            (Some(_), None) => {
+                bail!("there is a [teacher], but no loss of kind 'teacher' or 'feature' uses it")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl TeacherRecipe {
+    /// Reads a teacher's recipe and checks it.
+    ///
+    /// # Errors
+    /// One sentence with the file and the line.
+    pub fn from_text(text: &RecipeText) -> Result<Self> {
+        let recipe: Self = text.parse()?;
+        recipe
+            .check()
+            .with_context(|| format!("in recipe {}", text.origin.display()))?;
+        Ok(recipe)
+    }
+
+    fn check(&self) -> Result<()> {
+        if let Some(loss) = self.losses.iter().find(|l| l.needs_teacher()) {
+            bail!(
+                "loss '{}' compares with a teacher; a teacher has none",
+                loss.label()
+            );
+        }
+        check_losses(&self.losses, Colour::Rgb, &self.stages)?;
+        check_training(
+            &self.optimizer,
+            &self.schedule,
+            &self.stages,
+            &self.training,
+        )
+    }
+}
+
+fn check_losses(losses: &[LossConfig], colour: Colour, stages: &[Stage]) -> Result<()> {
+    ensure!(
+        losses.iter().any(|l| l.weight() > 0.0),
+        "no [[loss]] has a weight above 0"
+    );
+    for loss in losses {
+        loss.validate()?;
+        let (label, smallest) = (loss.label(), loss.smallest_crop());
+        if loss.needs_rgb() && colour != Colour::Rgb {
+            bail!("loss '{label}' needs colour = \"rgb\"");
+        }
+        if let Some(stage) = stages.iter().find(|s| s.crop < smallest) {
+            let crop = stage.crop;
+            bail!("loss '{label}' needs crops of at least {smallest} pixels; a stage crops {crop}");
+        }
+    }
+    Ok(())
+}
+
+fn check_training(
+    optimizer: &OptimizerConfig,
+    schedule: &ScheduleConfig,
+    stages: &[Stage],
+    training: &TrainingConfig,
+) -> Result<()> {
+    optimizer.validate()?;
+    schedule.validate()?;
+    training.validate()?;
+    ensure!(!stages.is_empty(), "there is no [[stage]]");
+    stages.iter().try_for_each(Stage::validate)
+}
+
+#[cfg(test)]
+mod tests;

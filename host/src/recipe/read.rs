@@ -1,0 +1,167 @@
+//! Recipe files as text: overrides, hashes, and errors that name their line.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use toml::{Table, Value};
+
+/// Largest recipe file in bytes.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// The text of a recipe, where it came from, and the folder that its paths are relative to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecipeText {
+    /// The file, for messages.
+    pub origin: PathBuf,
+    /// TOML.
+    pub text: String,
+    /// Absolute folder for relative paths.
+    pub base: PathBuf,
+}
+
+impl RecipeText {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it cannot be read or is larger than 1 MiB.
+    pub fn read(path: &Path) -> Result<Self> {
+        let missing = || format!("cannot read the recipe {}", path.display());
+        let size = std::fs::metadata(path).with_context(missing)?.len();
+        if size > MAX_BYTES {
+            bail!("{} has {size} bytes; that is no recipe", path.display());
+        }
+        let text = std::fs::read_to_string(path).with_context(missing)?;
+        let whole = path.canonicalize().with_context(missing)?;
+        let base = whole.parent().unwrap_or(Path::new("/")).to_path_buf();
+        let origin = path.to_path_buf();
+        Ok(Self { origin, text, base })
+    }
+
+    /// SHA-256 of the text, hexadecimal.
+    pub fn hash(&self) -> String {
+        sha256(self.text.as_bytes())
+    }
+
+    /// Sets `key.of.table=value` pairs (`stage.0.crop=64` reaches into lists); a value that is no
+    /// TOML is taken as a string.
+    ///
+    /// # Errors
+    /// When a pair has no `=` or a key leads through something that is no table.
+    pub fn set(&mut self, pairs: &[String]) -> Result<()> {
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        let mut table = self.table()?;
+        for pair in pairs {
+            let (key, value) = pair
+                .split_once('=')
+                .with_context(|| format!("--set {pair}: write it as key=value"))?;
+            let typed = format!("v = {value}").parse::<Table>().ok();
+            let typed = typed.and_then(|mut t| t.remove("v"));
+            let value = typed.unwrap_or_else(|| Value::String(value.to_owned()));
+            let keys: Vec<&str> = key.trim().split('.').collect();
+            place(&mut table, &keys, value).map_err(|e| anyhow!("--set {pair}: {e}"))?;
+        }
+        self.replace(&table)
+    }
+
+    /// Takes the teacher and every loss that compares with it out of the recipe.
+    ///
+    /// # Errors
+    /// When the text is no TOML.
+    pub fn remove_teacher(&mut self) -> Result<()> {
+        let mut table = self.table()?;
+        table.remove("teacher");
+        if let Some(Value::Array(losses)) = table.get_mut("loss") {
+            losses.retain(|loss| {
+                let kind = loss.get("kind").and_then(Value::as_str);
+                !matches!(kind, Some("teacher" | "feature"))
+            });
+        }
+        self.replace(&table)
+    }
+
+    /// Reads the text as a typed recipe.
+    ///
+    /// # Errors
+    /// One sentence with file, line and what is wrong.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
+        toml::from_str(&self.text).map_err(|e| self.explain(&e))
+    }
+
+    fn table(&self) -> Result<Table> {
+        self.text.parse().map_err(|e| self.explain(&e))
+    }
+
+    fn replace(&mut self, table: &Table) -> Result<()> {
+        self.text = toml::to_string(table).context("the changed recipe cannot be written")?;
+        Ok(())
+    }
+
+    fn explain(&self, error: &toml::de::Error) -> anyhow::Error {
+        let message = error.message().replace('\n', ", ");
+        let file = self.origin.display();
+        let Some(span) = error.span() else {
+            return anyhow!("{file}: {message}");
+        };
+        let start = span.start.min(self.text.len());
+        let first = self.text[..start].matches('\n').count();
+        // Tagged tables report the table as a whole: look for the key inside it.
+        let unknown = message.starts_with("unknown field");
+        let key = message.split('`').nth(1).filter(|_| unknown);
+        let line = key
+            .and_then(|key| self.key_line(first, key))
+            .unwrap_or(first);
+        anyhow!("{file}, line {}: {message}", line + 1)
+    }
+
+    /// The first line from `first` on that assigns `key`, counted from 0.
+    fn key_line(&self, first: usize, key: &str) -> Option<usize> {
+        let assigns = |line: &str| {
+            let parts = line.split([',', '{']);
+            parts
+                .filter_map(|part| part.split_once('='))
+                .any(|(name, _)| name.trim() == key)
+        };
+        let found = self.text.lines().skip(first).position(assigns)?;
+        Some(first + found)
+    }
+}
+
+fn place(table: &mut Table, keys: &[&str], value: Value) -> Result<(), String> {
+    let (key, rest) = match keys {
+        [] | ["", ..] => return Err("the key is empty".into()),
+        [key, rest @ ..] => (*key, rest),
+    };
+    if rest.is_empty() {
+        table.insert(key.to_owned(), value);
+        return Ok(());
+    }
+    let next = table
+        .entry(key)
+        .or_insert_with(|| Value::Table(Table::new()));
+    match (next, rest) {
+        (Value::Table(inner), _) => place(inner, rest, value),
+        (Value::Array(list), [index, rest @ ..]) if !rest.is_empty() => {
+            let count = list.len();
+            let at: usize = index
+                .parse()
+                .map_err(|_| format!("'{index}' is no index"))?;
+            match list.get_mut(at) {
+                Some(Value::Table(inner)) => place(inner, rest, value),
+                _ => Err(format!("'{key}' has {count} tables, no table {at}")),
+            }
+        }
+        _ => Err(format!("'{key}' is no table")),
+    }
+}
+
+/// SHA-256, hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
+}

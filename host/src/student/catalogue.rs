@@ -1,0 +1,96 @@
+//! The students that recipes ship for.
+
+use hone_shared::student::Colour;
+
+use super::config::{
+    Channels, Cnn4Config, DsUnetConfig, NafnetLiteConfig, StudentCnnConfig, StudentNetConfig,
+};
+use super::{PlainConfig, StudentConfig};
+
+/// Name, planes and size of every shipped student: the real-time ladder, smallest first, then the
+/// students of the reports.
+pub fn catalogue() -> Vec<(&'static str, Colour, StudentConfig)> {
+    let plain = |channels, convs| {
+        let channels = Channels::Uniform(channels);
+        StudentConfig::Plain(PlainConfig {
+            scale: 2,
+            channels,
+            convs,
+            branches: true,
+        })
+    };
+    let channels = vec![16, 32, 16];
+    let cnn4 = StudentConfig::Cnn4(Cnn4Config { channels });
+    let studentcnn = StudentConfig::Studentcnn(StudentCnnConfig { channels: 64 });
+    let studentnet = StudentConfig::Studentnet(StudentNetConfig {
+        convs: 5,
+        channels: 64,
+    });
+    vec![
+        ("nano", Colour::Luma, plain(8, 4)),
+        ("small", Colour::Luma, plain(8, 6)),
+        ("medium", Colour::Luma, plain(16, 5)),
+        ("large", Colour::Luma, plain(24, 4)),
+        ("cnn4", Colour::Rgb, cnn4),
+        ("studentcnn", Colour::Rgb, studentcnn),
+        ("studentnet", Colour::Rgb, studentnet),
+        (
+            "dsunet",
+            Colour::Rgb,
+            StudentConfig::Dsunet(DsUnetConfig::default()),
+        ),
+        (
+            "nafnet-lite",
+            Colour::Rgb,
+            StudentConfig::NafnetLite(NafnetLiteConfig::default()),
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::student::build;
+
+    #[test]
+    fn the_students_have_the_sizes_they_are_known_for() {
+        let mut found = Vec::new();
+        for (name, colour, config) in catalogue() {
+            let store = tch::nn::VarStore::new(tch::Device::Cpu);
+            let student = build(&config, colour, &store.root()).unwrap();
+            let learned: usize = store
+                .trainable_variables()
+                .iter()
+                .map(tch::Tensor::numel)
+                .sum();
+            let parameters = student.fold().map_or(learned, |chain| chain.parameters());
+            found.push((name, parameters, student.macs_per_pixel().unwrap()));
+        }
+        let macs = |name| found.iter().find(|f| f.0 == name).unwrap().2;
+        for (name, about) in [
+            ("nano", 400.0),
+            ("small", 700.0),
+            ("medium", 2000.0),
+            ("large", 3000.0),
+        ] {
+            assert!(
+                (macs(name) / about - 1.0f64).abs() < 0.1,
+                "{name}: {}",
+                macs(name)
+            );
+        }
+        let parameters = |name| found.iter().find(|f| f.0 == name).unwrap().1;
+        let ranges = [
+            ("studentcnn", 76_000..79_000),
+            ("dsunet", 100_000..1_250_000),
+            ("nafnet-lite", 2_500_000..3_500_000),
+        ];
+        for (name, range) in ranges {
+            assert!(
+                range.contains(&parameters(name)),
+                "{name}: {}",
+                parameters(name)
+            );
+        }
+    }
+}

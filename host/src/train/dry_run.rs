@@ -1,0 +1,167 @@
+//! `hone distill --dry-run`: the resolved plan, with time and memory measured on one real step.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use tch::{Device, Kind, Tensor};
+
+use super::distill::prepare;
+use super::guide::{Guide, to_colour};
+use super::plan::Plan;
+use crate::loss::View;
+use crate::recipe::{Recipe, RecipeText};
+
+/// What a distillation would be.
+#[derive(Debug, Clone, Serialize)]
+pub struct DryRun {
+    /// The student's name.
+    pub name: String,
+    /// Learned values of the student while it trains.
+    pub parameters: usize,
+    /// Multiply-accumulates for each full-resolution pixel once folded.
+    pub macs_per_pixel: Option<f64>,
+    /// The teacher's architecture.
+    pub teacher: Option<String>,
+    /// Terms of the loss and their weights.
+    pub losses: Vec<(String, f64)>,
+    /// Each stage: epochs, steps, batch, crop, seconds for a step.
+    pub stages: Vec<DryStage>,
+    /// Optimiser updates.
+    pub steps: u64,
+    /// Estimated seconds, validation left out.
+    pub seconds: f64,
+    /// Largest memory of this process while measuring, in MiB (the host's side).
+    pub peak_mib: Option<u64>,
+}
+
+/// One stage of a plan.
+#[derive(Debug, Clone, Serialize)]
+pub struct DryStage {
+    /// Epochs.
+    pub epochs: u64,
+    /// Updates in an epoch.
+    pub steps: u64,
+    /// Patches in a batch.
+    pub batch: usize,
+    /// Side of a patch.
+    pub crop: usize,
+    /// Seconds for one update, measured on random patches.
+    pub seconds_per_step: f64,
+}
+
+/// Builds everything but the data, runs two steps of each stage on random patches and times the
+/// second.
+///
+/// # Errors
+/// As building student, teacher and loss.
+pub fn measure(text: &RecipeText, teacher: Option<&Path>, device: Device) -> Result<DryRun> {
+    let recipe = Recipe::from_text(text)?;
+    let parts = prepare(&recipe, text, teacher, device)?;
+    let batch_colour = parts
+        .guide
+        .as_ref()
+        .map_or(recipe.colour, Guide::batch_colour);
+    let step = |batch: i64, crop: i64| -> Result<f64> {
+        let shape = [batch, batch_colour.channels() as i64, crop, crop];
+        let patches = Tensor::f_rand(shape, (Kind::Float, device))?;
+        let begin = Instant::now();
+        let guidance = parts.guide.as_ref().map(|g| g.guide(&patches));
+        let input = to_colour(&patches, recipe.colour);
+        let output = parts.student.forward(&input, true);
+        let view = View {
+            restored: &output.restored,
+            truth: &input,
+            teacher: guidance.as_ref().map(|g| &g.output),
+            student_features: &output.features,
+            teacher_features: guidance.as_ref().map_or(&[], |g| &g.features),
+        };
+        let (total, _) = parts.loss.evaluate(&view)?;
+        total.f_backward().context("the backward pass failed")?;
+        // Waits for the device.
+        let _ = total.double_value(&[]);
+        Ok(begin.elapsed().as_secs_f64() * recipe.training.accumulate as f64)
+    };
+    let mut stages = Vec::new();
+    for stage in &recipe.stages {
+        let (batch, crop) = (stage.batch as i64, stage.crop as i64);
+        step(batch, crop)?;
+        stages.push(DryStage {
+            epochs: stage.epochs,
+            steps: stage.steps,
+            batch: stage.batch,
+            crop: stage.crop,
+            seconds_per_step: step(batch, crop)?,
+        });
+    }
+    let names = parts.loss.names();
+    let weights = recipe.losses.iter().map(|l| l.weight());
+    let updates = |s: &DryStage| s.epochs as f64 * s.steps as f64;
+    Ok(DryRun {
+        name: recipe.name.clone(),
+        parameters: parts
+            .network
+            .trainable_variables()
+            .iter()
+            .map(Tensor::numel)
+            .sum(),
+        macs_per_pixel: parts
+            .student
+            .fold()
+            .ok()
+            .map(|chain| chain.macs_per_pixel()),
+        teacher: parts.teacher.map(|t| t.architecture),
+        losses: names.into_iter().zip(weights).collect(),
+        steps: Plan::new(&recipe.stages).steps(),
+        seconds: stages.iter().map(|s| updates(s) * s.seconds_per_step).sum(),
+        stages,
+        peak_mib: peak_mib(),
+    })
+}
+
+/// Peak resident memory as Linux counts it.
+fn peak_mib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib / 1024)
+}
+
+impl fmt::Display for DryRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let macs = self
+            .macs_per_pixel
+            .map_or("-".into(), |m| format!("{m:.0}"));
+        writeln!(
+            f,
+            "student  {}: {} parameters, {macs} MAC/pixel",
+            self.name, self.parameters
+        )?;
+        writeln!(f, "teacher  {}", self.teacher.as_deref().unwrap_or("none"))?;
+        for (name, weight) in &self.losses {
+            writeln!(f, "loss     {weight} x {name}")?;
+        }
+        for (i, s) in self.stages.iter().enumerate() {
+            writeln!(
+                f,
+                "stage {i}  {} epochs of {} steps, batch {}, crop {}: {:.0} ms a step",
+                s.epochs,
+                s.steps,
+                s.batch,
+                s.crop,
+                s.seconds_per_step * 1e3
+            )?;
+        }
+        let memory = self
+            .peak_mib
+            .map_or("unknown".into(), |m| format!("{m} MiB"));
+        write!(
+            f,
+            "total    {} steps, about {:.1} minutes, host memory {memory}",
+            self.steps,
+            self.seconds / 60.0
+        )
+    }
+}

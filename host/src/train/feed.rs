@@ -1,0 +1,118 @@
+//! Where batches come from: the loader, or anything else that gives the same batch for a step.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use hone_shared::student::Colour;
+use tch::{Device, Tensor};
+
+use super::guide::to_colour;
+use super::validate::ValidationPair;
+use crate::data::loader::{Loader, LoaderConfig};
+use crate::data::source::PairSource;
+use crate::picture::Picture;
+use crate::recipe::Stage;
+
+/// Degraded and true patches, `[N,C,H,W]` in 0..1 each.
+#[derive(Debug)]
+pub struct TrainBatch {
+    /// What the network gets.
+    pub input: Tensor,
+    /// What it should give.
+    pub truth: Tensor,
+}
+
+/// Batches in order.
+pub trait Feed {
+    /// The next batch.
+    ///
+    /// # Errors
+    /// When a picture cannot be read.
+    fn next(&mut self) -> Result<TrainBatch>;
+}
+
+/// Opens feeds; a feed's n-th batch must depend on `stage`, its number and `first + n` only.
+pub trait FeedSource {
+    /// The feed of stage number `index` from its batch `first` on.
+    ///
+    /// # Errors
+    /// When the data cannot be opened.
+    fn open(&self, index: usize, stage: &Stage, first: u64) -> Result<Box<dyn Feed>>;
+}
+
+/// Feeds from a data set.
+pub struct DataFeed {
+    /// The pictures.
+    pub source: Arc<dyn PairSource>,
+    /// The recipe's seed.
+    pub seed: u64,
+    /// Planes to load.
+    pub colour: Colour,
+    /// Threads that prepare batches.
+    pub workers: usize,
+    /// Where batches go.
+    pub device: Device,
+}
+
+struct LoaderFeed {
+    loader: Loader,
+    device: Device,
+}
+
+impl Feed for LoaderFeed {
+    fn next(&mut self) -> Result<TrainBatch> {
+        let batch = self.loader.next()?;
+        Ok(TrainBatch {
+            input: batch.input.to_device(self.device),
+            truth: batch.truth.to_device(self.device),
+        })
+    }
+}
+
+impl FeedSource for DataFeed {
+    fn open(&self, index: usize, stage: &Stage, first: u64) -> Result<Box<dyn Feed>> {
+        let config = LoaderConfig {
+            // Stages must not repeat each other's patches.
+            seed: self
+                .seed
+                .wrapping_add((index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+            crop: stage.crop,
+            batch: stage.batch,
+            colour: self.colour,
+            workers: self.workers,
+            first_step: first,
+        };
+        let loader = Loader::new(Arc::clone(&self.source), config)?;
+        Ok(Box::new(LoaderFeed {
+            loader,
+            device: self.device,
+        }))
+    }
+}
+
+/// The validation pictures in `colour` on `device`.
+///
+/// # Errors
+/// When there are none, one cannot be read, or one is smaller than the SSIM window.
+pub fn validation_pairs(
+    source: &dyn PairSource,
+    colour: Colour,
+    device: Device,
+) -> Result<Vec<ValidationPair>> {
+    let pairs = source
+        .validation()
+        .context("cannot read the validation pictures")?;
+    ensure!(!pairs.is_empty(), "the data has no validation pictures");
+    let tensor = |picture: &Picture| {
+        let fits = picture.height >= 11 && picture.width >= 11;
+        ensure!(fits, "a validation picture is smaller than 11 x 11 pixels");
+        let size = [1, picture.channels, picture.height, picture.width].map(|s| s as i64);
+        let tensor = Tensor::f_from_slice(&picture.data)?.reshape(size);
+        Ok(to_colour(&tensor, colour).to_device(device))
+    };
+    let pair = |pair: &crate::data::source::Pair| {
+        let (input, truth) = (tensor(&pair.input)?, tensor(&pair.truth)?);
+        Ok(ValidationPair { input, truth })
+    };
+    pairs.iter().map(pair).collect()
+}

@@ -1,0 +1,89 @@
+//! The frozen teacher beside a training.
+
+use anyhow::{Result, bail};
+use hone_shared::student::Colour;
+use tch::{Kind, Tensor};
+
+use crate::teacher::Teacher;
+
+/// A teacher and what the student wants of it.
+#[derive(Debug)]
+pub struct Guide {
+    teacher: Box<dyn Teacher>,
+    features: bool,
+    colour: Colour,
+}
+
+/// What a teacher says about a batch, in the student's colour.
+#[derive(Debug)]
+pub struct Guidance {
+    /// `[N,C,H,W]`.
+    pub output: Tensor,
+    /// Named maps.
+    pub features: Vec<(String, Tensor)>,
+}
+
+impl Guide {
+    /// Puts `teacher` beside a student of `colour`; `features` asks for inner maps too.
+    ///
+    /// # Errors
+    /// When the teacher's planes cannot serve the student.
+    pub fn new(teacher: Box<dyn Teacher>, features: bool, colour: Colour) -> Result<Self> {
+        match (teacher.channels(), colour) {
+            (3, _) | (1, Colour::Luma) => Ok(Self {
+                teacher,
+                features,
+                colour,
+            }),
+            (1, Colour::Rgb) => bail!(
+                "teacher {} restores luma only and cannot teach an RGB student",
+                teacher.name()
+            ),
+            (other, _) => bail!(
+                "teacher {} takes {other} channels; distillation gives it 1 or 3",
+                teacher.name()
+            ),
+        }
+    }
+
+    /// Colour that batches must be loaded in.
+    pub fn batch_colour(&self) -> Colour {
+        if self.teacher.channels() == 3 {
+            Colour::Rgb
+        } else {
+            Colour::Luma
+        }
+    }
+
+    /// Runs the teacher without gradients on `input` `[N,c,H,W]` in [`Guide::batch_colour`].
+    pub fn guide(&self, input: &Tensor) -> Guidance {
+        tch::no_grad(|| {
+            let scale = self.teacher.scale();
+            // An upscaling teacher gets the picture that its output size belongs to.
+            let size = input.size();
+            let small = [size[2] / scale, size[3] / scale];
+            let input = match scale {
+                1 => input.shallow_clone(),
+                _ => input.internal_upsample_bicubic2d_aa(small, false, None, None),
+            };
+            let (output, features) = match self.features {
+                true => self.teacher.features(&input),
+                false => (self.teacher.forward(&input), Vec::new()),
+            };
+            Guidance {
+                output: to_colour(&output, self.colour),
+                features,
+            }
+        })
+    }
+}
+
+/// BT.601 luma `[N,1,H,W]` of RGB `[N,3,H,W]` when luma is wanted; anything else as it is.
+pub fn to_colour(x: &Tensor, colour: Colour) -> Tensor {
+    if colour != Colour::Luma || x.size()[1] != 3 {
+        return x.shallow_clone();
+    }
+    let weights = Tensor::from_slice(&[0.299f32, 0.587, 0.114]).reshape([1, 3, 1, 1]);
+    let weights = weights.to_device(x.device()).to_kind(x.kind());
+    (x * weights).sum_dim_intlist([1i64].as_slice(), true, None::<Kind>)
+}

@@ -1,0 +1,29 @@
+//! Training: distillation of students and training of teachers.
+//!
+//! ```text
+//! recipe -> distill / teacher -> Trainer --- every epoch ---> RUN_DIR (see run)
+//!                                  |   forward, loss, Adam, validation
+//!                 feed of batches -+   (an exact function of seed and step)
+//! ```
+//!
+//! A run that is killed at any moment and resumed ends with the bits of an uninterrupted one: the
+//! whole state is one file that is replaced at once, and batches depend on seed and step only.
+
+pub mod checkpoint;
+pub mod distill;
+pub mod dry_run;
+pub mod feed;
+pub mod guide;
+pub mod interrupt;
+pub mod log;
+pub mod optimizer;
+pub mod plan;
+pub mod run;
+pub mod schedule;
+pub mod state;
+pub mod teacher;
+pub mod trainer;
+pub mod validate;
+
+#[cfg(test)]
+mod tests;

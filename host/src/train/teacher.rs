@@ -1,0 +1,89 @@
+//! `hone teacher train`: a teacher on its own.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use anyhow::Result;
+use hone_shared::student::Colour;
+use tch::Device;
+use tch::nn::VarStore;
+
+use super::distill::teacher_output;
+use super::feed::{DataFeed, validation_pairs};
+use super::interrupt::Interrupt;
+use super::plan::Plan;
+use super::run::{RunFolder, RunInputs, RunKind};
+use super::trainer::{Outcome, Trainer};
+use crate::data;
+use crate::loss::{FeatureShapes, Loss};
+use crate::recipe::{RecipeText, TeacherRecipe};
+use crate::teacher::{self, Teacher};
+
+/// What to train, and where to.
+#[derive(Debug, Clone)]
+pub struct TeacherOptions {
+    /// The recipe, overrides applied.
+    pub text: RecipeText,
+    /// RUN_DIR; `hone distill --teacher` takes it.
+    pub out: PathBuf,
+    /// Go on with the run in `out`.
+    pub resume: bool,
+    /// Where to compute.
+    pub device: Device,
+    /// Ctrl-C.
+    pub interrupt: Interrupt,
+}
+
+/// Trains the recipe's teacher into `options.out`.
+///
+/// # Errors
+/// When the recipe, its data or the folder does not serve; each says what to do.
+pub fn run(options: &TeacherOptions) -> Result<Outcome> {
+    let recipe = TeacherRecipe::from_text(&options.text)?;
+    let source = data::open(&recipe.data, &options.text.base)?;
+    tch::manual_seed(recipe.seed as i64);
+    let network = VarStore::new(options.device);
+    let teacher: Rc<dyn Teacher> = teacher::build(&recipe.network, &network.root())?.into();
+    let colour = if teacher.channels() == 1 {
+        Colour::Luma
+    } else {
+        Colour::Rgb
+    };
+    let adaptors = VarStore::new(options.device);
+    let loss = Loss::new(
+        &recipe.losses,
+        &FeatureShapes::default(),
+        &adaptors.root(),
+        &options.text.base,
+    )?;
+    let validation = validation_pairs(source.as_ref(), colour, options.device)?;
+    let inputs = RunInputs::new(RunKind::Teacher, &options.text, None);
+    let folder = RunFolder::prepare(&options.out, &options.text, &inputs, options.resume)?;
+    let config = serde_json::to_vec_pretty(&recipe.network)?;
+    hone_device::atomic::write_bytes(&options.out.join("teacher.json"), &config)?;
+    let (training, restoring) = (Rc::clone(&teacher), teacher);
+    let trainer = Trainer {
+        forward: Box::new(move |x, _| teacher_output(training.as_ref(), x)),
+        restore: Box::new(move |x| restoring.forward(x)),
+        network,
+        adaptors,
+        guide: None,
+        colour,
+        loss,
+        optimizer: recipe.optimizer,
+        schedule: recipe.schedule,
+        plan: Plan::new(&recipe.stages),
+        feeds: Box::new(DataFeed {
+            source,
+            seed: recipe.seed,
+            colour,
+            workers: recipe.training.workers,
+            device: options.device,
+        }),
+        training: recipe.training,
+        validation,
+        folder,
+        interrupt: options.interrupt.clone(),
+    };
+    trainer.run(options.resume)
+}
