@@ -193,3 +193,47 @@ fn an_adaptor_learns_and_terms_are_reported_apart() {
     let gradient = store.trainable_variables()[0].grad().abs().sum(Kind::Float);
     assert!(gradient.double_value(&[]) > 0.0);
 }
+
+#[test]
+fn vgg_maps_and_distances_agree_with_torchvision() {
+    // Mean L1 and MSE of relu1_2 and relu2_2, printed by torchvision's layers in Python.
+    let cases = [
+        (
+            VggKind::Vgg16,
+            "vgg16",
+            [0.025_328_418, 0.018_762_493],
+            [0.001_898_037_6, 0.001_183_689_7],
+        ),
+        (
+            VggKind::Vgg19,
+            "vgg19",
+            [0.025_369_169, 0.018_238_461],
+            [0.001_920_876_9, 0.001_154_948_3],
+        ),
+    ];
+    let wanted = ["relu1_2".to_owned(), "relu2_2".to_owned()];
+    for (kind, name, l1, mse) in cases {
+        let weights = fixture(&format!("vgg/{name}_features_relu2_2.pth"));
+        let vgg = Vgg::load(kind, &weights, &wanted, Device::Cpu).unwrap();
+        let io = fixture(&format!("vgg/{name}_io.safetensors"));
+        let io: std::collections::HashMap<String, Tensor> =
+            Tensor::read_safetensors(&io).unwrap().into_iter().collect();
+        let a = vgg.maps(&io["image_a"], &wanted);
+        let b = vgg.maps(&io["image_b"], &wanted);
+        for (i, layer) in wanted.iter().enumerate() {
+            let error = (&a[i] - &io[&format!("{layer}_a")]).abs().max();
+            assert!(error.double_value(&[]) < 1e-4, "{name} {layer}");
+            let found = Measure::L1.between(&a[i], &b[i]).double_value(&[]);
+            assert!((found - l1[i]).abs() < 1e-6, "{name} {layer}: {found}");
+            let found = Measure::Mse.between(&a[i], &b[i]).double_value(&[]);
+            assert!((found - mse[i]).abs() < 1e-6, "{name} {layer}: {found}");
+        }
+        let error = Vgg::load(kind, &weights, &["relu9_1".into()], Device::Cpu).unwrap_err();
+        assert!(error.to_string().contains("relu9_1"));
+        let deeper = Vgg::load(kind, &weights, &["relu3_1".into()], Device::Cpu).unwrap_err();
+        assert!(
+            format!("{deeper:#}").contains("features.10.weight"),
+            "{deeper:#}"
+        );
+    }
+}

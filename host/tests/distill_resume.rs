@@ -1,0 +1,91 @@
+//! The real binary, killed without warning and resumed, ends with the bits of an uninterrupted run.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use hone_host::train::checkpoint::Checkpoint;
+
+const RECIPE: &str = r#"name = "killed"
+colour = "luma"
+
+[data]
+layout = "scenes"
+count = 4
+size = [96, 80]
+degradation = "gaussian:sigma=1..1.5"
+validation_images = 2
+validation_crop = 64
+
+[student]
+architecture = "plain"
+scale = 2
+channels = 8
+convs = 3
+
+[[loss]]
+kind = "charbonnier"
+weight = 1.0
+
+[optimizer]
+learning_rate = 2e-3
+
+[training]
+ema = 0.9
+workers = 2
+
+[[stage]]
+epochs = 5
+steps = 6
+batch = 2
+crop = 32
+"#;
+
+fn distill(folder: &Path, out: &str, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hone"));
+    command
+        .current_dir(folder)
+        .args(["distill", "r.toml", "--device", "cpu", "--out", out])
+        .args(more)
+        .stderr(Stdio::null())
+        .stdout(Stdio::null());
+    command
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("r.toml"), RECIPE).unwrap();
+    assert!(
+        distill(folder.path(), "whole", &[])
+            .status()
+            .unwrap()
+            .success()
+    );
+
+    let mut child = distill(folder.path(), "parts", &[]).spawn().unwrap();
+    let first = folder.path().join("parts/last.safetensors");
+    let patience = Instant::now() + Duration::from_secs(120);
+    while !first.exists() && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    assert!(
+        !child.wait().unwrap().success(),
+        "the run ended before it was killed"
+    );
+    let again = distill(folder.path(), "parts", &["--resume"])
+        .status()
+        .unwrap();
+    assert!(again.success());
+
+    for file in ["last.safetensors", "best.safetensors"] {
+        let read = |out: &str| Checkpoint::read(&folder.path().join(out).join(file)).unwrap();
+        let (whole, parts) = (read("whole"), read("parts"));
+        assert!(!whole.tensors.is_empty());
+        assert_eq!(whole.tensors.len(), parts.tensors.len());
+        for (name, tensor) in &whole.tensors {
+            assert_eq!(tensor, parts.get(name).unwrap(), "{file}: {name}");
+        }
+    }
+}
