@@ -129,6 +129,14 @@ impl TrainingConfig {
                 "training.{key} is 0; it must be 1 or more"
             );
         }
+        ensure!(
+            self.precision == TrainPrecision::F32,
+            "training.precision: this version of hone trains in f32 only"
+        );
+        ensure!(
+            self.samples_every.is_none(),
+            "training.samples_every: this version of hone writes no sample grids"
+        );
         let workers = self.workers;
         let fits = (1..=256).contains(&workers);
         ensure!(fits, "training.workers is {workers}; it must be 1 to 256");
