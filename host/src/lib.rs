@@ -1,13 +1,16 @@
 //! The workstation's side of hone: data, teachers, distillation, quantisation, ONNX, evaluation,
 //! deployment. `hone` (main.rs) is a thin command line over this library.
 
+pub mod check;
 pub mod checkpoint;
 pub mod cli;
 pub mod data;
 pub mod evaluate;
 pub mod loss;
 pub mod metric;
+pub mod onnx;
 pub mod picture;
+pub mod quantise;
 pub mod recipe;
 pub mod report;
 pub mod restore;

@@ -182,8 +182,12 @@ impl QuantChain {
 }
 
 impl QuantConv {
-    fn validate(&self) -> Result<(), String> {
-        if self.kernel % 2 == 0 || self.kernel > MAX_KERNEL {
+    /// Says what is wrong with the layer by itself, if anything.
+    ///
+    /// # Errors
+    /// The first fault, to be read after "layer N".
+    pub fn validate(&self) -> Result<(), String> {
+        if self.kernel.is_multiple_of(2) || self.kernel > MAX_KERNEL {
             return Err(format!("has a kernel of {}", self.kernel));
         }
         let taps = self.inputs * self.kernel * self.kernel;

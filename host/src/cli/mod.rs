@@ -1,10 +1,13 @@
 //! The command line of `hone`: one file for each command, all the work in the library's modules.
 
+pub mod check;
 pub mod data;
 pub mod distill;
 pub mod eval;
+pub mod export;
 pub mod metrics;
 pub mod progress;
+pub mod quantize;
 pub mod report;
 pub mod restore;
 pub mod restorer;
@@ -37,9 +40,15 @@ pub struct Cli {
 /// Every command of `hone`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a trained student as f32 ONNX.
+    Export(export::ExportArgs),
+    /// Write a trained student as INT8 ONNX.
+    Quantize(quantize::QuantizeArgs),
     /// Draw, index, verify and degrade pictures.
     #[command(subcommand)]
     Data(data::DataCommand),
+    /// Check a student's ONNX file: contract, numbers, other runtimes.
+    Check(check::CheckArgs),
     /// Compare restorers on pairs of degraded and sharp pictures.
     Eval(Box<eval::EvalArgs>),
     /// Distil a student from a recipe, under a frozen teacher.
@@ -63,7 +72,10 @@ impl Cli {
     /// One sentence that says what failed, where, and what to do.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::Export(args) => args.run(),
+            Command::Quantize(args) => args.run(),
             Command::Data(command) => command.run(),
+            Command::Check(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Distill(args) => args.run(),
             Command::Metrics(args) => args.run(),

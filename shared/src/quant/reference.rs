@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn loops_agree_with_the_obvious_convolution() {
-        let number = |i: usize| (i * 2_654_435_761 >> 7) as u8;
+        let number = |i: usize| ((i * 2_654_435_761) >> 7) as u8;
         let conv = |inputs, outputs, kernel, zero_point| QuantConv {
             inputs,
             outputs,

@@ -1,0 +1,117 @@
+//! Other runtimes, through the project's Python environment (`host/python/check_onnx.py`).
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// Who runs the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runtime {
+    /// ONNX Runtime as it comes.
+    Ort,
+    /// ONNX Runtime without graph rewriting: each node by itself.
+    OrtPlain,
+    /// OpenCV's DNN module.
+    OpenCv,
+}
+
+impl Runtime {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ort => "ort",
+            Self::OrtPlain => "ort-plain",
+            Self::OpenCv => "opencv",
+        }
+    }
+}
+
+/// One model file, in a folder of its own for as long as this lives.
+#[derive(Debug)]
+pub struct SecondOpinion {
+    folder: tempfile::TempDir,
+}
+
+impl SecondOpinion {
+    /// Takes a model; every call has the ONNX checker look at it first.
+    ///
+    /// # Errors
+    /// When the temporary folder cannot be written.
+    pub fn new(model: &[u8]) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        std::fs::write(folder.path().join("model.onnx"), model)?;
+        Ok(Self { folder })
+    }
+
+    /// Fails unless ONNX Runtime turns every convolution into an integer one.
+    ///
+    /// # Errors
+    /// The operators that it kept, or the checker's refusal; when Python is missing, how to get it.
+    pub fn expect_integer(&self) -> Result<()> {
+        self.call(&["--expect-integer"])
+    }
+
+    /// Runs `frame` `[C,H,W]`, 0..1, and gives `restored`.
+    ///
+    /// # Errors
+    /// The checker's or the runtime's own words; when Python is missing, how to get it.
+    pub fn run(&self, runtime: Runtime, frame: &[f32], shape: [usize; 3]) -> Result<Vec<f32>> {
+        let all = self.run_all(runtime, &[(frame.to_vec(), shape)])?;
+        all.into_iter().next().context("the runtime gave nothing")
+    }
+
+    /// Runs several frames, one after another, in one process.
+    ///
+    /// # Errors
+    /// As [`SecondOpinion::run`].
+    pub fn run_all(
+        &self,
+        runtime: Runtime,
+        frames: &[(Vec<f32>, [usize; 3])],
+    ) -> Result<Vec<Vec<f32>>> {
+        let mut arguments = vec!["--runtime".to_owned(), runtime.name().to_owned()];
+        for (i, (frame, shape)) in frames.iter().enumerate() {
+            let name = format!("frame{i}.f32");
+            let bytes: Vec<u8> = frame.iter().flat_map(|v| v.to_ne_bytes()).collect();
+            std::fs::write(self.path(&name), bytes)?;
+            arguments.extend(["--frame".to_owned(), name]);
+            arguments.extend(shape.map(|s| s.to_string()));
+        }
+        let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        self.call(&words)?;
+        let read = |i: usize| {
+            let bytes = std::fs::read(self.path(&format!("frame{i}.f32.out")))?;
+            let (values, _) = bytes.as_chunks::<4>();
+            Ok(values.iter().map(|&v| f32::from_ne_bytes(v)).collect())
+        };
+        (0..frames.len()).map(read).collect()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn call(&self, arguments: &[&str]) -> Result<()> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let python = root.join("../.cache/venv/bin/python");
+        if !python.exists() {
+            bail!("there is no {}: `make test` sets it up", python.display());
+        }
+        let output = Command::new(&python)
+            .arg(root.join("python/check_onnx.py"))
+            .arg("model.onnx")
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .output()
+            .with_context(|| format!("cannot run {}", python.display()))?;
+        if !output.status.success() {
+            let text = String::from_utf8_lossy(&output.stderr);
+            let last = text
+                .lines()
+                .rfind(|l| !l.trim().is_empty())
+                .unwrap_or("no message");
+            bail!("onnx check failed: {last}");
+        }
+        Ok(())
+    }
+}

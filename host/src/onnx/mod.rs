@@ -1,0 +1,70 @@
+//! Students as ONNX files.
+//!
+//! Opset 17, IR version 8, input `frame` and output `restored` f32 `[1,C,H,W]` with symbolic H and
+//! W (multiples of the SpaceToDepth factor), weights inside the file, [`Metadata`] in
+//! `metadata_props`. The graphs of a chain, node by node:
+//!
+//! ```text
+//! f32          frame > SpaceToDepth > (Conv > Relu)* > Conv > DepthToSpace > Add(frame, .)
+//! INT8 QDQ     frame > SpaceToDepth > Q > DQ > (Conv > Q > DQ)* > DepthToSpace > Add(frame, .)
+//! QOperator    frame > SpaceToDepth > Q > QLinearConv* > DQ > DepthToSpace > Add(frame, .)
+//! ```
+//!
+//! In QDQ each Conv reads `DQ(s8 weight, axis 0)` and `DQ(s32 bias, axis 0)` with scale
+//! `input scale * weight scale`: an s32 bias is what ONNX Runtime needs to turn the Conv into one
+//! integer QLinearConv, and an f32 bias would be rounded by each runtime in its own way.
+//! SpaceToDepth comes before the first Q for the same reason: runtimes look for DQ directly in
+//! front of a Conv. ReLU is the clamp of a u8 tensor with zero point 0, so no Relu node is left.
+//! A layer kept in f32 reads the dequantised tensor and has a plain Conv (> Relu).
+//! The arithmetic is that of [`hone_shared::quant`]. With a factor of 1 the two space nodes are
+//! left out.
+//!
+//! ## Which runtimes take which file
+//!
+//! | runtime | f32 | QDQ | QOperator | note |
+//! |---|---|---|---|---|
+//! | ONNX Runtime 1.31 (tested here) | yes | yes, all integer | yes | bit for bit; x86 without VNNI needs `session.x64quantprecision = 1`, else AVX2 saturates 16-bit sums |
+//! | hone's engine (tested here) | yes | yes | QDQ is what it looks for | bit for bit; tract runs what is no chain |
+//! | OpenCV DNN | yes | as f32 around folded Q/DQ | per-tensor weights mostly | per-channel QDQ depends on the version |
+//! | TensorRT | yes | no: activations must be s8 with zero point 0 | no | use the f32 file |
+//! | ncnn | through pnnx | no: it quantises f32 files itself (`ncnn2int8`) | no | use the f32 file |
+
+mod chain;
+mod graph;
+
+pub use chain::{Format, Layer, write_chain_f32, write_chain_int8, write_layers};
+pub use graph::{Attribute, Graph};
+
+use hone_shared::student::{META_HALO, META_NAME, META_RECIPE, META_SCALE};
+
+/// What an exported file says about itself in `metadata_props`, beside colour.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Metadata {
+    /// Name of the student.
+    pub name: String,
+    /// SHA-256 of the recipe, hexadecimal; left out when there is none.
+    pub recipe_sha256: Option<String>,
+    /// What the sides of a frame must be multiples of.
+    pub scale: usize,
+    /// Halo in full-resolution pixels; left out when the whole frame counts.
+    pub halo: Option<usize>,
+}
+
+impl Metadata {
+    fn entries(&self) -> Vec<(&'static str, String)> {
+        let mut entries = vec![
+            (META_NAME, self.name.clone()),
+            (META_SCALE, self.scale.to_string()),
+        ];
+        if let Some(halo) = self.halo {
+            entries.push((META_HALO, halo.to_string()));
+        }
+        if let Some(hash) = &self.recipe_sha256 {
+            entries.push((META_RECIPE, hash.clone()));
+        }
+        entries
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

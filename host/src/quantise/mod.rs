@@ -1,0 +1,168 @@
+//! From an f32 chain to INT8: calibration, static quantisation, what each layer costs, fine-tuning.
+//!
+//! The arithmetic is [`hone_shared::quant`]'s; `fake` computes it on torch tensors, with
+//! gradients when training, and a test holds the two together bit for bit.
+
+mod calibrate;
+mod equalise;
+mod fake;
+mod mixed;
+mod pictures;
+mod qat;
+mod sensitivity;
+mod weights;
+
+use anyhow::{Result, ensure};
+use hone_shared::quant::INPUT;
+use hone_shared::student::ConvChain;
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+pub use calibrate::Calibration;
+pub use mixed::{MixedChain, MixedLayer};
+pub use pictures::{calibration_pairs, fine_tune_on};
+pub use qat::{QatBatch, QatConfig, fine_tune};
+pub use sensitivity::{LayerLoss, sensitivity};
+
+use calibrate::Ranges;
+
+/// The `[quantise]` table of a recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QuantiseConfig {
+    /// How ranges of activations are chosen.
+    pub calibration: Calibration,
+    /// Share of values inside the range, for `percentile`, in percent.
+    pub percentile: f64,
+    /// Pictures to calibrate on.
+    pub pictures: usize,
+    /// Balance channel ranges between neighbouring layers first.
+    pub equalise: bool,
+    /// Take the mean error of each layer out of its bias.
+    pub correct_bias: bool,
+    /// Layers, counted from 0, that stay f32.
+    pub keep_float: Vec<usize>,
+    /// Fine-tune with the board's arithmetic in the loop.
+    pub qat: bool,
+}
+
+impl Default for QuantiseConfig {
+    fn default() -> Self {
+        Self {
+            calibration: Calibration::Mse,
+            percentile: 99.99,
+            pictures: 16,
+            equalise: true,
+            correct_bias: true,
+            keep_float: Vec::new(),
+            qat: false,
+        }
+    }
+}
+
+/// Quantises `chain` on `frames` (`[1,C,H,W]`, 0..1, sides multiples of the chain's factor).
+///
+/// Bias correction is the empirical one of Nagel et al., "Data-Free Quantization Through Weight
+/// Equalization and Bias Correction" (ICCV 2019), section 4.2: layer after layer, the mean
+/// difference between the f32 output and that of the quantised layers so far goes into the bias.
+///
+/// # Errors
+/// When the chain is broken, frames have other planes than it, a layer to keep does not exist, or
+/// the quantised chain could overflow.
+pub fn quantise(
+    chain: &ConvChain,
+    frames: &[Tensor],
+    config: &QuantiseConfig,
+) -> Result<MixedChain> {
+    check(chain, frames, config)?;
+    tch::no_grad(|| {
+        let mut chain = chain.clone();
+        let blocks: Vec<Tensor> = frames
+            .iter()
+            .map(|f| mixed::blocks(f, chain.scale))
+            .collect();
+        if config.equalise {
+            equalise::equalise(&mut chain, &blocks);
+        }
+        let ranges = Ranges::measure(&chain, &blocks);
+        let affines = ranges.choose(&chain, config.calibration, config.percentile)?;
+        let mut mixed = MixedChain {
+            colour: chain.colour,
+            scale: chain.scale,
+            layers: Vec::new(),
+        };
+        let mut exact = blocks;
+        let mut approximate: Vec<Tensor> = exact.iter().map(Tensor::shallow_clone).collect();
+        for (i, layer) in chain.layers.iter().enumerate() {
+            let mut layer = layer.clone();
+            let kept = config.keep_float.contains(&i);
+            let input = i.checked_sub(1).map_or(INPUT, |before| affines[before]);
+            if config.correct_bias && !kept {
+                let rounded = weights::rounded(&layer, input.scale);
+                let seen: Vec<_> = approximate
+                    .iter()
+                    .map(|x| fake::round_trip(x, input))
+                    .collect();
+                let error = mixed::mean_sum(&layer, &exact) - mixed::mean_sum(&rounded, &seen);
+                let error = Vec::<f32>::try_from(error)?;
+                layer.bias.iter_mut().zip(error).for_each(|(b, e)| *b += e);
+            }
+            let original = MixedLayer::Float(chain.layers[i].clone());
+            exact = exact.iter().map(|x| original.run(x)).collect();
+            let layer = match kept {
+                true => original,
+                false => MixedLayer::Int8(weights::quantise(&layer, input, affines[i]), input),
+            };
+            approximate = approximate.iter().map(|x| layer.run(x)).collect();
+            mixed.layers.push(layer);
+        }
+        mixed.validate()?;
+        Ok(mixed)
+    })
+}
+
+fn check(chain: &ConvChain, frames: &[Tensor], config: &QuantiseConfig) -> Result<()> {
+    chain
+        .validate()
+        .map_err(|e| anyhow::anyhow!("the student cannot be quantised: {e}"))?;
+    ensure!(!frames.is_empty(), "there are no pictures to calibrate on");
+    for frame in frames {
+        let size = frame.size();
+        let planes = chain.colour.channels() as i64;
+        ensure!(
+            size.len() == 4 && size[1] == planes,
+            "calibration pictures have {} planes, this student restores {planes} ({})",
+            size.get(1).copied().unwrap_or(0),
+            chain.colour
+        );
+        let s = chain.scale as i64;
+        ensure!(
+            size[2] % s == 0 && size[3] % s == 0 && size[2] > 0 && size[3] > 0,
+            "a calibration picture is {}x{}; sides must be multiples of {s}",
+            size[3],
+            size[2]
+        );
+        let finite = frame.isfinite().all().int64_value(&[]) == 1 && frame.kind() == Kind::Float;
+        ensure!(
+            finite,
+            "a calibration picture holds values that are no numbers"
+        );
+    }
+    let layers = chain.layers.len();
+    if let Some(bad) = config.keep_float.iter().find(|&&k| k >= layers) {
+        anyhow::bail!(
+            "there is no layer {bad} to keep in f32: the student has layers 0 to {}",
+            layers - 1
+        );
+    }
+    let fits = config.percentile > 50.0 && config.percentile <= 100.0;
+    ensure!(
+        fits,
+        "percentile is {}; it must be above 50, at most 100",
+        config.percentile
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

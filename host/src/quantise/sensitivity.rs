@@ -1,0 +1,86 @@
+//! What each layer loses when it alone is INT8.
+
+use anyhow::Result;
+use hone_shared::student::ConvChain;
+use serde::Serialize;
+use tch::{Kind, Tensor};
+
+use super::mixed::{MixedChain, MixedLayer};
+use super::{QuantiseConfig, quantise};
+
+/// One row of the sensitivity table.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LayerLoss {
+    /// The layer, from 0; `None` stands for all of them together.
+    pub layer: Option<usize>,
+    /// Mean PSNR of the f32 student in dB.
+    pub float_db: f64,
+    /// Mean PSNR with this layer in INT8 in dB.
+    pub int8_db: f64,
+}
+
+impl LayerLoss {
+    /// PSNR lost, in dB.
+    pub fn loss_db(&self) -> f64 {
+        self.float_db - self.int8_db
+    }
+}
+
+/// PSNR of `chain` in f32, with each layer alone in INT8, and as `quantised` has it. Pictures are
+/// rounded to bytes first, as a screen shows them. `pairs` are (degraded, truth), `[1,C,H,W]`.
+///
+/// # Errors
+/// As [`quantise`].
+pub fn sensitivity(
+    chain: &ConvChain,
+    quantised: &MixedChain,
+    pairs: &[(Tensor, Tensor)],
+    config: &QuantiseConfig,
+) -> Result<Vec<LayerLoss>> {
+    let frames: Vec<Tensor> = pairs.iter().map(|p| p.0.shallow_clone()).collect();
+    // Equalised weights differ from the chain's, so each layer is judged in the chain it came from.
+    let plain = QuantiseConfig {
+        equalise: false,
+        keep_float: Vec::new(),
+        ..config.clone()
+    };
+    let every = quantise(chain, &frames, &plain)?;
+    let floats: Vec<_> = chain
+        .layers
+        .iter()
+        .cloned()
+        .map(MixedLayer::Float)
+        .collect();
+    let mut mixed = MixedChain {
+        layers: floats,
+        ..every.clone()
+    };
+    let float_db = psnr(&mixed, pairs);
+    let row = |layer, int8_db| LayerLoss {
+        layer,
+        float_db,
+        int8_db,
+    };
+    let mut rows = Vec::new();
+    for (i, layer) in every.layers.iter().enumerate() {
+        let float = std::mem::replace(&mut mixed.layers[i], layer.clone());
+        rows.push(row(Some(i), psnr(&mixed, pairs)));
+        mixed.layers[i] = float;
+    }
+    rows.push(row(None, psnr(quantised, pairs)));
+    Ok(rows)
+}
+
+/// Mean PSNR in dB over pictures rounded to bytes.
+fn psnr(chain: &MixedChain, pairs: &[(Tensor, Tensor)]) -> f64 {
+    let one = |(input, truth): &(Tensor, Tensor)| {
+        let restored =
+            tch::no_grad(|| (chain.restore(input).clamp(0.0, 1.0) * 255.0).round() / 255.0);
+        let mse = (restored - truth)
+            .square()
+            .mean(Kind::Double)
+            .double_value(&[]);
+        -10.0 * mse.max(1e-12).log10()
+    };
+    pairs.iter().map(one).sum::<f64>() / pairs.len().max(1) as f64
+}
