@@ -9,12 +9,12 @@ pub enum CheckpointError {
     #[error("cannot read it: {0}")]
     Io(std::io::Error),
     /// Wraps the reason with the file.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {reason}", path.display())]
     In {
         /// The file.
         path: PathBuf,
         /// The reason.
-        source: Box<CheckpointError>,
+        reason: Box<CheckpointError>,
     },
     /// Wrong magic bytes.
     #[error("this is no checkpoint: neither a torch.save file nor safetensors")]

@@ -57,9 +57,9 @@ pub struct Checkpoint {
 /// # Errors
 /// As [`parse`], and when the file cannot be read; the file is named.
 pub fn read(path: &Path, key: Option<&str>) -> Result<Checkpoint> {
-    let named = |source| CheckpointError::In {
+    let named = |reason| CheckpointError::In {
         path: path.to_owned(),
-        source: Box::new(source),
+        reason: Box::new(reason),
     };
     let bytes = std::fs::read(path).map_err(|e| named(CheckpointError::Io(e)))?;
     parse(&bytes, key).map_err(named)
@@ -72,14 +72,7 @@ pub fn read(path: &Path, key: Option<&str>) -> Result<Checkpoint> {
 /// When the bytes are no checkpoint, damaged, need anything but plain tensors, claim more than they
 /// hold, or have no weights under `key`.
 pub fn parse(bytes: &[u8], key: Option<&str>) -> Result<Checkpoint> {
-    if bytes.starts_with(b"PK") {
-        let (graph, storages) = zip::read(bytes)?;
-        return nest::collect(&graph, &storages, key, Format::Zip, bytes.len());
-    }
-    if bytes.first() == Some(&0x80) {
-        let (graph, storages) = legacy::read(bytes)?;
-        return nest::collect(&graph, &storages, key, Format::Legacy, bytes.len());
-    }
+    // First, because a safetensors file starts with a length that may look like any other magic.
     if bytes.get(8) == Some(&b'{') {
         if let Some(key) = key {
             return Err(CheckpointError::NoKey {
@@ -93,6 +86,14 @@ pub fn parse(bytes: &[u8], key: Option<&str>) -> Result<Checkpoint> {
             key: None,
             entries,
         });
+    }
+    if bytes.starts_with(b"PK") {
+        let (graph, storages) = zip::read(bytes)?;
+        return nest::collect(&graph, &storages, key, Format::Zip, bytes.len());
+    }
+    if bytes.first() == Some(&0x80) {
+        let (graph, storages) = legacy::read(bytes)?;
+        return nest::collect(&graph, &storages, key, Format::Legacy, bytes.len());
     }
     Err(CheckpointError::NoCheckpoint)
 }

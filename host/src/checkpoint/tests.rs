@@ -240,3 +240,30 @@ fn other_files_are_no_checkpoints() {
         "{error}"
     );
 }
+
+#[test]
+fn a_safetensors_header_of_any_length_is_known() {
+    let header = br#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+    for length in [0x80, 0x4b50] {
+        let mut file = u64::to_le_bytes(length).to_vec();
+        file.extend(header);
+        file.resize(8 + length as usize, b' ');
+        file.extend(floats(&[2.5]));
+        let got = parse(&file, None).unwrap();
+        assert_eq!(
+            (got.format, &got.entries[0].data),
+            (Format::Safetensors, &floats(&[2.5]))
+        );
+    }
+}
+
+#[test]
+fn the_message_names_the_file_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.pth");
+    std::fs::write(&path, b"GIF89a").unwrap();
+    let error = anyhow::Error::from(read(&path, None).unwrap_err());
+    let message = format!("{error:#}");
+    assert_eq!(message.matches("no checkpoint").count(), 1, "{message}");
+    assert!(message.contains("bad.pth"), "{message}");
+}
