@@ -2,6 +2,7 @@
 //! deployment. `hone` (main.rs) is a thin command line over this library.
 
 pub mod check;
+pub mod bundle;
 pub mod checkpoint;
 pub mod cli;
 pub mod data;

@@ -1,6 +1,7 @@
 //! The command line of `hone`: one file for each command, all the work in the library's modules.
 
 pub mod check;
+pub mod bundle;
 pub mod data;
 pub mod distill;
 pub mod eval;
@@ -53,6 +54,8 @@ pub enum Command {
     Eval(Box<eval::EvalArgs>),
     /// Distil a student from a recipe, under a frozen teacher.
     Distill(distill::DistillArgs),
+    /// Keys and bundles: pack, sign, verify, inspect
+    Bundle(bundle::BundleArgs),
     /// Measure pictures or videos against their references.
     Metrics(metrics::MetricsArgs),
     /// Make rating pages and score their answers.
@@ -78,6 +81,7 @@ impl Cli {
             Command::Check(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Distill(args) => args.run(),
+            Command::Bundle(args) => args.run(),
             Command::Metrics(args) => args.run(),
             Command::Report(args) => args.run(),
             Command::Restore(args) => args.run(),
