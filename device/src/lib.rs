@@ -7,4 +7,8 @@ pub mod bench;
 #[cfg(feature = "camera")]
 pub mod camera;
 pub mod cli;
+#[cfg(feature = "camera")]
+pub mod doctor;
 pub mod engine;
+pub mod governor;
+pub mod systemd;

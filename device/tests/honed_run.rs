@@ -331,3 +331,44 @@ fn sigterm_completes_the_file_of_a_live_run() {
     );
     assert!(report(&again)["frames"].as_u64().unwrap() > 3);
 }
+
+#[test]
+fn a_source_that_ends_again_and_again_is_bridged() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = "gst:videotestsrc is-live=true num-buffers=5 ! video/x-raw,width=64,height=48,framerate=30/1";
+    let output = honed(
+        folder.path(),
+        "luma",
+        &[
+            "--source", source, "--sink", "out.mkv", "--frames", "40", "--json",
+        ],
+    );
+    let report = report(&output);
+    assert!(report["reconnects"].as_u64().unwrap() >= 7, "{report}");
+    assert!(report["slates"].as_u64().unwrap() >= 7, "{report}");
+    assert_eq!(names(folder.path()), ["out.mkv"]);
+}
+
+#[test]
+fn the_printed_configuration_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_honed"))
+            .current_dir(folder.path())
+            .arg("config")
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    let printed = config(&["--print-default"]).stdout;
+    std::fs::write(folder.path().join("honed.toml"), &printed).unwrap();
+    assert!(config(&["--check", "honed.toml"]).status.success());
+    let wrong = String::from_utf8(printed)
+        .unwrap()
+        .replace("split = 0.0", "split = 7.0");
+    std::fs::write(folder.path().join("wrong.toml"), wrong).unwrap();
+    refused(
+        &config(&["--check", "wrong.toml"]),
+        &["wrong.toml", "student.split is 7"],
+    );
+}

@@ -9,6 +9,7 @@
 //! No torch, no GStreamer, no inference engine here: types, arithmetic and bytes only.
 
 pub mod bundle;
+pub mod config;
 pub mod quant;
 pub mod student;
 pub mod tiling;

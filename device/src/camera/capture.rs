@@ -19,7 +19,7 @@ use super::error::CameraError;
 use super::planes;
 use super::sharpener::Sharpener;
 use super::source::{Pace, SourceKind, SourceSpec};
-use super::timeline::{Mark, Marks, Timeline};
+use super::timeline::{Clock, Mark, Marks, Timeline};
 
 /// One frame on its way to the outputs.
 #[derive(Debug, Clone)]

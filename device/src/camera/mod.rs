@@ -5,13 +5,15 @@
 //!  SRC ! decode ! queue ! videoconvert ! honesharpen ! appsink -> appsrc ! queue ! encoder ! file
 //!                  one frame,             Sharpener         |
 //!                  leaky when live        (ladder, dials)   +---> appsrc ! queue ! display
-//!                                                          run
+//!                                                        Session
 //! ```
 //!
 //! Live sources never wait: every queue holds one frame, and a newer one replaces it. Files are
 //! read whole: every queue blocks, and no frame is lost.
 
+pub mod backoff;
 pub mod capture;
+pub mod discovery;
 pub mod element;
 pub mod elements;
 pub mod error;
@@ -19,10 +21,12 @@ pub mod histogram;
 mod images;
 pub mod output;
 mod planes;
+mod quota;
 pub mod report;
-pub mod run;
+pub mod session;
 pub mod sharpener;
 pub mod sink;
+pub mod slate;
 pub mod source;
 pub mod student;
 pub mod timeline;

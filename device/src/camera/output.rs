@@ -20,12 +20,15 @@ use super::histogram::Histogram;
 use super::planes;
 use super::sharpener::lock;
 use super::sink::{SinkKind, SinkSpec};
-use super::timeline::{Marks, Timeline, between};
+use super::timeline::{Clock, Marks, Timeline, between};
 use crate::atomic;
 use crate::engine::PixelFormat;
 
 /// How long an encoder may take to write what it still holds.
 const FINISH: gst::ClockTime = gst::ClockTime::from_seconds(30);
+
+/// Frames between two looks at the space that a recording takes.
+const QUOTA_EVERY: u64 = 300;
 
 /// Takes frames, one after another.
 pub trait Output {
@@ -121,6 +124,17 @@ impl GstOutput {
         // A blocked feed holds the source back: with live sources the leaky queue drops instead.
         self.feed.set_block(!live);
         self.feed.set_max_bytes(1);
+        if let SinkKind::Record(recording) = &self.spec.kind {
+            // A name of its own for every run: what an earlier one recorded stays.
+            let start = std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .unwrap_or_default();
+            let pattern = recording
+                .folder
+                .join(format!("{}-%05d.mkv", start.as_millis()));
+            let pattern = pattern.display().to_string();
+            named::<gst::Element>(&self.pipeline, "file")?.set_property("location", pattern);
+        }
         let Some(target) = self.spec.target() else {
             return Ok(());
         };
@@ -217,6 +231,13 @@ impl Output for GstOutput {
             self.marks.captured(pts, frame.mark.captured);
         }
         self.given += 1;
+        if let SinkKind::Record(recording) = &self.spec.kind
+            && let Some(quota) = recording.quota
+            && self.given.is_multiple_of(QUOTA_EVERY)
+        {
+            super::quota::keep_within(&recording.folder, quota << 30)
+                .map_err(|e| self.failed(e.to_string()))?;
+        }
         let pushed = self.feed.push_buffer(buffer);
         match (self.bus_error(), pushed) {
             (Some(error), _) => Err(error),

@@ -1,11 +1,18 @@
 //! What a run did, for people and for programs.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
+use gstreamer as gst;
+use gstreamer_video as gst_video;
 use serde::Serialize;
 
+use super::capture::{Frame, frame_rate};
 use super::histogram::Histogram;
+use super::output::OutputStats;
+use super::sharpener::Sharpener;
+use super::timeline::between;
 
 /// Milliseconds of one stage.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -90,6 +97,146 @@ pub struct RunReport {
     pub age_ms: Stage,
     /// Each output.
     pub outputs: Vec<OutputReport>,
+}
+
+/// What an output did before it was started anew, and how often that was.
+#[derive(Debug, Clone, Default)]
+struct Lost {
+    stats: OutputStats,
+    restarts: u64,
+}
+
+/// Steps of the governor that a report tells; older ones are forgotten.
+const STEPS: usize = 100;
+
+/// What a session measures.
+#[derive(Debug, Default)]
+pub struct Meter {
+    /// Frames that went to the outputs.
+    pub frames: u64,
+    /// Frames that stood in for missing ones.
+    pub slates: u64,
+    /// When the last of them went out.
+    pub last_slate: gst::ClockTime,
+    /// Times the source was lost.
+    pub reconnects: u64,
+    /// Frames captured by cameras that are gone.
+    pub captured: u64,
+    governor: VecDeque<String>,
+    wait: Histogram,
+    deliver: Histogram,
+    age: Histogram,
+    first: Option<gst::ClockTime>,
+    last: gst::ClockTime,
+    caps: String,
+    lost: Vec<Lost>,
+}
+
+impl Meter {
+    /// A meter for so many outputs.
+    pub fn new(outputs: usize) -> Self {
+        Self {
+            lost: vec![Lost::default(); outputs],
+            ..Self::default()
+        }
+    }
+
+    /// Notes a frame that every output has at `now`.
+    pub fn note(&mut self, frame: &Frame, now: gst::ClockTime) {
+        let mark = &frame.mark;
+        if let (Some(begun), Some(done)) = (mark.begun, mark.done) {
+            self.wait.add(between(mark.captured, begun));
+            self.deliver.add(between(done, now));
+        }
+        self.age.add(between(mark.captured, now));
+        self.frames += 1;
+        self.first.get_or_insert(now);
+        self.last = now;
+        if self.frames == 1 {
+            self.caps = describe(&frame.caps);
+        }
+    }
+
+    /// Notes a step of the governor.
+    pub fn governed(&mut self, step: String) {
+        if self.governor.len() == STEPS {
+            self.governor.pop_front();
+        }
+        self.governor.push_back(step);
+    }
+
+    /// Notes that the output with this index is gone, and what it did.
+    pub fn output_lost(&mut self, index: usize, stats: &OutputStats) {
+        let lost = &mut self.lost[index];
+        lost.stats.given += stats.given;
+        lost.stats.taken += stats.taken;
+        lost.restarts += 1;
+    }
+
+    /// The report of a session whose outputs are still as they are.
+    pub fn report(
+        &self,
+        source: &str,
+        live: bool,
+        sharpener: &Sharpener,
+        outputs: &[(String, OutputStats)],
+    ) -> RunReport {
+        let stats = sharpener.stats();
+        let seconds = self
+            .first
+            .map_or(0.0, |first| between(first, self.last).as_secs_f64());
+        let outputs = outputs.iter().zip(&self.lost).map(|((sink, stats), lost)| {
+            let given = stats.given + lost.stats.given;
+            let taken = stats.taken + lost.stats.taken;
+            OutputReport {
+                sink: sink.clone(),
+                frames: taken,
+                dropped: given.saturating_sub(taken),
+                age_ms: (&stats.age).into(),
+                restarts: lost.restarts,
+            }
+        });
+        RunReport {
+            source: source.to_owned(),
+            engine: sharpener.description(),
+            live,
+            caps: self.caps.clone(),
+            seconds,
+            fps: if seconds > 0.0 {
+                (self.frames - 1) as f64 / seconds
+            } else {
+                0.0
+            },
+            captured: self.captured,
+            frames: self.frames,
+            sharpened: stats.sharpened,
+            untouched: stats.untouched,
+            failed: stats.failed,
+            dropped: self.captured.saturating_sub(self.frames),
+            slates: self.slates,
+            reconnects: self.reconnects,
+            governor: self.governor.iter().cloned().collect(),
+            wait_ms: (&self.wait).into(),
+            sharpen_ms: (&stats.time).into(),
+            deliver_ms: (&self.deliver).into(),
+            age_ms: (&self.age).into(),
+            outputs: outputs.collect(),
+        }
+    }
+}
+
+/// Format, size and rate in one line.
+fn describe(caps: &gst::Caps) -> String {
+    match gst_video::VideoInfo::from_caps(caps) {
+        Ok(info) => format!(
+            "{} {}x{} at {:.4} fps",
+            info.format().to_str(),
+            info.width(),
+            info.height(),
+            frame_rate(caps)
+        ),
+        Err(_) => caps.to_string(),
+    }
 }
 
 impl std::fmt::Display for RunReport {

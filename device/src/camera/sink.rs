@@ -18,12 +18,49 @@ pub enum SinkKind {
     Frames(PathBuf),
     /// A file of the frames' bytes, one after another, without header.
     Raw(PathBuf),
+    /// Files of one length each in a folder, the oldest deleted when they are too many.
+    Record(Recording),
+    /// A virtual camera (v4l2loopback).
+    V4l2(PathBuf),
     /// A window or the whole screen.
     Display,
     /// Nowhere.
     Null,
     /// A piece of a GStreamer launch line that takes raw video.
     Gst(String),
+}
+
+/// A recording in segments: earlier ones play whatever happens to the last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recording {
+    /// Where the segments go.
+    pub folder: PathBuf,
+    /// Seconds of each.
+    pub segment: u64,
+    /// Most GiB of all together; `None` for no limit.
+    pub quota: Option<u64>,
+}
+
+impl Recording {
+    /// Reads `DIR[,segment=SECONDS][,quota=GIB]`.
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(',');
+        let mut recording = Self {
+            folder: parts.next().filter(|folder| !folder.is_empty())?.into(),
+            segment: 60,
+            quota: None,
+        };
+        for part in parts {
+            let (key, value) = part.split_once('=')?;
+            let value = value.parse().ok().filter(|value| *value > 0)?;
+            match key {
+                "segment" if value <= 86_400 => recording.segment = value,
+                "quota" => recording.quota = Some(value),
+                _ => return None,
+            }
+        }
+        Some(recording)
+    }
 }
 
 /// A sink as the user described it.
@@ -49,6 +86,11 @@ impl FromStr for SinkSpec {
             "null" if rest.is_empty() => SinkKind::Null,
             "frames" if !rest.is_empty() => SinkKind::Frames(rest.into()),
             "raw" if !rest.is_empty() => SinkKind::Raw(rest.into()),
+            "v4l2" if !rest.is_empty() => SinkKind::V4l2(rest.into()),
+            "record" => SinkKind::Record(
+                Recording::parse(rest)
+                    .ok_or_else(|| wrong("give a folder, as in record:clips,segment=60,quota=8"))?,
+            ),
             "lossless" if ends_in(rest, &["mkv"]) => SinkKind::Lossless(rest.into()),
             "lossless" => return Err(wrong("lossless video goes to a .mkv file")),
             "gst" if !rest.trim().is_empty() => SinkKind::Gst(rest.to_owned()),
@@ -56,7 +98,7 @@ impl FromStr for SinkSpec {
             _ if ends_in(text, &["mp4", "mkv"]) => SinkKind::File(text.into()),
             _ => {
                 return Err(wrong(
-                    "give a .mp4 or .mkv file, lossless:FILE.mkv, frames:DIR, raw:FILE, display, null or gst:LINE",
+                    "give a .mp4 or .mkv file, lossless:FILE.mkv, frames:DIR, raw:FILE, record:DIR, v4l2:DEVICE, display, null or gst:LINE",
                 ));
             }
         };
@@ -82,7 +124,11 @@ impl SinkSpec {
             | SinkKind::Lossless(path)
             | SinkKind::Raw(path)
             | SinkKind::Frames(path) => Some(path),
-            SinkKind::Display | SinkKind::Null | SinkKind::Gst(_) => None,
+            SinkKind::Record(_)
+            | SinkKind::V4l2(_)
+            | SinkKind::Display
+            | SinkKind::Null
+            | SinkKind::Gst(_) => None,
         }
     }
 
@@ -92,6 +138,32 @@ impl SinkSpec {
     /// # Errors
     /// [`CameraError::SinkPath`].
     pub fn prepare(&self) -> Result<(), CameraError> {
+        match &self.kind {
+            SinkKind::Record(recording) => {
+                return std::fs::create_dir_all(&recording.folder)
+                    .and_then(|()| std::fs::metadata(&recording.folder))
+                    .map_err(|e| e.to_string())
+                    .and_then(|meta| match meta.permissions().readonly() {
+                        true => Err("the folder is read-only".into()),
+                        false => Ok(()),
+                    })
+                    .map_err(|reason| CameraError::SinkPath {
+                        path: recording.folder.clone(),
+                        reason,
+                    });
+            }
+            SinkKind::V4l2(device) => {
+                return std::fs::metadata(device).map(|_| ()).map_err(|e| {
+                    CameraError::SinkPath {
+                        path: device.clone(),
+                        reason: format!(
+                            "{e}; make it with `sudo modprobe v4l2loopback exclusive_caps=1`, without which browsers do not see it"
+                        ),
+                    }
+                });
+            }
+            _ => {}
+        }
         let Some(target) = self.target() else {
             return Ok(());
         };
@@ -136,6 +208,22 @@ impl SinkSpec {
             }
             SinkKind::Frames(_) => "pngenc name=exit ! multifilesink name=file async=false".into(),
             SinkKind::Raw(_) => "filesink name=exit".into(),
+            SinkKind::Record(recording) => {
+                elements::require("splitmuxsink")?;
+                elements::require("matroskamux")?;
+                let length = recording.segment * 1_000_000_000;
+                format!(
+                    "{} ! splitmuxsink name=file muxer=matroskamux max-size-time={length} send-keyframe-requests=true",
+                    h264(live)?
+                )
+            }
+            SinkKind::V4l2(device) => {
+                elements::require("v4l2sink")?;
+                format!(
+                    "videoconvert ! v4l2sink name=exit sync=false device=\"{}\"",
+                    device.display()
+                )
+            }
             SinkKind::Display => display(!live)?,
             SinkKind::Null => "fakesink name=exit sync=false".into(),
             SinkKind::Gst(line) => format!("identity name=exit ! {line}"),
@@ -203,7 +291,24 @@ mod tests {
         assert_eq!(kind("file:a:b.mkv"), SinkKind::File("a:b.mkv".into()));
         assert_eq!(kind("frames:f"), SinkKind::Frames("f".into()));
         assert_eq!(kind("null"), SinkKind::Null);
-        for wrong in ["", "out.txt", "lossless:a.mp4", "frames:", "gst: "] {
+        let recording = Recording {
+            folder: "clips".into(),
+            segment: 10,
+            quota: Some(8),
+        };
+        assert_eq!(
+            kind("record:clips,quota=8,segment=10"),
+            SinkKind::Record(recording)
+        );
+        for wrong in [
+            "",
+            "out.txt",
+            "lossless:a.mp4",
+            "frames:",
+            "gst: ",
+            "record:,quota=1",
+            "record:a,quota=0",
+        ] {
             let error = wrong.parse::<SinkSpec>().unwrap_err().to_string();
             assert!(error.contains("is no sink"), "{error}");
         }

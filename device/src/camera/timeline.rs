@@ -12,6 +12,15 @@ use super::sharpener::lock;
 /// Frames that can be on their way at one time.
 const ON_THEIR_WAY: usize = 128;
 
+/// The time of a session.
+pub trait Clock {
+    /// Time since the start; never goes back.
+    fn now(&self) -> gst::ClockTime;
+
+    /// Lets `time` pass.
+    fn sleep(&self, time: Duration);
+}
+
 /// Counts from the start of a run on the clock that all its pipelines use.
 #[derive(Debug, Clone)]
 pub struct Timeline {
@@ -27,16 +36,21 @@ impl Timeline {
         Self { clock, base }
     }
 
-    /// Time since the start.
-    pub fn now(&self) -> gst::ClockTime {
-        self.clock.time().saturating_sub(self.base)
-    }
-
     /// Makes a pipeline's running time this timeline's.
     pub fn rule(&self, pipeline: &gst::Pipeline) {
         pipeline.use_clock(Some(&self.clock));
         pipeline.set_start_time(gst::ClockTime::NONE);
         pipeline.set_base_time(self.base);
+    }
+}
+
+impl Clock for Timeline {
+    fn now(&self) -> gst::ClockTime {
+        self.clock.time().saturating_sub(self.base)
+    }
+
+    fn sleep(&self, time: Duration) {
+        std::thread::sleep(time);
     }
 }
 
@@ -53,6 +67,18 @@ pub struct Mark {
     pub done: Option<gst::ClockTime>,
 }
 
+impl Mark {
+    /// A frame that was made at `pts` and is not for the student.
+    pub fn at(pts: gst::ClockTime) -> Self {
+        Self {
+            pts,
+            captured: pts,
+            begun: None,
+            done: None,
+        }
+    }
+}
+
 /// The marks of the frames on their way.
 #[derive(Debug, Default)]
 pub struct Marks {
@@ -67,10 +93,8 @@ impl Marks {
             ring.pop_front();
         }
         ring.push_back(Mark {
-            pts,
             captured,
-            begun: None,
-            done: None,
+            ..Mark::at(pts)
         });
     }
 

@@ -1,13 +1,21 @@
-//! In-memory twins for tests: an engine without a student.
+//! In-memory twins for tests: an engine, a camera, an output and a clock.
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use gstreamer as gst;
 use hone_shared::student::{Colour, Precision};
 
+use super::capture::{Camera, Frame, Next};
+use super::error::CameraError;
+use super::output::{Output, OutputStats};
+use super::sharpener::lock;
+use super::timeline::{Clock, Mark};
 use crate::engine::{Engine, EngineError, FrameView, FrameViewMut, StudentInfo};
 
 /// Inverts the planes that a student would restore, so that a test sees who touched a frame.
 pub struct InvertingEngine {
     info: StudentInfo,
-    delay: std::time::Duration,
 }
 
 impl InvertingEngine {
@@ -21,15 +29,6 @@ impl InvertingEngine {
                 precision: Precision::Int8,
                 macs_per_pixel: 1.0,
             },
-            delay: std::time::Duration::ZERO,
-        }
-    }
-
-    /// The same, taking at least `delay` for each frame.
-    pub fn slow(colour: Colour, delay: std::time::Duration) -> Self {
-        Self {
-            delay,
-            ..Self::new(colour)
         }
     }
 }
@@ -50,7 +49,6 @@ impl Engine for InvertingEngine {
         strength: f32,
     ) -> Result<(), EngineError> {
         out.validate_against(frame)?;
-        std::thread::sleep(self.delay);
         let sizes = frame.format.plane_sizes(frame.width, frame.height);
         for (plane, (row, rows)) in sizes.into_iter().enumerate() {
             let (Some(from), Some(to)) = (&frame.planes[plane], &mut out.planes[plane]) else {
@@ -68,5 +66,155 @@ impl Engine for InvertingEngine {
             }
         }
         Ok(())
+    }
+}
+
+/// A clock that stands still until someone lets time pass.
+#[derive(Debug, Clone, Default)]
+pub struct ManualClock(Arc<Mutex<Duration>>);
+
+impl Clock for ManualClock {
+    fn now(&self) -> gst::ClockTime {
+        gst::ClockTime::try_from(*lock(&self.0)).unwrap()
+    }
+
+    fn sleep(&self, time: Duration) {
+        // A thread that opens the camera gets its turn, however little time passes here.
+        std::thread::sleep(Duration::from_micros(200));
+        *lock(&self.0) += time.max(Duration::from_millis(1));
+    }
+}
+
+/// What a scripted camera does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Script {
+    /// Gives a frame after a thirtieth of a second.
+    Frame,
+    /// Fails.
+    Fail,
+    /// Says nothing ever again.
+    Silence,
+}
+
+/// A live camera that follows a script and is silent after it.
+#[derive(Debug)]
+pub struct ScriptedCamera {
+    script: std::vec::IntoIter<Script>,
+    silent: bool,
+    clock: ManualClock,
+    caps: gst::Caps,
+    captured: u64,
+}
+
+impl ScriptedCamera {
+    /// A camera whose frames have `caps`, GRAY8.
+    pub fn new(script: Vec<Script>, clock: ManualClock, caps: gst::Caps) -> Self {
+        Self {
+            script: script.into_iter(),
+            silent: false,
+            clock,
+            caps,
+            captured: 0,
+        }
+    }
+}
+
+impl Camera for ScriptedCamera {
+    fn next(&mut self, wait: Duration) -> Result<Next, CameraError> {
+        let step = if self.silent {
+            None
+        } else {
+            self.script.next()
+        };
+        match step {
+            Some(Script::Frame) => {
+                self.clock.sleep(Duration::from_nanos(33_333_333));
+                self.captured += 1;
+                let now = self.clock.now();
+                let mut buffer = gst::Buffer::with_size(96 * 64).unwrap();
+                buffer.get_mut().unwrap().set_pts(now);
+                Ok(Next::Frame(Frame {
+                    buffer,
+                    caps: self.caps.clone(),
+                    mark: Mark::at(now),
+                }))
+            }
+            Some(Script::Fail) => Err(CameraError::Source {
+                source_name: "twin".into(),
+                reason: "unplugged".into(),
+            }),
+            Some(Script::Silence) | None => {
+                self.silent = true;
+                self.clock.sleep(wait);
+                Ok(Next::Waiting)
+            }
+        }
+    }
+
+    fn live(&self) -> bool {
+        true
+    }
+
+    fn captured(&self) -> u64 {
+        self.captured
+    }
+}
+
+/// What collecting outputs got.
+#[derive(Debug, Clone, Default)]
+pub struct Collected {
+    /// Timestamps in the order they came.
+    pub times: Arc<Mutex<Vec<gst::ClockTime>>>,
+    /// Whether one was completed.
+    pub finished: Arc<Mutex<bool>>,
+}
+
+/// An output that collects timestamps and may fail.
+#[derive(Debug)]
+pub struct CollectingOutput {
+    collected: Collected,
+    fails_at: Option<u64>,
+    given: u64,
+}
+
+impl CollectingOutput {
+    /// An output that fails on frame `fails_at`.
+    pub fn new(collected: Collected, fails_at: Option<u64>) -> Self {
+        Self {
+            collected,
+            fails_at,
+            given: 0,
+        }
+    }
+}
+
+impl Output for CollectingOutput {
+    fn name(&self) -> &str {
+        "twin"
+    }
+
+    fn push(&mut self, frame: &Frame) -> Result<(), CameraError> {
+        self.given += 1;
+        if Some(self.given) == self.fails_at {
+            return Err(CameraError::Sink {
+                sink: "twin".into(),
+                reason: "disk full".into(),
+            });
+        }
+        lock(&self.collected.times).push(frame.buffer.pts().unwrap());
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), CameraError> {
+        *lock(&self.collected.finished) = true;
+        Ok(())
+    }
+
+    fn stats(&self) -> OutputStats {
+        OutputStats {
+            given: self.given,
+            taken: self.given,
+            age: super::histogram::Histogram::default(),
+        }
     }
 }

@@ -1,9 +1,17 @@
 //! The command line of `honed`: one file for each command, all the work in the library's modules.
 
 pub mod bench;
+#[cfg(feature = "camera")]
+pub mod config;
+#[cfg(feature = "camera")]
+pub mod doctor;
 pub mod inspect;
 #[cfg(feature = "camera")]
 pub mod run;
+#[cfg(feature = "camera")]
+mod serve;
+#[cfg(feature = "camera")]
+pub mod sources;
 
 use clap::{Parser, Subcommand};
 
@@ -26,11 +34,20 @@ pub struct Cli {
 pub enum Command {
     /// Sharpens a camera or a file.
     #[cfg(feature = "camera")]
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Measures a student on this machine.
     Bench(bench::BenchArgs),
     /// Says what a student is and which executor runs it here.
     Inspect(inspect::InspectArgs),
+    /// Prints or checks a configuration.
+    #[cfg(feature = "camera")]
+    Config(config::ConfigArgs),
+    /// Lists the cameras with their modes.
+    #[cfg(feature = "camera")]
+    Sources(sources::SourcesArgs),
+    /// Checks board, cameras, GStreamer and student.
+    #[cfg(feature = "camera")]
+    Doctor(doctor::DoctorArgs),
 }
 
 impl Cli {
@@ -44,6 +61,12 @@ impl Cli {
             Command::Run(args) => args.run(),
             Command::Bench(args) => args.run(),
             Command::Inspect(args) => args.run(),
+            #[cfg(feature = "camera")]
+            Command::Config(args) => args.run(),
+            #[cfg(feature = "camera")]
+            Command::Sources(args) => args.run(),
+            #[cfg(feature = "camera")]
+            Command::Doctor(args) => args.run(),
         }
     }
 }

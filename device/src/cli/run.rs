@@ -1,21 +1,16 @@
-//! `honed run`: from a source through the student to the sinks.
+//! `honed run`: what the user asks for, from flags and a configuration file.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
-use clap::{ArgGroup, Args};
+use clap::Args;
+use hone_shared::config::{Config, parse_size};
+use hone_shared::student::Precision;
 
-use crate::camera::capture::{Camera, Capture};
-use crate::camera::elements;
-use crate::camera::output::{GstOutput, Output};
-use crate::camera::run::{self, Limits};
-use crate::camera::sharpener::{Dials, Sharpener};
+use super::serve::{self, Job};
 use crate::camera::sink::SinkSpec;
 use crate::camera::source::{Pace, SourceSpec};
-use crate::camera::student::{self, Choice, Source};
-use crate::camera::timeline::Timeline;
+use crate::camera::student::{Choice, Source};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,17 +18,21 @@ Examples:
   honed run --bundle x.hone --source film.mkv --sink sharp.mp4 --strength 0.8
   honed run --model student.onnx --source images:frames --sink frames:sharp --json
   honed run --bundle x.hone --source 'gst:videotestsrc num-buffers=90' --sink null
+  honed run --config /etc/honed.toml
 
 Sources: test, FILE, images:DIR, v4l2:DEVICE, libcamera[:NAME], argus:N, rtsp://, http://, srt://, gst:LINE
-Sinks:   FILE.mp4, FILE.mkv, lossless:FILE.mkv, frames:DIR, raw:FILE, display, null, gst:LINE";
+Sinks:   FILE.mp4, FILE.mkv, lossless:FILE.mkv, frames:DIR, raw:FILE, record:DIR[,segment=S,quota=G],
+         v4l2:DEVICE, display, null, gst:LINE";
 
 /// Sharpens a camera or a file.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-#[command(group = ArgGroup::new("student").args(["bundle", "model"]).required(true))]
 pub struct RunArgs {
+    /// Configuration file; the flags below override it.
+    #[arg(long, value_name = "FILE.toml", required_unless_present_any = ["bundle", "model"])]
+    config: Option<PathBuf>,
     /// Bundle with the student.
-    #[arg(long, value_name = "X.hone")]
+    #[arg(long, value_name = "X.hone", conflicts_with = "model")]
     bundle: Option<PathBuf>,
     /// One student as ONNX, in place of a bundle.
     #[arg(long, value_name = "X.onnx")]
@@ -43,25 +42,25 @@ pub struct RunArgs {
     level: Option<String>,
     /// Number format of the bundle's student; without it, int8 where there is one.
     #[arg(long, value_name = "f32|int8", value_parser = precision)]
-    precision: Option<hone_shared::student::Precision>,
+    precision: Option<Precision>,
     /// Where frames come from.
-    #[arg(long, value_name = "SRC")]
-    source: SourceSpec,
+    #[arg(long, value_name = "SRC", required_unless_present = "config")]
+    source: Option<SourceSpec>,
     /// Where frames go; may be given several times.
-    #[arg(long = "sink", value_name = "SINK", required = true)]
+    #[arg(long = "sink", value_name = "SINK", required_unless_present = "config")]
     sinks: Vec<SinkSpec>,
-    /// How much of the restoration is added, 0 to 1.
-    #[arg(long, default_value_t = 1.0, value_parser = part)]
-    strength: f32,
-    /// Part of the width, from the left, that shows the camera's own picture.
-    #[arg(long, default_value_t = 0.0, value_parser = part)]
-    split: f32,
+    /// How much of the restoration is added, 0 to 1 [default: 1].
+    #[arg(long, value_parser = part)]
+    strength: Option<f32>,
+    /// Part of the width, from the left, that shows the camera's own picture [default: 0].
+    #[arg(long, value_parser = part)]
+    split: Option<f32>,
     /// Stop after so many frames.
     #[arg(long, value_name = "N")]
     frames: Option<u64>,
-    /// Worker threads, 0 for one on each core.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    threads: usize,
+    /// Worker threads, 0 for one on each core [default: 0].
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
     /// Width and height wanted from a camera.
     #[arg(long, value_name = "WxH", value_parser = size)]
     size: Option<(u32, u32)>,
@@ -74,13 +73,24 @@ pub struct RunArgs {
     /// Take every single frame of a live source, as fast as they can be sharpened.
     #[arg(long)]
     every_frame: bool,
+    /// Start a file or image folder again at its end.
+    #[arg(long = "loop")]
+    looping: bool,
+    /// Wait for a camera that is not there yet, showing a slate.
+    #[arg(long)]
+    keep_trying: bool,
+    /// Seconds without a frame after which a live source is opened again [default: 5].
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    stall: Option<f64>,
+    /// Hold this frame rate: step down the bundle's ladder when the board is too slow or too hot.
+    #[arg(long, value_name = "FPS", value_parser = rate)]
+    govern: Option<f64>,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
 }
 
-fn precision(text: &str) -> Result<hone_shared::student::Precision, String> {
-    use hone_shared::student::Precision;
+fn precision(text: &str) -> Result<Precision, String> {
     match text {
         "f32" => Ok(Precision::F32),
         "int8" => Ok(Precision::Int8),
@@ -88,20 +98,28 @@ fn precision(text: &str) -> Result<hone_shared::student::Precision, String> {
     }
 }
 
-fn part(text: &str) -> Result<f32, String> {
+/// A number within `range`, or what to give instead.
+fn number(text: &str, range: std::ops::RangeInclusive<f64>, want: &str) -> Result<f64, String> {
     text.parse()
         .ok()
-        .filter(|part| (0.0..=1.0).contains(part))
-        .ok_or_else(|| "give a number from 0 to 1".into())
+        .filter(|number| range.contains(number))
+        .ok_or_else(|| format!("give {want} from {} to {}", range.start(), range.end()))
+}
+
+fn part(text: &str) -> Result<f32, String> {
+    number(text, 0.0..=1.0, "a number").map(|part| part as f32)
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    number(text, 0.1..=3600.0, "seconds")
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    number(text, 1.0..=240.0, "frames a second")
 }
 
 fn size(text: &str) -> Result<(u32, u32), String> {
-    let sides = text
-        .split_once('x')
-        .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
-    sides
-        .filter(|&(w, h)| (1..=16384).contains(&w) && (1..=16384).contains(&h))
-        .ok_or_else(|| "give width and height as in 1280x720".into())
+    parse_size(text).ok_or_else(|| "give width and height as in 1280x720".into())
 }
 
 impl RunArgs {
@@ -110,36 +128,9 @@ impl RunArgs {
     /// # Errors
     /// One sentence that names the file, source or sink at fault.
     pub fn run(self) -> anyhow::Result<()> {
-        elements::start()?;
-        let stop = stop_on_signals()?;
-        let dials = Arc::<Dials>::default();
-        dials.set_strength(self.strength);
-        dials.set_split(self.split);
-        let source = self.source_spec();
-        source.check()?;
-        let levels = student::load(&self.student()?, &self.choice())?;
-        let sharpener = Arc::new(Sharpener::new(levels, dials)?);
-
-        let timeline = Timeline::starting_now();
-        let mut camera = Capture::start(&source, &sharpener, &timeline, None)?;
-        let mut outputs = Vec::<Box<dyn Output>>::new();
-        for sink in &self.sinks {
-            let output = GstOutput::start(sink, &timeline, camera.live())?;
-            outputs.push(Box::new(output));
-        }
-        let limits = Limits {
-            frames: self.frames,
-        };
-        let report = run::run(
-            &source.name,
-            &mut camera,
-            &mut outputs,
-            &sharpener,
-            &timeline,
-            limits,
-            &|| stop.load(Ordering::Relaxed),
-        )?;
-        if self.json {
+        let json = self.json;
+        let report = serve::serve(self.job()?)?;
+        if json {
             println!("{}", serde_json::to_string_pretty(&report)?);
         } else {
             println!("{report}");
@@ -147,42 +138,73 @@ impl RunArgs {
         Ok(())
     }
 
-    fn source_spec(&self) -> SourceSpec {
-        let mut spec = self.source.clone();
-        spec.size = self.size;
-        spec.fps = self.fps;
+    /// Flags over configuration over defaults.
+    fn job(self) -> anyhow::Result<Job> {
+        let mut config = match &self.config {
+            Some(path) => super::config::read(path)?,
+            None => {
+                let mut config = Config::default();
+                // At a terminal a camera that is not there is a mistake; a service waits for it.
+                config.source.keep_trying = false;
+                config
+            }
+        };
+        config.source.keep_trying |= self.keep_trying;
+        let student = match (&self.bundle, &self.model) {
+            (Some(path), _) => Source::Bundle(path.clone()),
+            (None, Some(path)) => Source::Model(path.clone()),
+            (None, None) if config.student.bundle.is_empty() => {
+                bail!("the configuration names no student.bundle: add it, or give --bundle X.hone")
+            }
+            (None, None) => Source::Bundle(config.student.bundle.clone().into()),
+        };
+        let mut source = match self.source {
+            Some(source) => source,
+            None => config.source.name.parse().context("source.name")?,
+        };
+        source.size = self.size.or_else(|| config.size());
+        source.fps = self
+            .fps
+            .or((config.source.fps > 0).then_some(config.source.fps));
         if self.realtime {
-            spec.pace = Some(Pace::Live);
+            source.pace = Some(Pace::Live);
         } else if self.every_frame {
-            spec.pace = Some(Pace::Every);
+            source.pace = Some(Pace::Every);
         }
-        spec
+        let sinks = if self.sinks.is_empty() {
+            let parsed = config.output.sinks.iter().map(|sink| sink.parse());
+            parsed
+                .collect::<Result<Vec<SinkSpec>, _>>()
+                .context("output.sinks")?
+        } else {
+            self.sinks
+        };
+        let some = |text: &String| (!text.is_empty()).then(|| text.clone());
+        let choice = Choice {
+            level: self.level.or_else(|| some(&config.student.level)),
+            precision: match self.precision {
+                Some(precision) => Some(precision),
+                None => some(&config.student.precision)
+                    .map(|text| precision(&text).map_err(anyhow::Error::msg))
+                    .transpose()?,
+            },
+            threads: self.threads.unwrap_or(config.student.threads),
+        };
+        let fps = config.governor.fps;
+        Ok(Job {
+            student,
+            choice,
+            source,
+            sinks,
+            strength: self.strength.unwrap_or(config.student.strength),
+            split: self.split.unwrap_or(config.student.split),
+            bypass: config.student.bypass,
+            frames: self.frames,
+            looping: self.looping,
+            keep_trying: config.source.keep_trying,
+            stall: self.stall.unwrap_or(config.source.stall_seconds),
+            govern: self.govern.or((fps > 0.0).then_some(fps)),
+            config: self.config,
+        })
     }
-
-    fn student(&self) -> anyhow::Result<Source> {
-        match (&self.bundle, &self.model) {
-            (Some(path), _) => Ok(Source::Bundle(path.clone())),
-            (None, Some(path)) => Ok(Source::Model(path.clone())),
-            (None, None) => bail!("give --bundle X.hone or --model X.onnx"),
-        }
-    }
-
-    fn choice(&self) -> Choice {
-        Choice {
-            level: self.level.clone(),
-            precision: self.precision,
-            threads: self.threads,
-        }
-    }
-}
-
-/// A flag that SIGINT and SIGTERM raise; a second signal ends the process at once.
-fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, 130, stop.clone())
-            .and_then(|_| signal_hook::flag::register(signal, stop.clone()))
-            .context("cannot listen for signals")?;
-    }
-    Ok(stop)
 }

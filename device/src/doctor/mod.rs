@@ -1,0 +1,85 @@
+//! What a board has, what it lacks, and what to do about it.
+
+mod board;
+mod video;
+
+use serde::Serialize;
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// `honed` works without, with less.
+    Lacking,
+    /// `honed` does not work until this is mended.
+    Bad,
+}
+
+impl Verdict {
+    /// The word in the table.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Lacking => "lacking",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+/// One line of the table.
+#[derive(Debug, Clone, Serialize)]
+pub struct Check {
+    /// What was looked at.
+    pub what: String,
+    /// How it came out.
+    pub verdict: Verdict,
+    /// What was found.
+    pub found: String,
+    /// What to do, empty when nothing is.
+    pub advice: String,
+}
+
+impl Check {
+    fn new(
+        what: &str,
+        verdict: Verdict,
+        found: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self {
+            what: what.to_owned(),
+            verdict,
+            found: found.into(),
+            advice: advice.into(),
+        }
+    }
+
+    fn good(what: &str, found: impl Into<String>) -> Self {
+        Self::new(what, Verdict::Good, found, "")
+    }
+}
+
+/// Looks at everything but the student.
+pub fn examine() -> Vec<Check> {
+    let mut checks = board::examine(std::path::Path::new("/"));
+    checks.extend(video::examine());
+    checks
+}
+
+/// Loads the students of `source` and runs each for a second on 1280x720 frames.
+pub fn examine_student(source: &crate::camera::student::Source) -> Vec<Check> {
+    video::student(source)
+}
+
+/// The worst verdict.
+pub fn worst(checks: &[Check]) -> Verdict {
+    if checks.iter().any(|c| c.verdict == Verdict::Bad) {
+        Verdict::Bad
+    } else if checks.iter().any(|c| c.verdict == Verdict::Lacking) {
+        Verdict::Lacking
+    } else {
+        Verdict::Good
+    }
+}

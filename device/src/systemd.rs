@@ -1,0 +1,99 @@
+//! Telling systemd that the service is ready and alive (sd_notify(3)).
+
+use std::os::unix::net::UnixDatagram;
+use std::time::{Duration, Instant};
+
+/// The service manager's socket, if there is one.
+#[derive(Debug)]
+pub struct ServiceManager {
+    socket: Option<UnixDatagram>,
+    every: Option<Duration>,
+    last: Instant,
+}
+
+impl ServiceManager {
+    /// Connects to the socket named in `NOTIFY_SOCKET`; without it, all calls do nothing.
+    pub fn from_environment() -> Self {
+        let address = std::env::var("NOTIFY_SOCKET").ok();
+        let micros = std::env::var("WATCHDOG_USEC").ok();
+        Self::connect(address.as_deref(), micros.and_then(|m| m.parse().ok()))
+    }
+
+    /// Connects to `address`; `watchdog` is the manager's patience in microseconds.
+    pub fn connect(address: Option<&str>, watchdog: Option<u64>) -> Self {
+        Self {
+            socket: address.and_then(connected),
+            // Twice as often as needed, as sd_watchdog_enabled(3) advises.
+            every: watchdog.map(|micros| Duration::from_micros(micros / 2)),
+            last: Instant::now(),
+        }
+    }
+
+    /// Says that frames flow.
+    pub fn ready(&self) {
+        self.send("READY=1");
+    }
+
+    /// One line for `systemctl status`.
+    pub fn status(&self, text: &str) {
+        self.send(&format!("STATUS={}", text.replace('\n', " ")));
+    }
+
+    /// Says that the service goes down.
+    pub fn stopping(&self) {
+        self.send("STOPPING=1");
+    }
+
+    /// Says that the loop still turns, as often as the manager asked for.
+    pub fn alive(&mut self) {
+        if self.every.is_some_and(|every| self.last.elapsed() >= every) {
+            self.last = Instant::now();
+            self.send("WATCHDOG=1");
+        }
+    }
+
+    fn send(&self, text: &str) {
+        if let Some(socket) = &self.socket {
+            // A manager that does not listen is no reason to stop a camera.
+            let _ = socket.send(text.as_bytes());
+        }
+    }
+}
+
+fn connected(address: &str) -> Option<UnixDatagram> {
+    let socket = UnixDatagram::unbound().ok()?;
+    #[cfg(target_os = "linux")]
+    if let Some(name) = address.strip_prefix('@') {
+        use std::os::linux::net::SocketAddrExt;
+        let address = std::os::unix::net::SocketAddr::from_abstract_name(name).ok()?;
+        socket.connect_addr(&address).ok()?;
+        return Some(socket);
+    }
+    socket.connect(address).ok()?;
+    Some(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manager_hears_that_the_service_lives() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let listener = UnixDatagram::bind(&path).unwrap();
+        let mut manager = ServiceManager::connect(path.to_str(), Some(0));
+        manager.ready();
+        manager.alive();
+        manager.status("live\nnow");
+        let mut hear = || {
+            let mut bytes = [0; 64];
+            let length = listener.recv(&mut bytes).unwrap();
+            String::from_utf8_lossy(&bytes[..length]).into_owned()
+        };
+        assert_eq!(hear(), "READY=1");
+        assert_eq!(hear(), "WATCHDOG=1");
+        assert_eq!(hear(), "STATUS=live now");
+        ServiceManager::connect(None, Some(0)).alive();
+    }
+}

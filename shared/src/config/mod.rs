@@ -1,0 +1,242 @@
+//! The configuration of `honed`: one TOML file, which `hone` can write and check too.
+
+use serde::{Deserialize, Serialize};
+
+/// The default configuration with every key explained.
+pub const DEFAULT: &str = include_str!("default.toml");
+
+/// Why a configuration is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// It is no TOML, or has an unknown key or a value of the wrong type; the message has the line.
+    #[error("{0}")]
+    Toml(String),
+    /// A value is out of range.
+    #[error("{key} is {given}: {wanted}")]
+    Value {
+        /// Table and key.
+        key: &'static str,
+        /// The value.
+        given: String,
+        /// What is allowed.
+        wanted: &'static str,
+    },
+}
+
+/// Everything that `honed run` can be told. Keys that are left out have the value in [`DEFAULT`].
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// What restores.
+    pub student: StudentConfig,
+    /// Where frames come from.
+    pub source: SourceConfig,
+    /// Where frames go.
+    pub output: OutputConfig,
+    /// What happens when the board is too slow or too hot.
+    pub governor: GovernorConfig,
+}
+
+/// `[student]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StudentConfig {
+    /// Path of the bundle, or empty.
+    pub bundle: String,
+    /// Name of the only level, or empty.
+    pub level: String,
+    /// `int8`, `f32` or empty.
+    pub precision: String,
+    /// Worker threads, 0 for one on each core.
+    pub threads: usize,
+    /// 0..=1.
+    pub strength: f32,
+    /// 0..=1.
+    pub split: f32,
+    /// Whether frames pass as they came.
+    pub bypass: bool,
+}
+
+impl Default for StudentConfig {
+    fn default() -> Self {
+        Self {
+            bundle: String::new(),
+            level: String::new(),
+            precision: String::new(),
+            threads: 0,
+            strength: 1.0,
+            split: 0.0,
+            bypass: false,
+        }
+    }
+}
+
+/// `[source]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SourceConfig {
+    /// The source as `honed run --source` takes it.
+    pub name: String,
+    /// `WxH` or empty.
+    pub size: String,
+    /// Frames a second, 0 for the camera's own choice.
+    pub fps: u32,
+    /// Seconds, 0.1..=3600.
+    pub stall_seconds: f64,
+    /// Whether a camera that is not there yet is waited for.
+    pub keep_trying: bool,
+}
+
+impl Default for SourceConfig {
+    fn default() -> Self {
+        Self {
+            name: "v4l2:/dev/video0".into(),
+            size: String::new(),
+            fps: 0,
+            stall_seconds: 5.0,
+            keep_trying: true,
+        }
+    }
+}
+
+/// `[output]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OutputConfig {
+    /// Sinks as `honed run --sink` takes them.
+    pub sinks: Vec<String>,
+}
+
+impl Default for OutputConfig {
+    fn default() -> Self {
+        Self {
+            sinks: vec!["display".into()],
+        }
+    }
+}
+
+/// `[governor]`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GovernorConfig {
+    /// Frames a second to hold, 0 for no governor.
+    pub fps: f64,
+}
+
+impl Config {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the line, or the key and what it allows.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let config: Self =
+            toml::from_str(text).map_err(|e| ConfigError::Toml(e.to_string().trim().to_owned()))?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Width and height wanted from the camera.
+    pub fn size(&self) -> Option<(u32, u32)> {
+        parse_size(&self.source.size)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let wrong = |key, given: String, wanted| Err(ConfigError::Value { key, given, wanted });
+        let (student, source) = (&self.student, &self.source);
+        if !(0.0..=1.0).contains(&student.strength) {
+            return wrong(
+                "student.strength",
+                student.strength.to_string(),
+                "use 0 to 1",
+            );
+        }
+        if !(0.0..=1.0).contains(&student.split) {
+            return wrong("student.split", student.split.to_string(), "use 0 to 1");
+        }
+        if !["", "int8", "f32"].contains(&student.precision.as_str()) {
+            let given = student.precision.clone();
+            return wrong("student.precision", given, "use int8, f32 or nothing");
+        }
+        if student.threads > 256 {
+            return wrong(
+                "student.threads",
+                student.threads.to_string(),
+                "use 0 to 256",
+            );
+        }
+        if !source.size.is_empty() && self.size().is_none() {
+            return wrong(
+                "source.size",
+                source.size.clone(),
+                "use WxH, as in 1280x720",
+            );
+        }
+        if source.fps > 1000 {
+            return wrong("source.fps", source.fps.to_string(), "use 0 to 1000");
+        }
+        if !(0.1..=3600.0).contains(&source.stall_seconds) {
+            let given = source.stall_seconds.to_string();
+            return wrong("source.stall_seconds", given, "use 0.1 to 3600");
+        }
+        let fps = self.governor.fps;
+        if fps != 0.0 && !(1.0..=240.0).contains(&fps) {
+            return wrong("governor.fps", fps.to_string(), "use 0, or 1 to 240");
+        }
+        if self.output.sinks.is_empty() {
+            return wrong("output.sinks", "empty".into(), "give at least one sink");
+        }
+        Ok(())
+    }
+}
+
+/// Reads `WxH`, both from 1 to 16384.
+pub fn parse_size(text: &str) -> Option<(u32, u32)> {
+    let (width, height) = text.split_once('x')?;
+    let side = |text: &str| {
+        text.parse()
+            .ok()
+            .filter(|side| (1..=16384_u32).contains(side))
+    };
+    Some((side(width)?, side(height)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_printed_default_is_the_default() {
+        assert_eq!(Config::parse(DEFAULT), Ok(Config::default()));
+        assert_eq!(Config::parse(""), Ok(Config::default()));
+    }
+
+    #[test]
+    fn every_key_is_printed() {
+        let written = toml::to_string(&Config::default()).unwrap();
+        for line in written.lines().filter(|l| l.contains('=')) {
+            let key = line.split(" = ").next().unwrap();
+            assert!(DEFAULT.contains(&format!("\n{key} = ")), "{key}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let error = |text: &str| Config::parse(text).unwrap_err().to_string();
+        let unknown = error("[student]\nstrenght = 1.0\n");
+        assert!(
+            unknown.contains("strenght") && unknown.contains("line 2"),
+            "{unknown}"
+        );
+        for (text, key) in [
+            ("student.strength = 1.5", "student.strength"),
+            ("student.split = nan", "student.split"),
+            ("student.precision = 'fp16'", "student.precision"),
+            ("source.size = '1280'", "source.size"),
+            ("source.stall_seconds = 0.0", "source.stall_seconds"),
+            ("governor.fps = 1e9", "governor.fps"),
+            ("output.sinks = []", "output.sinks"),
+        ] {
+            assert!(error(text).starts_with(key), "{}", error(text));
+        }
+    }
+}
