@@ -8,9 +8,15 @@ use hone_device::cli::Cli;
 fn every_honed_command_of_the_readme_parses() {
     let readme = include_str!("../../README.md").replace("\\\n", " ");
     let mut seen = 0;
-    for line in readme.lines().map(str::trim).filter(|line| line.starts_with("honed ")) {
+    for line in readme
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with("honed "))
+    {
         let line = line.split(" #").next().unwrap_or(line);
-        let words = line.split_whitespace().map(|word| word.trim_matches(['\'', '"']));
+        let words = line
+            .split_whitespace()
+            .map(|word| word.trim_matches(['\'', '"']));
         if let Err(error) = Cli::try_parse_from(words) {
             panic!("README says `{line}`, but: {error}");
         }

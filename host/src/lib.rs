@@ -1,8 +1,8 @@
 //! The workstation's side of hone: data, teachers, distillation, quantisation, ONNX, evaluation,
 //! deployment. `hone` (main.rs) is a thin command line over this library.
 
-pub mod check;
 pub mod bundle;
+pub mod check;
 pub mod checkpoint;
 pub mod cli;
 pub mod data;

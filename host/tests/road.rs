@@ -9,7 +9,10 @@ fn root() -> PathBuf {
 }
 
 fn binaries() -> PathBuf {
-    let folder = Path::new(env!("CARGO_BIN_EXE_hone")).parent().unwrap().to_path_buf();
+    let folder = Path::new(env!("CARGO_BIN_EXE_hone"))
+        .parent()
+        .unwrap()
+        .to_path_buf();
     assert!(
         folder.join("honed").exists(),
         "honed is not built: run `cargo build --workspace`, as `make test` does"
@@ -52,10 +55,15 @@ fn scenes_become_a_student_that_honed_runs_as_predicted() {
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     let labels = report.to_string();
     for label in ["unsharp", "no teacher", "honed"] {
-        assert!(labels.contains(label), "report.json says nothing of {label}");
+        assert!(
+            labels.contains(label),
+            "report.json says nothing of {label}"
+        );
     }
     for precision in ["f32", "int8"] {
-        let frames = std::fs::read_dir(out.join(format!("honed-{precision}"))).unwrap().count();
+        let frames = std::fs::read_dir(out.join(format!("honed-{precision}")))
+            .unwrap()
+            .count();
         assert_eq!(frames, 6, "honed put out {frames} frames in {precision}");
     }
 }

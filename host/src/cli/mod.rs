@@ -1,7 +1,7 @@
 //! The command line of `hone`: one file for each command, all the work in the library's modules.
 
-pub mod check;
 pub mod bundle;
+pub mod check;
 pub mod data;
 pub mod distill;
 pub mod eval;
