@@ -21,7 +21,8 @@ mkdir -p "$out"
 
 step "scenes for evaluation, stills and a moving one; training draws its own"
 "$bin/hone" data synth --out "$out/scenes" --images $images --size 384x256 --validation 0.25 \
-  --sequences 1 --frames $frames --speed 3 --seed 7 --degrade "$camera"
+  --sequences 1 --frames $frames --speed 3 --seed 7 \
+  --colour luma --degrade "$camera"
 moving=$(dirname "$(find "$out/scenes/sequences" -type d -name blur | head -n 1)")
 
 step "teacher: a small U-Net"

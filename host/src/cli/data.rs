@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
+use hone_shared::student::Colour;
 
 use super::progress;
 use crate::data::config::Layout;
@@ -53,6 +54,9 @@ pub struct Synth {
     /// What the camera does: a preset (none, light, conference, motion, defocus, lowlight, mixed) or steps such as disc:radius=1..2+noise:shot=0.001.
     #[arg(long, default_value = "light")]
     degrade: Degradation,
+    /// rgb, or luma for grey files that hold what a luma student sees.
+    #[arg(long, default_value_t = Colour::Rgb)]
+    colour: Colour,
     /// Fastest motion in moving scenes, pixels per frame.
     #[arg(long, default_value_t = 8.0)]
     speed: f32,
@@ -132,6 +136,7 @@ fn synth(args: Synth) -> anyhow::Result<()> {
         size: args.size,
         seed: args.seed,
         validation: args.validation,
+        colour: args.colour,
         degradation: args.degrade,
         motion: SequenceOptions {
             speed: args.speed,

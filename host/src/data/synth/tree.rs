@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context;
+use hone_shared::student::Colour;
 use rayon::prelude::*;
 
 use super::{Sequence, SequenceOptions, scene};
 use crate::data::degrade::Degradation;
 use crate::data::random::stream;
+use crate::picture::Picture;
 
 /// What to draw.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +29,8 @@ pub struct TreeOptions {
     pub validation: f32,
     /// The camera for still scenes, and after the motion blur of moving ones.
     pub degradation: Degradation,
+    /// RGB files, or grey ones that hold the luma: the bytes a luma student sees.
+    pub colour: Colour,
     /// How moving scenes move.
     pub motion: SequenceOptions,
 }
@@ -41,6 +45,7 @@ pub fn write(
     done: &(dyn Fn(usize) + Sync),
 ) -> anyhow::Result<()> {
     let (width, height) = options.size;
+    let colour = options.colour;
     let finished = AtomicUsize::new(0);
     let tick = || done(finished.fetch_add(1, Ordering::Relaxed) + 1);
     let split = |i: usize, count: usize| {
@@ -56,8 +61,8 @@ pub fn write(
         let blur = options.degradation.apply(&sharp, &mut rng)?;
         let base = folder.join(split(i, options.images));
         let name = format!("{i:05}.png");
-        save(&sharp, base.join("sharp").join(&name))?;
-        save(&blur, base.join("blur").join(&name))?;
+        save(&sharp, colour, base.join("sharp").join(&name))?;
+        save(&blur, colour, base.join("blur").join(&name))?;
         tick();
         anyhow::Ok(())
     })?;
@@ -72,8 +77,8 @@ pub fn write(
             let mut rng = stream(&[options.seed, s as u64, k as u64, 0x6d6f_7665]);
             let blur = options.degradation.apply(&frame.blur, &mut rng)?;
             let name = format!("{k:04}.png");
-            save(&frame.sharp, base.join("sharp").join(&name))?;
-            save(&blur, base.join("blur").join(&name))?;
+            save(&frame.sharp, colour, base.join("sharp").join(&name))?;
+            save(&blur, colour, base.join("blur").join(&name))?;
             tick();
             anyhow::Ok(())
         })?;
@@ -88,12 +93,15 @@ fn held_out(count: usize, validation: f32) -> usize {
     ((count as f32 * validation).round() as usize).clamp(1, count - 1)
 }
 
-fn save(picture: &crate::picture::Picture, path: PathBuf) -> anyhow::Result<()> {
+fn save(picture: &Picture, colour: Colour, path: PathBuf) -> anyhow::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make {}", folder.display()))?;
     }
-    picture.save(&path)
+    match colour {
+        Colour::Luma => picture.luma().save(&path),
+        Colour::Rgb => picture.save(&path),
+    }
 }
 
 #[cfg(test)]
@@ -111,6 +119,7 @@ mod tests {
             size: (48, 40),
             seed: 3,
             validation: 0.25,
+            colour: Colour::Rgb,
             degradation: "disc:radius=1.5".parse().unwrap(),
             motion: SequenceOptions::default(),
         };
