@@ -32,10 +32,10 @@ pub fn write(
     result.map_err(named)
 }
 
-/// Writes `bytes` to `path`; see [`write`].
+/// Writes `bytes` to `path`; see [`write()`].
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write(path, |w| w.write_all(bytes))
 }

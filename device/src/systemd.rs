@@ -86,7 +86,7 @@ mod tests {
         manager.ready();
         manager.alive();
         manager.status("live\nnow");
-        let mut hear = || {
+        let hear = || {
             let mut bytes = [0; 64];
             let length = listener.recv(&mut bytes).unwrap();
             String::from_utf8_lossy(&bytes[..length]).into_owned()

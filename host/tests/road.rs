@@ -1,6 +1,8 @@
 //! The road of the README's first command, end to end at toy size: `models/demo/run.sh` with the
 //! real binaries, then what it left behind.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

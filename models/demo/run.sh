@@ -52,12 +52,12 @@ for precision in f32 int8; do
 done
 
 step "what it was worth"
-evaluate() {
-  "$bin/hone" eval --data "$out/scenes" --input "$moving/blur" --truth "$moving/sharp" \
-    --teacher-run "$out/teacher" --onnx "$out/student.onnx" --int8 "$out/student.int8.onnx" \
-    --also "no teacher=$out/student-alone.onnx" --video 30 "$@"
-}
-# f32: within 1/255 of the prediction; INT8, whose report stays: equal to the byte.
-evaluate --honed-frames "$out/honed-f32" --honed-tolerance 1 --out "$out/f32" >/dev/null
-evaluate --honed-frames "$out/honed-int8" --honed-tolerance 0 --out "$out"
+compare="--data $out/scenes --input $moving/blur --truth $moving/sharp"
+# f32: honed's frames are within 1/255 of what hone predicts.
+"$bin/hone" eval $compare --onnx "$out/student.onnx" --honed-frames "$out/honed-f32" --honed-tolerance 1 \
+  --out "$out/f32" >/dev/null
+# INT8: equal to the byte.
+"$bin/hone" eval $compare --teacher-run "$out/teacher" --also "no teacher=$out/student-alone.onnx" \
+  --onnx "$out/student.onnx" --int8 "$out/student.int8.onnx" \
+  --honed-frames "$out/honed-int8" --honed-tolerance 0 --video 30 --out "$out"
 echo "see $out: before_after_truth.png, side_by_side.mp4, report.html, report.json"

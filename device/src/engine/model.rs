@@ -216,7 +216,7 @@ fn check_attributes(node: &NodeProto) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// One f32 input `frame` [1,C,H,W], one f32 output `restored` of the same shape.
+/// One f32 input `frame` `[1,C,H,W]`, one f32 output `restored` of the same shape.
 fn check_interface(proto: &ModelProto, graph: &GraphProto) -> Result<Colour, EngineError> {
     let weights: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
     let inputs: Vec<_> = graph

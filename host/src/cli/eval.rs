@@ -119,6 +119,9 @@ impl EvalArgs {
         let mask = Unsharp::tuned(&pairs::load(&input, &truth, self.tune)?, colour)?;
 
         let mut methods: Vec<Box<dyn Restore>> = vec![Box::new(Unchanged), Box::new(mask)];
+        if let Some(teacher) = self.teacher.open()? {
+            methods.push(Box::new(teacher));
+        }
         methods.extend(
             students
                 .into_iter()

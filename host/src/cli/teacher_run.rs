@@ -21,7 +21,7 @@ use crate::teacher::{Teacher, TeacherConfig, load, tile};
 pub struct RunArgs {
     #[command(flatten)]
     teacher: WeightsArgs,
-    /// An image, or .safetensors with a tensor `input` [N,C,H,W] f32 in 0..1
+    /// An image, or .safetensors with a tensor `input` `[N,C,H,W]` f32 in 0..1
     #[arg(long)]
     input: PathBuf,
     /// An image (.png, .jpg), or .safetensors that gets a tensor `output`

@@ -18,7 +18,7 @@ use crate::train::teacher::{self, TeacherOptions};
 
 The folder serves as `hone distill --teacher out/teacher`.")]
 pub struct TrainArgs {
-    /// Recipe (TOML) with a [network] table.
+    /// Recipe (TOML) with a `[network]` table.
     recipe: PathBuf,
     /// Folder for weights and logs.
     #[arg(long, value_name = "RUN_DIR")]

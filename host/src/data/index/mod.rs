@@ -1,6 +1,6 @@
 //! The pictures under a folder: which are pairs, which are sharp, which split each belongs to.
 //!
-//! Trees that are understood (see [`tree`](self::tree) for how):
+//! Trees that are understood (see `tree` for how):
 //!
 //! - `train|val|test/SEQUENCE/{blur,sharp}/NNNN.png` (GoPro, REDS; `blur_gamma` is never used)
 //! - `train|val/{blur,sharp}/*`, `{input,target}/*`, `{lq,gt}/*` in any order of split and role

@@ -144,8 +144,7 @@ mod tests {
         assert_eq!((source.len(), source.validation().unwrap().len()), (5, 3));
         let pair = source.patch(1, 0, 32).unwrap();
         assert_ne!(pair.input, pair.truth);
-        let still =
-            crate::picture::Picture::load(&folder.path().join("train/sharp/00002.png")).unwrap();
+        let still = Picture::load(&folder.path().join("train/sharp/00002.png")).unwrap();
         assert_eq!(still.to_bytes(), scene(3, 2, 48, 40).to_bytes());
     }
 }
