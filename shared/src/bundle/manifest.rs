@@ -162,13 +162,6 @@ impl Manifest {
         if self.models.is_empty() {
             return Err("it lists no model".into());
         }
-        let mut names = HashSet::new();
-        for part in &self.parts {
-            check_name(&part.name)?;
-            if !names.insert(&part.name) {
-                return Err(format!("two parts are named '{}'", part.name));
-            }
-        }
         let mut seen = HashSet::new();
         let mut used = HashSet::new();
         for model in &self.models {
@@ -187,6 +180,13 @@ impl Manifest {
             let numbers = model.metrics.iter().map(|m| m.value);
             if !numbers.chain([model.macs_per_pixel]).all(f64::is_finite) {
                 return Err(format!("{label} carries a number that is not finite"));
+            }
+        }
+        let mut names = HashSet::new();
+        for part in &self.parts {
+            check_name(&part.name)?;
+            if !names.insert(&part.name) {
+                return Err(format!("two parts are named '{}'", part.name));
             }
         }
         Ok(())
