@@ -3,9 +3,9 @@
 #   make demo    scenes -> teacher -> student -> INT8 -> bundle -> live pipeline -> out/demo
 #   make test    all tests, from unit tests to that road end to end at toy size
 #   make build   release `hone` and `honed` in target/release
-#   make arm     cross-compile for aarch64 and test under qemu
+#   make arm     cross-compile for aarch64 and test under qemu (not yet run to the end)
 #   make lint    formatting, clippy, documentation
-#   make bench   speed beside named peers
+#   make bench   the engine's speed beside ONNX Runtime
 #   make setup   system packages, libtorch, Python checks
 #
 # TORCH=/path or TORCH=python uses an existing libtorch or PyTorch 2.11 (CUDA builds too).
@@ -27,7 +27,7 @@ endif
 PACKAGES := build-essential pkg-config python3 python3-venv python3-pip \
   libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev gstreamer1.0-tools \
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
-  gstreamer1.0-plugins-ugly gstreamer1.0-libav
+  gstreamer1.0-plugins-ugly gstreamer1.0-libav chromium
 VENV := $(CACHE)/venv
 BENCH_VENV := $(CACHE)/bench-venv
 
@@ -68,7 +68,6 @@ test: setup
 	$(CARGO) test --workspace
 
 arm: system toolchain
-	cross/build.sh raspberry-pi
 	cross/test.sh
 
 lint: system toolchain $(LIBTORCH_READY)
@@ -76,8 +75,9 @@ lint: system toolchain $(LIBTORCH_READY)
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
 
+# The engine beside ONNX Runtime, interleaved in one run.
 bench: build $(BENCH_VENV)/.ready
-	@echo "see the bench-* targets"
+	$(BENCH_VENV)/bin/python device/bench/table.py target/release/honed
 
 clean:
 	rm -rf target out

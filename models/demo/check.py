@@ -5,7 +5,7 @@ import sys
 
 report = json.load(open(sys.argv[1]))
 rows = {row["name"]: row for row in report["rows"]}
-psnr = {name: row["psnr"]["mean"] for name, row in rows.items()}
+psnr = {name: row["psnr_db"]["mean"] for name, row in rows.items()}
 int8 = psnr["student INT8"]
 promises = {
     "INT8 gains 1.5 dB over the input": int8 - psnr["input"] >= 1.5,

@@ -60,4 +60,5 @@ compare="--data $out/scenes --input $moving/blur --truth $moving/sharp"
 "$bin/hone" eval $compare --teacher-run "$out/teacher" --also "no teacher=$out/student-alone.onnx" \
   --onnx "$out/student.onnx" --int8 "$out/student.int8.onnx" \
   --honed-frames "$out/honed-int8" --honed-tolerance 0 --video 30 --out "$out"
+if [ -z "${QUICK:-}" ]; then python3 models/demo/check.py "$out/report.json"; fi
 echo "see $out: before_after_truth.png, side_by_side.mp4, report.html, report.json"
