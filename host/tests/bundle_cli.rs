@@ -1,5 +1,7 @@
 //! `hone bundle` as a user drives it.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
