@@ -1,15 +1,17 @@
 //! `hone data`: draw, index, verify and degrade pictures.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use hone_shared::student::Colour;
 
 use super::progress;
+use crate::data::clips;
 use crate::data::config::Layout;
 use crate::data::degrade::Degradation;
 use crate::data::index::{self, Index, Split};
+use crate::data::sheet::contact_sheet;
 use crate::data::synth::SequenceOptions;
 use crate::data::synth::tree::{self, TreeOptions};
 
@@ -20,6 +22,10 @@ pub enum DataCommand {
     Synth(Synth),
     /// Find the pairs or sharp pictures under a folder and write an index file.
     Index(IndexArgs),
+    /// Show what a degradation does to one's own pictures, as a contact sheet.
+    Degrade(Degrade),
+    /// Take the frames of video files, as a folder of sharp sequences.
+    Frames(Frames),
     /// Hash the files of an index again and say what changed.
     Verify(Verify),
 }
@@ -108,6 +114,46 @@ pub struct Verify {
     index: Option<PathBuf>,
 }
 
+/// Arguments of `hone data degrade`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hone data degrade --preset conference photo.jpg sheet.png")]
+pub struct Degrade {
+    /// A preset (none, light, conference, motion, defocus, lowlight, mixed) or steps such as disc:radius=1..2+jpeg:quality=50.
+    #[arg(long, default_value = "mixed")]
+    preset: Degradation,
+    /// A picture, or a folder of which the first pictures are shown.
+    input: PathBuf,
+    /// PNG or JPEG to write: a row for each picture, the original first.
+    out: PathBuf,
+    /// Degraded versions of each picture.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=32))]
+    variants: u64,
+    /// Side of a tile in pixels.
+    #[arg(long, default_value_t = 192, value_parser = clap::value_parser!(u64).range(16..=1024))]
+    side: u64,
+    /// Most rows.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=64))]
+    rows: u64,
+    /// Draws other versions.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+/// Arguments of `hone data frames`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hone data frames clips/*.mp4 --out frames --every 5")]
+pub struct Frames {
+    /// Video files that GStreamer can decode.
+    #[arg(required = true)]
+    clips: Vec<PathBuf>,
+    /// Folder to fill: one sequence OUT/CLIP/NNNNNN.png for each file.
+    #[arg(long)]
+    out: PathBuf,
+    /// Keep every N-th frame.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    every: u64,
+}
+
 impl DataCommand {
     /// Runs it.
     ///
@@ -117,6 +163,8 @@ impl DataCommand {
         match self {
             Self::Synth(args) => synth(args),
             Self::Index(args) => make_index(args),
+            Self::Degrade(args) => degrade(&args),
+            Self::Frames(args) => frames(&args),
             Self::Verify(args) => verify(&args),
         }
     }
@@ -183,6 +231,40 @@ fn make_index(args: IndexArgs) -> anyhow::Result<()> {
         if count > 5 {
             println!("    ... all are listed in the index");
         }
+    }
+    Ok(())
+}
+
+fn degrade(args: &Degrade) -> anyhow::Result<()> {
+    let found = if args.input.is_dir() {
+        let index = index::scan(&args.input, Layout::Sharp, 0, 0.0, false)?;
+        let paths = index.entries.iter().map(|e| args.input.join(&e.truth.path));
+        paths.take(args.rows as usize).collect()
+    } else {
+        vec![args.input.clone()]
+    };
+    if found.is_empty() {
+        bail!("{} holds no picture", args.input.display());
+    }
+    let photos: Vec<&Path> = found.iter().map(PathBuf::as_path).collect();
+    let (variants, side) = (args.variants as usize, args.side as usize);
+    contact_sheet(&photos, &args.preset, variants, side, args.seed)?.save(&args.out)?;
+    println!(
+        "{}: {} pictures, original and {variants} versions",
+        args.out.display(),
+        photos.len()
+    );
+    Ok(())
+}
+
+fn frames(args: &Frames) -> anyhow::Result<()> {
+    for clip in &args.clips {
+        let folder = args.out.join(clip.file_stem().unwrap_or_default());
+        if folder.exists() {
+            bail!("{} is there already: name a new folder", folder.display());
+        }
+        let count = clips::extract(clip, &folder, args.every as usize)?;
+        println!("{}: {count} frames", folder.display());
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 //! degrade (cameras)-+
 //! ```
 
+pub mod clips;
 pub mod config;
 pub mod degrade;
 pub mod index;
@@ -14,6 +15,7 @@ pub mod loader;
 pub mod photo;
 pub mod random;
 pub mod read;
+pub mod sheet;
 pub mod source;
 pub mod synth;
 

@@ -1,15 +1,18 @@
 //! JPEG, chroma subsampling, and real video codecs.
 
+use std::ffi::{c_int, c_void};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 use image::codecs::jpeg::JpegEncoder;
 use openh264::OpenH264API;
+use openh264::Timestamp;
 use openh264::decoder::Decoder;
 use openh264::encoder::{
     BitRate, Complexity, Encoder, EncoderConfig, FrameRate, RateControlMode, UsageType,
 };
 use openh264::formats::{YUVBuffer, YUVSource};
+use openh264_sys2::{ENCODER_OPTION_TRACE_LEVEL, WELS_LOG_QUIET};
 use rand::Rng;
 
 use crate::data::photo::Photo;
@@ -159,13 +162,15 @@ pub(super) fn h264(
         .num_threads(1);
     let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), config)
         .context("cannot start the H.264 encoder")?;
+    quieten(&mut encoder);
     let mut decoder = Decoder::new().context("cannot start the H.264 decoder")?;
     let mut last = None;
-    for frame in pan(picture, frames, rng) {
+    for (number, frame) in pan(picture, frames, rng).into_iter().enumerate() {
         let (width, height) = (frame.width, frame.height);
         let source = YUVBuffer::from_vec(frame.planes, width, height);
+        let time = Timestamp::from_millis(number as u64 * 33);
         let coded = encoder
-            .encode(&source)
+            .encode_at(&source, time)
             .context("the H.264 encoder failed")?
             .to_vec();
         if coded.is_empty() {
@@ -196,6 +201,19 @@ pub(super) fn h264(
     last.context("the H.264 decoder gave no picture")?
         .read_into(picture);
     Ok(())
+}
+
+/// Stops the encoder from writing a warning per picture to standard error: that no frame is skipped is meant.
+fn quieten(encoder: &mut Encoder) {
+    let mut level = WELS_LOG_QUIET as c_int;
+    // SAFETY: the option is one int that the encoder copies before it returns, and it may be set before the
+    // encoder is initialised; it changes no coding parameter.
+    unsafe {
+        encoder.raw_api().set_option(
+            ENCODER_OPTION_TRACE_LEVEL,
+            (&raw mut level).cast::<c_void>(),
+        );
+    }
 }
 
 /// VP8 by an installed GStreamer (`vp8enc`, `vp8dec`), one process per picture.
