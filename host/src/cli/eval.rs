@@ -39,6 +39,9 @@ pub struct EvalArgs {
     int8: Option<PathBuf>,
     #[command(flatten)]
     teacher: TeacherSource,
+    /// Run folder whose training curve the report shows; may be repeated.
+    #[arg(long, value_name = "DIR")]
+    run: Vec<PathBuf>,
     /// Another student with its label, such as "no teacher=ablation.onnx"; may be repeated.
     #[arg(long, value_name = "LABEL=FILE", value_parser = labelled)]
     also: Vec<(String, PathBuf)>,
@@ -268,19 +271,52 @@ impl EvalArgs {
                 ])
                 .save(&out.join("before_after_truth.png"))?;
             }
-            if let Some(fps) = self.video {
-                side_by_side(
-                    &out.join("side_by_side.mp4"),
-                    pairs,
-                    row,
-                    evaluation.colour,
-                    fps,
-                )?;
-            }
         }
-        let html = page::render(evaluation, &wipes, &[])?;
-        Ok(write(&out.join("report.html"), html.as_bytes())?)
+        let html = page::render(evaluation, &wipes, &self.training()?)?;
+        write(&out.join("report.html"), html.as_bytes())?;
+        let shown = rows.iter().find(|row| row.name == ranked);
+        if let (Some(fps), Some(row)) = (self.video, shown) {
+            side_by_side(
+                &out.join("side_by_side.mp4"),
+                pairs,
+                row,
+                evaluation.colour,
+                fps,
+            )?;
+        }
+        Ok(())
     }
+
+    /// PSNR over the epochs of every run named.
+    fn training(&self) -> anyhow::Result<Vec<page::Curve>> {
+        let mut curves = Vec::new();
+        for run in &self.run {
+            let path = run.join("log.jsonl");
+            let text = std::fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            let mut points = Vec::new();
+            for line in text.lines() {
+                let line: LogLine = serde_json::from_str(line)
+                    .with_context(|| format!("{} is no log of a training", path.display()))?;
+                points.push((line.epoch, line.validation.psnr));
+            }
+            let name = run.file_name().unwrap_or_default().to_string_lossy();
+            curves.push((name.into_owned(), points));
+        }
+        Ok(curves)
+    }
+}
+
+/// What is read of a line of `log.jsonl`.
+#[derive(serde::Deserialize)]
+struct LogLine {
+    epoch: f64,
+    validation: LogScores,
+}
+
+#[derive(serde::Deserialize)]
+struct LogScores {
+    psnr: f64,
 }
 
 /// The busiest part of a pair.

@@ -7,7 +7,9 @@ use clap::Args;
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use serde::Serialize;
 
-use crate::metric::{METRICS, Metric, Scores, Sharpness, Summary, sharpness};
+use crate::metric::{
+    METRICS, Metric, Scores, Sharpness, Summary, Temporal, TemporalMeter, sharpness,
+};
 use crate::picture::Picture;
 use crate::restore::{paired_images, video};
 
@@ -65,7 +67,7 @@ impl MetricsArgs {
             let named = self.only.iter().map(|name| Metric::named(name));
             named.collect::<Result<_, _>>()?
         };
-        let entries = entries(reference, distorted, &metrics)?;
+        let (entries, temporal) = entries(reference, distorted, &metrics)?;
         if !self.only.is_empty() {
             // What was asked for by name must exist.
             for entry in &entries {
@@ -76,9 +78,15 @@ impl MetricsArgs {
         }
         let single = reference.is_file() && !video::is_video(reference);
         if self.json {
-            print_json(&entries, &metrics, single)
+            print_json(&entries, &metrics, temporal, single)
         } else {
             print_table(&entries, &metrics);
+            if let Some(found) = temporal {
+                println!(
+                    "flicker {:.3} (largest {:.3}) of 255, {} repeated frames in {} changes",
+                    found.flicker, found.flicker_max, found.repeated, found.changes
+                );
+            }
             Ok(())
         }
     }
@@ -88,7 +96,7 @@ fn entries(
     reference: &Path,
     distorted: &Path,
     metrics: &[&'static Metric],
-) -> anyhow::Result<Vec<Entry>> {
+) -> anyhow::Result<(Vec<Entry>, Option<Temporal>)> {
     let measure = |name: String, a: &Picture, b: &Picture| {
         let scores = Scores::measure(metrics, a, b).with_context(|| name.clone())?;
         let sharpness = [sharpness(a), sharpness(b)];
@@ -105,7 +113,7 @@ fn entries(
             distorted.display()
         );
     }
-    let mut entries = Vec::new();
+    let (mut entries, mut temporal) = (Vec::new(), None);
     if reference.is_dir() {
         let pairs = paired_images(reference, distorted)?;
         let bar = super::progress::bar(pairs.len() as u64, "measuring");
@@ -124,11 +132,14 @@ fn entries(
         let mut b = video::Reader::open(distorted)?;
         let (left, right) = (a.format(), b.format());
         let bar = super::progress::bar(0, "measuring");
+        let mut meter = TemporalMeter::default();
         loop {
             match (a.next_frame()?, b.next_frame()?) {
                 (Some(x), Some(y)) => {
                     let name = format!("frame {}", entries.len());
-                    entries.push(measure(name, &x.to_picture(&left), &y.to_picture(&right))?);
+                    let (x, y) = (x.to_picture(&left), y.to_picture(&right));
+                    entries.push(measure(name, &x, &y)?);
+                    meter.push(&x, &y)?;
                     bar.inc(1);
                 }
                 (None, None) => break,
@@ -141,18 +152,24 @@ fn entries(
             }
         }
         bar.finish_and_clear();
+        temporal = Some(meter.found());
     } else {
         let (a, b) = (Picture::load(reference)?, Picture::load(distorted)?);
         entries.push(measure(distorted.display().to_string(), &a, &b)?);
     }
-    Ok(entries)
+    Ok((entries, temporal))
 }
 
 fn summary(entries: &[Entry], name: &str) -> Option<Summary> {
     Summary::of(entries.iter().filter_map(|entry| entry.scores.get(name)))
 }
 
-fn print_json(entries: &[Entry], metrics: &[&'static Metric], single: bool) -> anyhow::Result<()> {
+fn print_json(
+    entries: &[Entry],
+    metrics: &[&'static Metric],
+    temporal: Option<Temporal>,
+    single: bool,
+) -> anyhow::Result<()> {
     let json = match entries {
         [entry] if single => serde_json::to_value(&entry.scores)?,
         _ => {
@@ -165,7 +182,7 @@ fn print_json(entries: &[Entry], metrics: &[&'static Metric], single: bool) -> a
                     ))
                 })
                 .collect::<anyhow::Result<_>>()?;
-            serde_json::json!({ "summary": mean, "entries": entries })
+            serde_json::json!({ "summary": mean, "temporal": temporal, "entries": entries })
         }
     };
     println!("{}", serde_json::to_string_pretty(&json)?);

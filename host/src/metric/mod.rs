@@ -25,6 +25,7 @@ mod pixel;
 mod scores;
 mod sharpness;
 mod ssim;
+mod video;
 mod window;
 
 pub use colour::{lab_l1, studio_luma};
@@ -35,6 +36,7 @@ pub use pixel::{charbonnier, l1, mse};
 pub use scores::{Better, METRICS, Metric, Scores, Summary};
 pub use sharpness::{Sharpness, sharpness};
 pub use ssim::{ssim_gaussian, ssim_uniform7};
+pub use video::{Temporal, TemporalMeter};
 
 use crate::picture::Picture;
 

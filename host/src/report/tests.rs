@@ -113,6 +113,7 @@ fn the_page_works_in_chromium() {
             std::env::var_os("CI").is_none(),
             "no chromium in PATH; make setup installs it"
         );
+        eprintln!("no chromium in PATH: the page is not opened");
         return;
     };
     let folder = tempfile::tempdir().unwrap();
