@@ -1,6 +1,8 @@
 //! Measuring the engine on this machine: time for a frame, share of the machine's peak, memory, and
 //! ONNX Runtime beside it in the same run.
 
+pub mod choose;
+mod memory;
 mod peer;
 
 use std::time::{Duration, Instant};
@@ -67,6 +69,9 @@ pub struct BenchReport {
     pub frame_bytes: usize,
     /// Working memory between frames, in bytes, where the executor knows.
     pub memory_bytes: Option<usize>,
+    /// By how much the process's resident memory grew at its peak, from before the model was loaded
+    /// to the last frame, where the system tells. The frames themselves are not counted.
+    pub extra_memory_bytes: Option<usize>,
     /// From the model's bytes to the first sharpened frame, in milliseconds.
     pub start_ms: f64,
     /// ONNX Runtime's median in milliseconds: the network alone, f32 tensors in and out.
@@ -107,21 +112,22 @@ pub fn measure(
     mut peer: Option<&mut Peer>,
 ) -> Result<BenchReport, BenchError> {
     let (width, height) = (options.width, options.height);
-    let start = Instant::now();
-    let engine = engine::load(model, options.engine)?;
-    let student = engine.student().clone();
-    let (format, planes) = match student.colour {
+    let (format, planes) = match engine::describe(model)?.student.colour {
         Colour::Luma => (PixelFormat::Gray8, 1),
         Colour::Rgb => (PixelFormat::Rgb8, 3),
     };
     let bytes = width * height * planes;
+    let (frame, out) = (noise(bytes), vec![255; bytes]);
+    let memory = memory::Growth::start();
+    let start = Instant::now();
     let mut bench = Bench {
-        engine,
+        engine: engine::load(model, options.engine)?,
         format,
         size: (width, height),
-        frame: noise(bytes),
-        out: vec![0; bytes],
+        frame,
+        out,
     };
+    let student = bench.engine.student().clone();
     bench.once()?;
     let start_ms = start.elapsed().as_secs_f64() * 1e3;
     let executor = bench.engine.executor();
@@ -138,6 +144,7 @@ pub fn measure(
             ours.push(bench.once()?);
         }
     }
+    let extra_memory_bytes = memory.bytes();
     let median_ms = quantile(&mut ours, 0.5);
     let gmac = student.macs_per_pixel * (width * height) as f64 / 1e9;
     let gmac_per_s = gmac / median_ms * 1e3;
@@ -160,6 +167,7 @@ pub fn measure(
         peak_share: gmac_per_s / peak,
         frame_bytes: 2 * bytes,
         memory_bytes: bench.engine.memory(),
+        extra_memory_bytes,
         start_ms,
         ort_median_ms,
         ort_ratio: ort_median_ms.map(|ms| ms / median_ms),

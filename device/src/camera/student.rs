@@ -77,6 +77,7 @@ pub enum StudentError {
 pub fn load(source: &Source, choice: &Choice) -> Result<Vec<Level>, StudentError> {
     let options = EngineOptions {
         threads: choice.threads,
+        measure: true,
         ..EngineOptions::default()
     };
     match source {

@@ -7,11 +7,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 use comfy_table::{Table, presets};
-use hone_shared::bundle::{self, ModelEntry};
+use hone_shared::bundle::{self, Bundle, ModelEntry};
 use hone_shared::student::Precision;
 
+use super::choose;
 use crate::bench::{BenchOptions, BenchReport, Peer, measure};
 use crate::engine::{self, EngineOptions};
+
+const EXAMPLES: &str = "\
+Examples:
+  honed bench --bundle street.hone --size 1280x720 --threads 2
+  honed bench --model student.onnx --vs-ort python3 --json
+  honed bench --bundle street.hone --size 1280x720 --choose --fps 25 --config honed.toml";
 
 /// Measures a student on this machine.
 ///
@@ -19,7 +26,7 @@ use crate::engine::{self, EngineOptions};
 /// peak compares with what the same kernels reach on data in the first-level cache; Winograd does
 /// the work of four multiplications with one, so f32 may exceed 1.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  honed bench --bundle street.hone --size 1280x720 --threads 2")]
+#[command(after_help = EXAMPLES)]
 pub struct BenchArgs {
     /// An ONNX student.
     #[arg(
@@ -53,9 +60,31 @@ pub struct BenchArgs {
     /// Compare with ONNX Runtime from this Python (with numpy and onnxruntime), in turns.
     #[arg(long, value_name = "PYTHON")]
     vs_ort: Option<PathBuf>,
+    /// Measure every student of the bundle, largest first, in each number format and on more and
+    /// more threads, until one holds --fps with a fifth of the time to spare; write bundle, level,
+    /// precision and threads into the configuration, which keeps everything else.
+    #[arg(long, requires = "bundle", conflicts_with_all = ["vs_ort", "tract", "threads", "level"])]
+    choose: bool,
+    /// Frames a second to hold.
+    #[arg(long, default_value_t = 30.0, value_parser = rate, requires = "choose")]
+    fps: f64,
+    /// The configuration that --choose writes; it is made when it is not there.
+    #[arg(
+        long,
+        value_name = "FILE.toml",
+        default_value = "/etc/honed.toml",
+        requires = "choose"
+    )]
+    config: PathBuf,
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// Frames a second.
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|r| (1.0..=240.0).contains(r));
+    rate.ok_or_else(|| format!("'{text}' is no frame rate from 1 to 240"))
 }
 
 /// `WIDTHxHEIGHT`.
@@ -79,9 +108,19 @@ impl BenchArgs {
             engine: EngineOptions {
                 threads: self.threads,
                 tract_only: self.tract,
+                measure: true,
                 isa: None,
             },
         };
+        if let (true, Some(bundle)) = (self.choose, &self.bundle) {
+            let wanted = choose::Wanted {
+                bundle,
+                config: &self.config,
+                fps: self.fps,
+                json: self.json,
+            };
+            return choose::run(&wanted, |p| self.wants(p), options);
+        }
         let mut best: Option<BenchReport> = None;
         for model in self.models()? {
             let mut peer = match &self.vs_ort {
@@ -102,9 +141,12 @@ impl BenchArgs {
         Ok(())
     }
 
+    fn wants(&self, precision: Precision) -> bool {
+        self.precision == "auto" || self.precision == precision.name()
+    }
+
     /// The model files to choose from: one, or both number formats of a level.
     fn models(&self) -> anyhow::Result<Vec<Vec<u8>>> {
-        let wanted = |p: Precision| self.precision == "auto" || self.precision == p.name();
         if let Some(path) = &self.model {
             let model =
                 std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -112,7 +154,7 @@ impl BenchArgs {
                 .with_context(|| path.display().to_string())?
                 .student
                 .precision;
-            if !wanted(precision) {
+            if !self.wants(precision) {
                 bail!(
                     "{} is {}, not {}",
                     path.display(),
@@ -123,12 +165,10 @@ impl BenchArgs {
             return Ok(vec![model]);
         }
         let path = self.bundle.as_deref().context("give --model or --bundle")?;
-        let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-        let bundle =
-            bundle::read(BufReader::new(file)).with_context(|| path.display().to_string())?;
+        let bundle = open(path)?;
         let models = &bundle.manifest().models;
         let level = self.level.as_ref().or(models.first().map(|m| &m.name));
-        let fits = |m: &&ModelEntry| Some(&m.name) == level && wanted(m.precision);
+        let fits = |m: &&ModelEntry| Some(&m.name) == level && self.wants(m.precision);
         let found: Vec<_> = models
             .iter()
             .filter(fits)
@@ -159,6 +199,12 @@ impl BenchArgs {
         std::fs::remove_file(&path)?;
         Ok(peer?)
     }
+}
+
+/// Reads a bundle and checks its digests.
+pub(super) fn open(path: &Path) -> anyhow::Result<Bundle> {
+    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    bundle::read(BufReader::new(file)).with_context(|| path.display().to_string())
 }
 
 fn table(report: &BenchReport) -> Table {
@@ -199,7 +245,10 @@ fn table(report: &BenchReport) -> Table {
     ]);
     table.add_row(["frame bytes".into(), megabytes(report.frame_bytes)]);
     if let Some(bytes) = report.memory_bytes {
-        table.add_row(["memory".into(), megabytes(bytes)]);
+        table.add_row(["working memory".into(), megabytes(bytes)]);
+    }
+    if let Some(bytes) = report.extra_memory_bytes {
+        table.add_row(["peak extra memory".into(), megabytes(bytes)]);
     }
     table.add_row([
         "start to first frame".into(),

@@ -1,6 +1,7 @@
 //! The command line of `honed`: one file for each command, all the work in the library's modules.
 
 pub mod bench;
+mod choose;
 #[cfg(feature = "camera")]
 pub mod config;
 #[cfg(feature = "camera")]

@@ -1,16 +1,23 @@
 //! Inference on camera frames: u8 planes in, u8 planes out, `out = clamp(frame + strength * residual)`.
 
 mod chain;
+#[cfg(test)]
+mod dialects;
 mod frame;
 mod fused;
 mod isa;
 mod kernels;
 mod model;
+mod normalise;
+mod peak;
 mod pool;
+#[cfg(test)]
+mod random;
 mod reach;
 mod rows;
 #[cfg(test)]
 mod sample;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod tract;
@@ -73,6 +80,9 @@ pub struct EngineOptions {
     pub threads: usize,
     /// Always take tract, never the fused executor.
     pub tract_only: bool,
+    /// Measure which way to compute each f32 layer is fastest, once on a board, instead of taking
+    /// the usual one. Results differ in their last bits between the ways.
+    pub measure: bool,
     /// Kernels to use; `None` takes what `HONE_ISA` names, or the best of this machine.
     pub isa: Option<Isa>,
 }
@@ -149,8 +159,8 @@ pub fn load(model: &[u8], options: EngineOptions) -> Result<Box<dyn Engine>, Eng
     }
     let student = StudentInfo::of(&model)?;
     match chain::recognise(&model) {
-        Ok(Chain::F32(chain)) => fused::f32_engine(&chain, student, isa, options.threads),
-        Ok(Chain::Int8(chain)) => fused::int8_engine(&chain, student, isa, options.threads),
+        Ok(Chain::F32(chain)) => fused::f32_engine(&chain, student, isa, options),
+        Ok(Chain::Int8(chain)) => fused::int8_engine(&chain, student, isa, options),
         Err(_) => Ok(Box::new(tract::TractEngine::new(&model, options)?)),
     }
 }
@@ -175,6 +185,7 @@ pub fn describe(model: &[u8]) -> Result<Description, EngineError> {
         student: StudentInfo::of(&model)?,
         layers: chain::recognise(&model).map(|chain| match chain {
             Chain::F32(c) => c
+                .chain
                 .layers
                 .iter()
                 .map(|l| text(l.inputs, l.outputs, l.kernel))
@@ -202,7 +213,7 @@ pub fn peak(isa: Isa, precision: Precision, threads: usize) -> Result<f64, Engin
     }
     let pool = pool::Pool::new(threads);
     let mut pool = pool.map_err(|e| EngineError::Run(format!("cannot start threads: {e}")))?;
-    Ok(kernels::peak::peak(isa, precision, &mut pool))
+    Ok(peak::peak(isa, precision, &mut pool))
 }
 
 fn check_strength(strength: f32) -> Result<(), EngineError> {

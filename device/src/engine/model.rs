@@ -13,6 +13,7 @@ use tract_onnx::pb::{
 };
 
 use super::EngineError;
+use super::normalise::normalise;
 
 /// Largest integer attribute (kernel side, stride, padding, block) that a student may carry.
 const MAX_ATTRIBUTE: i64 = 1 << 16;
@@ -22,7 +23,7 @@ const MAX_ELEMENTS: i64 = 1 << 28;
 /// A model that keeps the student contract.
 #[derive(Debug, Clone)]
 pub(super) struct Model {
-    /// The whole file.
+    /// The file, its graph normalised.
     pub proto: ModelProto,
     /// Planes restored.
     pub colour: Colour,
@@ -39,13 +40,12 @@ impl Model {
     /// [`EngineError::Load`] when the file is damaged, [`EngineError::Contract`] when it is ONNX
     /// but no student.
     pub fn parse(bytes: &[u8]) -> Result<Self, EngineError> {
-        let proto = ModelProto::decode(bytes)
+        let mut proto = ModelProto::decode(bytes)
             .map_err(|e| EngineError::Load(format!("it is damaged, or no ONNX file ({e})")))?;
         let graph = proto
             .graph
-            .as_ref()
+            .as_mut()
             .ok_or_else(|| EngineError::Load("it holds no graph".into()))?;
-        check_opset(&proto)?;
         check_names(graph)?;
         for tensor in tensors(graph) {
             check_tensor(tensor)?;
@@ -53,6 +53,9 @@ impl Model {
         for node in &graph.node {
             check_attributes(node)?;
         }
+        normalise(graph);
+        check_opset(&proto)?;
+        let graph = self::graph(&proto)?;
         let colour = check_interface(&proto, graph)?;
         let residual = residual(graph)?;
         let quantised = graph.node.iter().any(|n| n.op_type == "DequantizeLinear");
@@ -71,16 +74,18 @@ impl Model {
 
     /// The graph, which [`Model::parse`] saw to exist.
     pub fn graph(&self) -> Result<&GraphProto, EngineError> {
-        self.proto
-            .graph
-            .as_ref()
-            .ok_or_else(|| EngineError::Load("it holds no graph".into()))
+        graph(&self.proto)
     }
 
     /// The value of a `metadata_props` entry.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         metadata(&self.proto, key)
     }
+}
+
+fn graph(proto: &ModelProto) -> Result<&GraphProto, EngineError> {
+    let graph = proto.graph.as_ref();
+    graph.ok_or_else(|| EngineError::Load("it holds no graph".into()))
 }
 
 fn metadata<'a>(proto: &'a ModelProto, key: &str) -> Option<&'a str> {

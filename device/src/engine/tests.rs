@@ -392,3 +392,16 @@ fn damaged_models_are_errors() {
         let _ = load(&bad, options(1)).map(|e| e.description());
     }
 }
+
+#[test]
+fn random_students_agree_with_tract() {
+    for seed in 0..12 {
+        let mut numbers = Numbers(1000 + seed);
+        let chain = random::chain(&mut numbers);
+        let size = (
+            1 + numbers.next() as usize % 60,
+            1 + numbers.next() as usize % 40,
+        );
+        random::compare(&chain, size, &mut numbers);
+    }
+}

@@ -1,5 +1,7 @@
 //! The configuration of `honed`: one TOML file, which `hone` can write and check too.
 
+pub mod edit;
+
 use serde::{Deserialize, Serialize};
 
 /// The default configuration with every key explained.

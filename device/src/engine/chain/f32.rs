@@ -3,21 +3,22 @@
 use hone_shared::student::{ConvChain, ConvLayer, INPUT_NAME};
 use tract_onnx::pb::{GraphProto, NodeProto};
 
-use super::{
-    Model, Reason, Stored, block, column_row_depth, floats, is_column_row_depth, reader, shape,
-};
+use super::{F32Chain, Model, Reason, block, column_row_depth, is_column_row_depth, reader, shape};
+use crate::engine::normalise;
+use crate::engine::stored::{Stored, floats};
 
 /// The chain of an f32 model.
 pub(super) fn recognise(
     model: &Model,
     graph: &GraphProto,
     stored: &Stored<'_>,
-) -> Result<ConvChain, Reason> {
+) -> Result<F32Chain, Reason> {
     let mut chain = ConvChain {
         colour: model.colour,
         scale: 1,
         layers: Vec::new(),
     };
+    let mut ceilings = Vec::new();
     let mut at = INPUT_NAME;
     let mut done = false;
     while at != model.residual {
@@ -38,11 +39,22 @@ pub(super) fn recognise(
                 }
                 done = true;
             }
-            "Conv" => chain.layers.push(convolution(node, stored)?),
-            "Relu" => match chain.layers.last_mut() {
-                Some(layer) => layer.relu = true,
-                None => return Err("ReLU comes before any convolution".into()),
-            },
+            "Conv" => {
+                chain.layers.push(convolution(node, stored)?);
+                ceilings.push(f32::INFINITY);
+            }
+            "Relu" | "Clip" => {
+                let high = match node.op_type.as_str() {
+                    "Relu" => f32::INFINITY,
+                    _ => normalise::ceiling(node, stored)?,
+                };
+                let (Some(layer), Some(ceiling)) = (chain.layers.last_mut(), ceilings.last_mut())
+                else {
+                    return Err(format!("{} comes before any convolution", node.op_type));
+                };
+                layer.relu = true;
+                *ceiling = ceiling.min(high);
+            }
             other => return Err(format!("it holds {other}")),
         }
         at = node.output.first().map_or("", String::as_str);
@@ -51,7 +63,7 @@ pub(super) fn recognise(
         return Err("SpaceToDepth is not undone".into());
     }
     chain.validate()?;
-    Ok(chain)
+    Ok(F32Chain { chain, ceilings })
 }
 
 /// Brings the last layer's outputs to ONNX's default order.

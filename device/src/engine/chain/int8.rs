@@ -7,14 +7,16 @@ use hone_shared::quant::{Affine, INPUT, QuantChain, QuantConv};
 use hone_shared::student::INPUT_NAME;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, tensor_proto::DataType};
 
-use super::{
-    Model, Reason, Stored, block, column_row_depth, floats, is_column_row_depth, reader, shape,
-};
+use super::{Model, Reason, block, column_row_depth, is_column_row_depth, reader, shape};
+use crate::engine::normalise;
+use crate::engine::stored::{Stored, floats, integers};
 
 /// A convolution whose output is not quantised yet.
 struct Open {
     conv: QuantConv,
     relu: bool,
+    /// What its Clip lets through at most.
+    ceiling: f32,
 }
 
 /// Where the walk stands.
@@ -85,7 +87,11 @@ impl Walk<'_> {
             "Conv" if !self.done && self.open.is_none() => {
                 let input = self.affine.ok_or("a convolution reads f32")?;
                 let conv = self.convolution(node, input)?;
-                self.open = Some(Open { conv, relu: false });
+                self.open = Some(Open {
+                    conv,
+                    relu: false,
+                    ceiling: f32::INFINITY,
+                });
                 Ok(())
             }
             "Relu" => match (&mut self.open, self.affine) {
@@ -99,6 +105,16 @@ impl Walk<'_> {
                 }
                 _ => Err("a ReLU stands where none is expected".into()),
             },
+            "Clip" => {
+                let high = normalise::ceiling(node, self.stored)?;
+                let open = self
+                    .open
+                    .as_mut()
+                    .ok_or("a Clip does not follow a convolution")?;
+                open.relu = true;
+                open.ceiling = open.ceiling.min(high);
+                Ok(())
+            }
             other => Err(format!("it holds {other}")),
         }
     }
@@ -107,6 +123,10 @@ impl Walk<'_> {
         match self.open.take() {
             Some(open) if open.relu && affine.zero_point != 0 => {
                 return Err("a tensor after a ReLU has a zero point above 0".into());
+            }
+            // Bytes end at 255 by themselves.
+            Some(open) if (open.ceiling / affine.scale).round_ties_even() < 255.0 => {
+                return Err("a Clip cuts off bytes".into());
             }
             Some(mut open) => {
                 open.conv.output = affine;
@@ -159,7 +179,7 @@ impl Walk<'_> {
         let bias = match source(2) {
             None => vec![0; outputs],
             Some(Ok(dequantise)) => {
-                let values = numbers(self.input(dequantise, 0)?)?;
+                let values = integers(self.input(dequantise, 0)?)?;
                 let scales = per_channel(floats(self.input(dequantise, 1)?)?)?;
                 let unit = weight_scales.iter().map(|w| input.scale * w);
                 if scales
@@ -227,7 +247,7 @@ fn affine(node: &NodeProto, tensors: &Stored<'_>) -> Result<Affine, Reason> {
         None => 0,
         Some(zero) => match (
             DataType::try_from(zero.data_type),
-            numbers(zero)?.as_slice(),
+            integers(zero)?.as_slice(),
         ) {
             (Ok(DataType::Uint8), &[z]) => z,
             // Signed bytes are the same steps, counted from -128.
@@ -239,26 +259,11 @@ fn affine(node: &NodeProto, tensors: &Stored<'_>) -> Result<Affine, Reason> {
     Ok(Affine { scale, zero_point })
 }
 
-/// The values of an integer tensor.
-fn numbers(tensor: &TensorProto) -> Result<Vec<i32>, Reason> {
-    let raw = &tensor.raw_data;
-    Ok(match DataType::try_from(tensor.data_type) {
-        _ if raw.is_empty() => tensor.int32_data.clone(),
-        Ok(DataType::Int8) => raw.iter().map(|&b| i32::from(b as i8)).collect(),
-        Ok(DataType::Uint8) => raw.iter().map(|&b| i32::from(b)).collect(),
-        Ok(DataType::Int32) => {
-            let (values, _) = raw.as_chunks::<4>();
-            values.iter().map(|&v| i32::from_le_bytes(v)).collect()
-        }
-        _ => return Err(format!("'{}' holds no integers", tensor.name)),
-    })
-}
-
 fn signed(tensor: &TensorProto) -> Result<Vec<i8>, Reason> {
     if tensor.data_type != DataType::Int8 as i32 {
         return Err(format!("'{}' is not s8", tensor.name));
     }
-    let values = numbers(tensor)?.into_iter().map(i8::try_from);
+    let values = integers(tensor)?.into_iter().map(i8::try_from);
     values
         .collect::<Result<_, _>>()
         .map_err(|_| format!("'{}' is not s8", tensor.name))

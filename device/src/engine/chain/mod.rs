@@ -7,13 +7,12 @@
 mod f32;
 mod int8;
 
-use std::collections::HashMap;
-
 use hone_shared::quant::QuantChain;
 use hone_shared::student::{ConvChain, OUTPUT_NAME, Precision};
-use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, tensor_proto::DataType};
+use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 use super::model::{Model, attribute};
+use super::stored;
 
 /// Most channels between layers that the executor takes.
 const MAX_CHANNELS: usize = 512;
@@ -21,16 +20,21 @@ const MAX_CHANNELS: usize = 512;
 /// Why a graph runs on tract; for people.
 pub(super) type Reason = String;
 
+/// An f32 chain.
+pub(super) struct F32Chain {
+    /// Its convolutions.
+    pub chain: ConvChain,
+    /// What each layer's ReLU lets through at most; infinite where nothing is cut.
+    pub ceilings: Vec<f32>,
+}
+
 /// A graph that can run fused.
 pub(super) enum Chain {
     /// In f32.
-    F32(ConvChain),
+    F32(F32Chain),
     /// In INT8.
     Int8(QuantChain),
 }
-
-/// Tensors stored in the model, by name.
-type Stored<'a> = HashMap<&'a str, &'a TensorProto>;
 
 /// Reads the chain off a model's graph.
 ///
@@ -38,11 +42,7 @@ type Stored<'a> = HashMap<&'a str, &'a TensorProto>;
 /// The first thing that does not fit, in words.
 pub(super) fn recognise(model: &Model) -> Result<Chain, Reason> {
     let graph = model.graph().map_err(|e| e.to_string())?;
-    let stored = graph
-        .initializer
-        .iter()
-        .map(|t| (t.name.as_str(), t))
-        .collect();
+    let stored = stored::of(graph);
     match model.precision {
         Precision::F32 => f32::recognise(model, graph, &stored).map(Chain::F32),
         Precision::Int8 => int8::recognise(model, graph, &stored).map(Chain::Int8),
@@ -120,16 +120,4 @@ fn check_geometry(node: &NodeProto, kernel: usize) -> Result<(), Reason> {
         return Ok(());
     }
     Err("a convolution has strides, groups, dilation or odd padding".into())
-}
-
-/// The values of an f32 tensor.
-fn floats(tensor: &TensorProto) -> Result<Vec<f32>, Reason> {
-    if tensor.data_type != DataType::Float as i32 {
-        return Err(format!("'{}' is not f32", tensor.name));
-    }
-    if tensor.raw_data.is_empty() {
-        return Ok(tensor.float_data.clone());
-    }
-    let (values, _) = tensor.raw_data.as_chunks::<4>();
-    Ok(values.iter().map(|&v| f32::from_le_bytes(v)).collect())
 }

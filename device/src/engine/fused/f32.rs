@@ -1,13 +1,17 @@
 //! The f32 path: groups of four rows, Winograd where a layer's channels fill vectors.
 
-use hone_shared::student::{ConvChain, ConvLayer};
+use std::time::{Duration, Instant};
+
+use hone_shared::student::ConvLayer;
 
 use super::buffer::{Buffer, Ring};
 use super::ends::Io;
-use super::geometry::Job;
+use super::geometry::{Cut, Job, jobs};
+use super::layer::{Layer, Method, Shape};
 use super::{Layout, Path};
-use crate::engine::kernels::f32::{Direct, F32Kernels, Multiply, Output};
-use crate::engine::kernels::{SLACK, split};
+use crate::engine::chain::F32Chain;
+use crate::engine::kernels::SLACK;
+use crate::engine::kernels::f32::{Activation, Direct, F32Kernels, Multiply, Output};
 
 /// Rows of a group and side of a Winograd tile's output.
 const GROUP: usize = 4;
@@ -17,35 +21,8 @@ const ROWS: usize = 3 * GROUP;
 const TILES: usize = 24;
 /// Floats between the tiles of a batch beyond their own, against cache lines that share a set.
 const PAD: usize = 16;
-
-/// Winograd's filter transform G for F(4,3).
-const FILTER: [[f64; 3]; 6] = [
-    [1.0 / 4.0, 0.0, 0.0],
-    [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
-    [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
-    [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-    [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
-    [0.0, 0.0, 1.0],
-];
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Method {
-    Direct,
-    Winograd,
-    /// Winograd for the last layer when it gives at most 4 channels: the sum over inputs is spread
-    /// over the lanes that outputs would leave idle.
-    Narrow,
-}
-
-struct Layer {
-    method: Method,
-    kernel: usize,
-    inputs: usize,
-    outputs: usize,
-    relu: bool,
-    weights: Buffer<f32>,
-    bias: Buffer<f32>,
-}
+/// Runs of which the fastest counts when a method is timed.
+const TIMED: usize = 6;
 
 /// A chain prepared for one instruction set.
 pub(super) struct F32Path {
@@ -66,28 +43,75 @@ pub(super) struct Context {
 }
 
 impl F32Path {
-    /// Lays the weights out. The first layer takes bytes instead of 0..1, the last one gives them.
-    pub fn new(chain: &ConvChain, kernels: &'static F32Kernels) -> Self {
-        let mut inputs = chain
-            .layers
-            .first()
-            .map_or(4, |l| l.inputs.next_multiple_of(4));
-        let count = chain.layers.len();
-        let mut layers = Vec::with_capacity(count);
-        for (i, layer) in chain.layers.iter().enumerate() {
-            let last = i + 1 == count;
+    /// Lays the weights out, each layer's for the method that `choose` picks from its candidates.
+    /// The first layer takes bytes instead of 0..1, the last one gives them.
+    pub fn new(
+        chain: &F32Chain,
+        kernels: &'static F32Kernels,
+        mut choose: impl FnMut(&Shape) -> Method,
+    ) -> Self {
+        let given = &chain.chain.layers;
+        let mut inputs = given.first().map_or(4, |l| l.inputs.next_multiple_of(4));
+        let mut layers = Vec::with_capacity(given.len());
+        for (i, (layer, &ceiling)) in given.iter().zip(&chain.ceilings).enumerate() {
+            let last = i + 1 == given.len();
             let gain_in = if i == 0 { 1.0 / 255.0 } else { 1.0 };
             let gain_out = if last { 255.0 } else { 1.0 };
-            let method = match layer.kernel == 3 && inputs.is_multiple_of(kernels.lanes) {
-                true if last && layer.outputs <= 4 && !layer.relu => Method::Narrow,
-                true => Method::Winograd,
-                false => Method::Direct,
+            let activation = match layer.relu {
+                true if ceiling < f32::INFINITY => Activation::Clip(gain_out as f32 * ceiling),
+                true => Activation::Relu,
+                false => Activation::None,
             };
-            let packed = pack(layer, method, inputs, kernels, gain_in * gain_out, gain_out);
+            let shape = Shape {
+                kernel: layer.kernel,
+                inputs,
+                outputs: layer.outputs,
+                narrow: last && activation == Activation::None,
+            };
+            let packed = Layer::pack(
+                layer,
+                choose(&shape),
+                &shape,
+                kernels,
+                (gain_in * gain_out, gain_out),
+                activation,
+            );
             inputs = packed.outputs;
             layers.push(packed);
         }
         Self { kernels, layers }
+    }
+
+    /// Time of one group of rows of a layer of this shape, computed by `method`.
+    pub fn time(shape: &Shape, method: Method, kernels: &'static F32Kernels) -> Duration {
+        let layer = ConvLayer {
+            inputs: shape.inputs,
+            outputs: shape.outputs,
+            kernel: shape.kernel,
+            weights: vec![0.5; shape.inputs * shape.outputs * shape.kernel * shape.kernel],
+            bias: vec![0.0; shape.outputs],
+            relu: false,
+        };
+        let layer = Layer::pack(&layer, method, shape, kernels, (1.0, 1.0), Activation::None);
+        let path = Self {
+            kernels,
+            layers: vec![layer],
+        };
+        let cut = Cut {
+            width: 4 * TILES,
+            height: GROUP,
+            align: GROUP,
+            across: 1,
+        };
+        let jobs = jobs(cut, &(0..1), &path.reaches());
+        let mut context = path.context(Layout::of(&jobs, 1));
+        let mut best = Duration::MAX;
+        for job in jobs.iter().cycle().take(TIMED) {
+            let start = Instant::now();
+            path.convolve(&mut context, job, 1, 0);
+            best = best.min(start.elapsed());
+        }
+        best
     }
 
     fn convolve(&self, context: &mut Context, job: &Job, k: usize, group: isize) {
@@ -118,7 +142,7 @@ impl F32Path {
                     vectors,
                     weights: layer.weights.as_ptr(),
                     bias: layer.bias.as_ptr(),
-                    relu: layer.relu,
+                    activation: layer.activation,
                     out: to,
                 };
                 // SAFETY: rings and `last` hold SLACK columns beyond the stage's, weights and bias
@@ -166,7 +190,7 @@ impl F32Path {
                     m_stride: multiply.m_stride,
                     vectors,
                     bias: layer.bias.as_ptr(),
-                    relu: layer.relu,
+                    activation: layer.activation,
                     rows: to,
                 });
             }
@@ -175,85 +199,6 @@ impl F32Path {
             left -= tiles;
         }
     }
-}
-
-/// Lays out one layer; `gain` scales its weights, `bias_gain` its bias.
-fn pack(
-    layer: &ConvLayer,
-    method: Method,
-    inputs: usize,
-    kernels: &F32Kernels,
-    gain: f64,
-    bias_gain: f64,
-) -> Layer {
-    let (k, lanes) = (layer.kernel, kernels.lanes);
-    let outputs = match method {
-        Method::Narrow => 4,
-        _ => layer.outputs.next_multiple_of(lanes),
-    };
-    let spatial = if method == Method::Direct { k * k } else { 36 };
-    let mut weights = Buffer::new(spatial * inputs * outputs);
-    // Where the block that holds an output channel starts, and how many channels it has.
-    let mut starts = vec![(0, outputs); outputs];
-    if method != Method::Narrow {
-        let mut first = 0;
-        for q in split(outputs / lanes, kernels.most_vectors) {
-            starts[first..first + q * lanes].fill((first, q * lanes));
-            first += q * lanes;
-        }
-    }
-    for (o, &(start, width)) in starts.iter().enumerate().take(layer.outputs) {
-        for i in 0..layer.inputs {
-            let at = (o * layer.inputs + i) * k * k;
-            let kernel = &layer.weights[at..at + k * k];
-            for position in 0..spatial {
-                let (value, at) = match method {
-                    Method::Direct => (
-                        f64::from(kernel[position]),
-                        // `[block][tap row][tap column * inputs][channel]`
-                        start * k * k * inputs + (position * inputs + i) * width + o - start,
-                    ),
-                    Method::Winograd => (
-                        transform_filter(kernel, position),
-                        (position * outputs + start) * inputs + i * width + o - start,
-                    ),
-                    Method::Narrow => (
-                        transform_filter(kernel, position),
-                        position * inputs * 4 + i / 4 * 16 + o * 4 + i % 4,
-                    ),
-                };
-                weights[at] = (gain * value) as f32;
-            }
-        }
-    }
-    let mut bias = Buffer::new(outputs.max(16));
-    let repeat = if method == Method::Narrow { 4 } else { 1 };
-    for r in 0..repeat {
-        for (to, from) in bias[r * 4..].iter_mut().zip(&layer.bias) {
-            *to = (bias_gain * f64::from(*from)) as f32;
-        }
-    }
-    Layer {
-        method,
-        kernel: k,
-        inputs,
-        outputs,
-        relu: layer.relu,
-        weights,
-        bias,
-    }
-}
-
-/// Element `position` (row * 6 + column) of G g G^T.
-fn transform_filter(kernel: &[f32], position: usize) -> f64 {
-    let (row, column) = (FILTER[position / 6], FILTER[position % 6]);
-    let mut sum = 0.0;
-    for (ky, a) in row.into_iter().enumerate() {
-        for (kx, b) in column.into_iter().enumerate() {
-            sum += a * b * f64::from(kernel[3 * ky + kx]);
-        }
-    }
-    sum
 }
 
 impl Path for F32Path {

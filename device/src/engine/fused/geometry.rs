@@ -59,25 +59,20 @@ pub(in crate::engine) struct Cut {
     pub align: usize,
     /// Jobs side by side.
     pub across: usize,
-    /// Jobs one below the other.
-    pub down: usize,
 }
 
-/// Cuts an image for stages that look `reaches[k - 1]` rows and columns around.
-pub(in crate::engine) fn jobs(cut: Cut, reaches: &[usize]) -> Vec<Job> {
-    let parts = |length: usize, count: usize| {
-        let groups = length.div_ceil(cut.align);
-        let count = count.clamp(1, groups);
-        (0..count).map(move |i| groups * i / count..groups * (i + 1) / count)
-    };
+/// Cuts a `band` (of groups of rows) of an image for stages that look `reaches[k - 1]` rows and
+/// columns around.
+pub(in crate::engine) fn jobs(cut: Cut, band: &Range<usize>, reaches: &[usize]) -> Vec<Job> {
     let (rows, columns) = (
         cut.height.div_ceil(cut.align) as isize,
         cut.width.div_ceil(cut.align) as isize,
     );
-    let signed = |r: Range<usize>| r.start as isize..r.end as isize;
-    let mut jobs = Vec::new();
-    for y in parts(cut.height, cut.down).map(signed) {
-        for x in parts(cut.width, cut.across).map(signed) {
+    let across = (cut.across as isize).clamp(1, columns);
+    let y = band.start as isize..band.end as isize;
+    let parts = (0..across).map(|i| columns * i / across..columns * (i + 1) / across);
+    parts
+        .map(|x| {
             let range = |y: &Range<isize>, x: &Range<isize>| StageRange {
                 groups: y.clone(),
                 columns: x.start as usize * cut.align..x.end as usize * cut.align,
@@ -91,33 +86,34 @@ pub(in crate::engine) fn jobs(cut: Cut, reaches: &[usize]) -> Vec<Job> {
                 stages.push(range(&ys, &xs));
             }
             stages.reverse();
-            jobs.push(Job {
+            Job {
                 x0: x.start as usize * cut.align,
                 stages,
-            });
-        }
-    }
-    jobs
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::bands::Shares;
     use super::*;
 
     #[test]
     fn stages_get_what_they_read() {
         for (width, height) in [(1, 1), (5, 9), (40, 33)] {
             for align in [1, 4] {
-                for (across, down) in [(1, 1), (2, 3), (9, 9)] {
+                for (across, threads) in [(1, 1), (2, 3), (9, 9)] {
                     let cut = Cut {
                         width,
                         height,
                         align,
                         across,
-                        down,
                     };
-                    for job in jobs(cut, &[1, 0, 1, 1]) {
-                        check(&job, &[1, 0, 1, 1], cut);
+                    for band in Shares::even(threads).cut(height.div_ceil(align)) {
+                        for job in jobs(cut, &band, &[1, 0, 1, 1]) {
+                            check(&job, &[1, 0, 1, 1], cut);
+                        }
                     }
                 }
             }

@@ -9,29 +9,34 @@
 //! keeps only what is still to be read. No feature map is ever whole, and nothing is allocated
 //! between frames of one size.
 
+mod bands;
 mod buffer;
+mod choice;
 mod ends;
 mod f32;
 mod geometry;
 mod int8;
+mod layer;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use hone_shared::quant::QuantChain;
-use hone_shared::student::ConvChain;
 
+use self::bands::Shares;
 pub(super) use self::buffer::Buffer;
 use self::ends::Io;
 use self::f32::F32Path;
 use self::geometry::{Cut, Job, jobs};
 use self::int8::Int8Path;
+use super::chain::F32Chain;
 use super::frame::{FrameView, FrameViewMut};
 use super::isa::Isa;
 use super::kernels::{self, SLACK};
 use super::pool::Pool;
 use super::rows::{Sink, Source, copy_planes};
-use super::{Engine, EngineError, Executor, StudentInfo};
+use super::{Engine, EngineError, EngineOptions, Executor, StudentInfo};
 
 /// Bytes of rings that one thread should stay under: about the second-level cache of a core.
 const CACHE: usize = 3 << 19;
@@ -48,16 +53,14 @@ struct Layout {
 }
 
 impl Layout {
-    fn of(jobs: &[Job], run: usize) -> Self {
-        let stages = || {
-            jobs.iter()
-                .flat_map(|j| j.stages.iter().map(|s| (j.x0, &s.columns)))
-        };
-        let left = stages()
-            .map(|(x0, c)| x0.saturating_sub(c.start))
-            .max()
-            .unwrap_or(0);
-        let right = stages().map(|(x0, c)| c.end - x0).max().unwrap_or(0);
+    fn of<'a>(jobs: impl IntoIterator<Item = &'a Job>, run: usize) -> Self {
+        let (mut left, mut right) = (0, 0);
+        for job in jobs {
+            for stage in &job.stages {
+                left = left.max(job.x0.saturating_sub(stage.columns.start));
+                right = right.max(stage.columns.end - job.x0);
+            }
+        }
         Self {
             left: left + 4,
             right,
@@ -107,11 +110,49 @@ trait Path: Send + Sync {
     );
 }
 
+/// One thread's rows.
+struct Band {
+    jobs: Vec<Job>,
+    /// The first job that nobody has taken yet.
+    next: AtomicUsize,
+    /// What its thread took for it, in nanoseconds.
+    nanoseconds: AtomicU64,
+}
+
 /// Jobs and memory for one frame size.
 struct Prepared<C> {
-    size: (usize, usize),
-    jobs: Vec<Job>,
+    cut: Cut,
+    shares: Shares,
+    bands: Vec<Band>,
     contexts: Vec<Mutex<C>>,
+}
+
+impl<C> Prepared<C> {
+    /// Cuts the frame as the threads' shares want it.
+    fn cut(&mut self, reaches: &[usize]) {
+        let rows = self.cut.height.div_ceil(self.cut.align);
+        let band = |rows| Band {
+            jobs: jobs(self.cut, &rows, reaches),
+            next: AtomicUsize::new(0),
+            nanoseconds: AtomicU64::new(0),
+        };
+        self.bands = self.shares.cut(rows).into_iter().map(band).collect();
+    }
+
+    /// Runs `job` on every job of thread `thread`'s band, then on what other bands have left.
+    fn share(&self, thread: usize, mut job: impl FnMut(&Job)) {
+        let start = Instant::now();
+        for turn in 0..self.bands.len() {
+            let band = &self.bands[(thread + turn) % self.bands.len()];
+            while let Some(next) = band.jobs.get(band.next.fetch_add(1, Ordering::Relaxed)) {
+                job(next);
+            }
+            if turn == 0 && thread < self.bands.len() {
+                let time = start.elapsed().as_nanos() as u64;
+                band.nanoseconds.store(time, Ordering::Relaxed);
+            }
+        }
+    }
 }
 
 /// Runs one chain.
@@ -125,13 +166,17 @@ struct FusedEngine<P: Path> {
 
 /// A fused engine for an f32 chain.
 pub(super) fn f32_engine(
-    chain: &ConvChain,
+    chain: &F32Chain,
     student: StudentInfo,
     isa: Isa,
-    threads: usize,
+    options: EngineOptions,
 ) -> Result<Box<dyn Engine>, EngineError> {
-    let path = F32Path::new(chain, kernels::f32::kernels(isa));
-    engine(student, isa, threads, path)
+    let kernels = kernels::f32::kernels(isa);
+    let path = F32Path::new(chain, kernels, |shape| match options.measure {
+        true => choice::fastest(shape, isa),
+        false => shape.methods(kernels.lanes)[0],
+    });
+    engine(student, isa, options.threads, path)
 }
 
 /// A fused engine for an INT8 chain.
@@ -139,10 +184,10 @@ pub(super) fn int8_engine(
     chain: &QuantChain,
     student: StudentInfo,
     isa: Isa,
-    threads: usize,
+    options: EngineOptions,
 ) -> Result<Box<dyn Engine>, EngineError> {
     let path = Int8Path::new(chain, kernels::int8::kernels(isa));
-    engine(student, isa, threads, path)
+    engine(student, isa, options.threads, path)
 }
 
 fn engine<P: Path + 'static>(
@@ -163,38 +208,44 @@ fn engine<P: Path + 'static>(
 }
 
 impl<P: Path> FusedEngine<P> {
-    /// Cuts a frame of `size` blocks into jobs and allocates what they need.
-    fn prepare(&mut self, size: (usize, usize)) {
-        if self.prepared.as_ref().is_some_and(|p| p.size == size) {
+    /// Cuts a frame of `width` x `height` blocks into jobs and allocates what they need.
+    fn prepare(&mut self, width: usize, height: usize) {
+        let same = |p: &Prepared<_>| (p.cut.width, p.cut.height) == (width, height);
+        if self.prepared.as_ref().is_some_and(same) {
             return;
         }
-        let (width, height) = size;
-        let ring = self.path.bytes_per_column() * width;
-        let reaches = self.path.reaches();
+        // The old size's memory goes before the new one's comes.
+        self.prepared = None;
         let cut = Cut {
             width,
             height,
             align: P::ALIGN,
-            across: ring.div_ceil(
-                std::env::var("HC")
-                    .ok()
-                    .and_then(|v| v.parse().ok())
-                    .unwrap_or(CACHE),
-            ),
-            down: self.pool.threads(),
+            across: (self.path.bytes_per_column() * width).div_ceil(CACHE),
         };
-        let jobs = jobs(cut, &reaches);
+        let mut prepared = Prepared {
+            cut,
+            shares: Shares::even(self.pool.threads()),
+            bands: Vec::new(),
+            contexts: Vec::new(),
+        };
+        prepared.cut(&self.path.reaches());
+        let jobs = || prepared.bands.iter().flat_map(|b| &b.jobs);
         let run = self.student.scale * self.student.colour.channels();
-        let layout = Layout::of(&jobs, run * self.student.scale);
-        let threads = self.pool.threads().min(jobs.len());
-        // The old size's memory goes before the new one's comes.
-        self.prepared = None;
+        let layout = Layout::of(jobs(), run * self.student.scale);
+        let threads = self.pool.threads().min(jobs().count());
         let contexts = (0..threads).map(|_| Mutex::new(self.path.context(layout)));
-        self.prepared = Some(Prepared {
-            size,
-            contexts: contexts.collect(),
-            jobs,
-        });
+        prepared.contexts = contexts.collect();
+        self.prepared = Some(prepared);
+    }
+
+    /// Shifts the bands towards the threads that were faster.
+    fn rebalance(&mut self) {
+        if let Some(prepared) = &mut self.prepared {
+            let seconds = |b: &Band| b.nanoseconds.load(Ordering::Relaxed) as f64 / 1e9;
+            if prepared.shares.note(prepared.bands.iter().map(seconds)) {
+                prepared.cut(&self.path.reaches());
+            }
+        }
     }
 }
 
@@ -242,7 +293,7 @@ impl<P: Path> Engine for FusedEngine<P> {
         }
         let scale = self.student.scale;
         let size = (frame.width.div_ceil(scale), frame.height.div_ceil(scale));
-        self.prepare(size);
+        self.prepare(size.0, size.1);
         let Some(prepared) = &self.prepared else {
             return Err(EngineError::Run("no memory was prepared".into()));
         };
@@ -254,17 +305,21 @@ impl<P: Path> Engine for FusedEngine<P> {
             scale,
             planes: self.student.colour.channels(),
         };
-        let (path, next) = (&self.path, AtomicUsize::new(0));
+        for band in &prepared.bands {
+            band.next.store(0, Ordering::Relaxed);
+        }
+        let path = &self.path;
         let done = self.pool.run(&|thread| {
             let Some(context) = prepared.contexts.get(thread) else {
                 return;
             };
             let mut context = context.lock().unwrap_or_else(PoisonError::into_inner);
-            while let Some(job) = prepared.jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            prepared.share(thread, |job| {
                 path.begin(&mut context, job);
                 job.walk(|stage, group| path.stage(&mut context, &io, size, job, stage, group));
-            }
+            });
         });
+        self.rebalance();
         done.map_err(|_| EngineError::Run("a worker thread failed".into()))
     }
 }

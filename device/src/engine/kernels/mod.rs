@@ -6,7 +6,6 @@
 
 pub(in crate::engine) mod f32;
 pub(in crate::engine) mod int8;
-pub(in crate::engine) mod peak;
 
 /// Pixels (or tiles) past the last one that kernels may touch.
 pub(in crate::engine) const SLACK: usize = 24;

@@ -2,7 +2,7 @@
 
 use std::array::from_fn;
 
-use super::{Direct, Multiply, Output};
+use super::{Activation, Direct, Multiply, Output};
 
 /// A vector of floats.
 ///
@@ -26,6 +26,8 @@ pub(super) unsafe trait Lanes: Copy {
     unsafe fn sub(self, other: Self) -> Self;
     /// Lane by lane; 0 where either is no number.
     unsafe fn relu(self) -> Self;
+    /// Lane by lane, for numbers.
+    unsafe fn min(self, other: Self) -> Self;
     /// `self * factor + addend`.
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self;
 
@@ -70,6 +72,20 @@ pub(super) unsafe trait Lanes: Copy {
                 let sum = (part[0] + part[2]) + (part[1] + part[3]);
                 // SAFETY: `out` and `bias` hold 16 floats.
                 unsafe { *out.add(4 * p + o) = sum + *bias.add(4 * p + o) };
+            }
+        }
+    }
+}
+
+impl Activation {
+    #[inline(always)]
+    unsafe fn apply<V: Lanes>(self, value: V) -> V {
+        // SAFETY: arithmetic on values only.
+        unsafe {
+            match self {
+                Self::None => value,
+                Self::Relu => value.relu(),
+                Self::Clip(ceiling) => value.relu().min(V::splat(ceiling)),
             }
         }
     }
@@ -175,9 +191,9 @@ pub(super) unsafe fn transform_output<V: Lanes>(o: &Output) {
                 for (to, row) in o.rows.iter().zip(&rows) {
                     let to = to.add(4 * t * outputs + c);
                     for (j, value) in row.iter().enumerate() {
-                        let value = value.add(bias);
-                        let value = if o.relu { value.relu() } else { value };
-                        value.store(to.add(j * outputs));
+                        o.activation
+                            .apply(value.add(bias))
+                            .store(to.add(j * outputs));
                     }
                 }
             }
@@ -281,8 +297,8 @@ pub(super) unsafe fn pixels<V: Lanes, const P: usize, const Q: usize>(
         let outputs = d.vectors * V::N;
         for (p, acc) in acc.iter().enumerate() {
             for (q, value) in acc.iter().enumerate() {
-                let value = if d.relu { value.relu() } else { *value };
-                value.store(d.out.add((first + p) * outputs + c + q * V::N));
+                let to = d.out.add((first + p) * outputs + c + q * V::N);
+                d.activation.apply(*value).store(to);
             }
         }
     }

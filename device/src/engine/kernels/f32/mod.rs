@@ -31,6 +31,17 @@ pub(in crate::engine) struct Multiply {
     pub m_stride: usize,
 }
 
+/// What follows a convolution.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::engine) enum Activation {
+    /// Nothing.
+    None,
+    /// Negative sums become 0.
+    Relu,
+    /// As `Relu`, and no sum exceeds this.
+    Clip(f32),
+}
+
 /// A row of direct convolution.
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct Direct {
@@ -48,8 +59,8 @@ pub(in crate::engine) struct Direct {
     pub weights: *const f32,
     /// One for each output channel.
     pub bias: *const f32,
-    /// Whether negative results become 0.
-    pub relu: bool,
+    /// What becomes of sums.
+    pub activation: Activation,
     /// `[pixel][outputs]`.
     pub out: *mut f32,
 }
@@ -67,8 +78,8 @@ pub(in crate::engine) struct Output {
     pub vectors: usize,
     /// One for each output channel; narrow: 4, repeated 4 times.
     pub bias: *const f32,
-    /// Whether negative results become 0.
-    pub relu: bool,
+    /// What becomes of sums.
+    pub activation: Activation,
     /// First pixel of the first tile in each of 4 rows, `[pixel][outputs]`.
     pub rows: [*mut f32; 4],
 }

@@ -51,6 +51,12 @@ unsafe impl Lanes for float32x4_t {
     }
 
     #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        // SAFETY: arithmetic on values only.
+        unsafe { vminq_f32(self, other) }
+    }
+
+    #[inline(always)]
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
         // SAFETY: arithmetic on values only.
         unsafe { vfmaq_f32(addend, self, factor) }

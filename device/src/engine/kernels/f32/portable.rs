@@ -48,6 +48,11 @@ unsafe impl Lanes for Four {
     }
 
     #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i].min(other.0[i])))
+    }
+
+    #[inline(always)]
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
         Self(std::array::from_fn(|i| {
             self.0[i] * factor.0[i] + addend.0[i]

@@ -56,7 +56,7 @@ fn direct_convolution_is_the_sum_of_products() {
                 vectors,
                 weights: weights.as_ptr(),
                 bias: bias.as_ptr(),
-                relu: true,
+                activation: Activation::Relu,
                 out: out.as_mut_ptr(),
             };
             // SAFETY: the buffers have SLACK pixels to spare, the kernels are this machine's.

@@ -51,6 +51,12 @@ unsafe impl Lanes for __m512 {
     }
 
     #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        // SAFETY: arithmetic on values only.
+        unsafe { _mm512_min_ps(self, other) }
+    }
+
+    #[inline(always)]
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
         // SAFETY: arithmetic on values only.
         unsafe { _mm512_fmadd_ps(self, factor, addend) }
@@ -120,6 +126,12 @@ unsafe impl Lanes for __m256 {
     unsafe fn relu(self) -> Self {
         // SAFETY: arithmetic on values only.
         unsafe { _mm256_max_ps(self, _mm256_setzero_ps()) }
+    }
+
+    #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        // SAFETY: arithmetic on values only.
+        unsafe { _mm256_min_ps(self, other) }
     }
 
     #[inline(always)]

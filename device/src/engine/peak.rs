@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use hone_shared::student::Precision;
 
-use super::{f32, int8};
+use super::kernels::{SLACK, f32, int8};
 use crate::engine::fused::Buffer;
 use crate::engine::isa::Isa;
 use crate::engine::pool::Pool;
@@ -19,7 +19,7 @@ const CALLS: usize = 40;
 const ROUNDS: usize = 30;
 
 /// 10^9 multiply-accumulates a second on every thread of `pool` together.
-pub(in crate::engine) fn peak(isa: Isa, precision: Precision, pool: &mut Pool) -> f64 {
+pub(super) fn peak(isa: Isa, precision: Precision, pool: &mut Pool) -> f64 {
     let threads = pool.threads();
     let mut best = 0.0_f64;
     for _ in 0..ROUNDS {
@@ -44,10 +44,10 @@ pub(in crate::engine) fn peak(isa: Isa, precision: Precision, pool: &mut Pool) -
 fn f32_block(isa: Isa) {
     let kernels = f32::kernels(isa);
     let outputs = kernels.lanes * kernels.most_vectors;
-    let input = Buffer::<f32>::new((PIXELS + 2 + super::SLACK) * INPUTS);
+    let input = Buffer::<f32>::new((PIXELS + 2 + SLACK) * INPUTS);
     let weights = Buffer::<f32>::new(9 * INPUTS * outputs);
     let bias = Buffer::<f32>::new(outputs);
-    let mut out = Buffer::<f32>::new((PIXELS + super::SLACK) * outputs);
+    let mut out = Buffer::<f32>::new((PIXELS + SLACK) * outputs);
     let direct = f32::Direct {
         pixels: PIXELS,
         rows: [input.as_ptr(); 3],
@@ -56,7 +56,7 @@ fn f32_block(isa: Isa) {
         vectors: kernels.most_vectors,
         weights: weights.as_ptr(),
         bias: bias.as_ptr(),
-        relu: true,
+        activation: f32::Activation::Relu,
         out: out.as_mut_ptr(),
     };
     for _ in 0..CALLS {
@@ -69,10 +69,10 @@ fn f32_block(isa: Isa) {
 fn int8_block(isa: Isa) {
     let kernel = int8::kernels(isa).wide;
     let outputs = 4 * kernel.lanes;
-    let input = Buffer::<u8>::new((PIXELS + 2 + super::SLACK) * INPUTS);
+    let input = Buffer::<u8>::new((PIXELS + 2 + SLACK) * INPUTS);
     let weights = Buffer::<u8>::new(9 * INPUTS * outputs * 2);
     let (bias, multiplier) = (Buffer::<i32>::new(outputs), Buffer::<f32>::new(outputs));
-    let mut out = Buffer::<u8>::new((PIXELS + super::SLACK) * outputs);
+    let mut out = Buffer::<u8>::new((PIXELS + SLACK) * outputs);
     let row = int8::Row {
         pixels: PIXELS,
         rows: [input.as_ptr(); 3],

@@ -1,0 +1,174 @@
+//! `honed bench --choose`: measures a bundle's students and writes the best one into the
+//! configuration.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use comfy_table::{Table, presets};
+use hone_shared::bundle::{Bundle, ModelEntry};
+use hone_shared::config::{DEFAULT, edit};
+use hone_shared::student::Precision;
+use indicatif::ProgressBar;
+
+use super::bench::open;
+use crate::atomic;
+use crate::bench::choose::{Candidate, best, thread_counts};
+use crate::bench::{BenchOptions, measure};
+
+/// Frames timed for each candidate.
+const FRAMES: usize = 18;
+
+/// What is asked for.
+pub(super) struct Wanted<'a> {
+    /// The students.
+    pub bundle: &'a Path,
+    /// The file to write.
+    pub config: &'a Path,
+    /// Frames a second to hold.
+    pub fps: f64,
+    /// Whether to print JSON.
+    pub json: bool,
+}
+
+/// Measures, writes and prints.
+///
+/// # Errors
+/// When a student does not run, none holds the frame rate, or the configuration cannot be changed.
+pub(super) fn run(
+    wanted: &Wanted<'_>,
+    wants: impl Fn(Precision) -> bool,
+    options: BenchOptions,
+) -> anyhow::Result<()> {
+    let bundle = open(wanted.bundle)?;
+    let text = read(wanted.config)?;
+    let (chosen, measured) = search(&bundle, wanted.fps, wants, options)?;
+    let Some(chosen) = chosen else {
+        let fastest = measured
+            .iter()
+            .min_by(|a, b| a.median_ms.total_cmp(&b.median_ms));
+        let fastest = fastest.context("the bundle holds no such student")?;
+        bail!(
+            "no student holds {} frames a second at {}x{} here with a fifth of the time to spare: the fastest, {} in \
+             {} on {} threads, takes {:.1} ms; ask for fewer --fps or a smaller --size ({} is as it was)",
+            wanted.fps,
+            options.width,
+            options.height,
+            fastest.level,
+            fastest.precision,
+            fastest.threads,
+            fastest.median_ms,
+            wanted.config.display()
+        );
+    };
+    let path = std::path::absolute(wanted.bundle)?;
+    let path = path
+        .to_str()
+        .context("the bundle's path is not UTF-8: rename it")?;
+    let changes = [
+        ("student", "bundle", edit::quoted(path)),
+        ("student", "level", edit::quoted(&chosen.level)),
+        (
+            "student",
+            "precision",
+            edit::quoted(chosen.precision.name()),
+        ),
+        ("student", "threads", chosen.threads.to_string()),
+    ];
+    let text =
+        edit::change(&text, &changes).with_context(|| wanted.config.display().to_string())?;
+    atomic::write_bytes(wanted.config, text.as_bytes())?;
+    if wanted.json {
+        let json = serde_json::json!({
+            "chosen": chosen,
+            "fps_wanted": wanted.fps,
+            "config": wanted.config,
+            "measured": measured,
+        });
+        println!("{}", serde_json::to_string_pretty(&json)?);
+    } else {
+        println!("{}", table(&measured, wanted.fps));
+        println!(
+            "{} in {} on {} threads: written to {}",
+            chosen.level,
+            chosen.precision,
+            chosen.threads,
+            wanted.config.display()
+        );
+    }
+    Ok(())
+}
+
+/// The configuration as it is, or the default one.
+fn read(path: &Path) -> anyhow::Result<String> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(DEFAULT.into()),
+        Err(e) => Err(e).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// Level by level, largest first, until one holds.
+fn search(
+    bundle: &Bundle,
+    fps: f64,
+    wants: impl Fn(Precision) -> bool,
+    options: BenchOptions,
+) -> anyhow::Result<(Option<Candidate>, Vec<Candidate>)> {
+    let mut entries: Vec<&ModelEntry> = bundle.manifest().models.iter().collect();
+    entries.retain(|m| wants(m.precision));
+    entries.sort_by(|a, b| {
+        b.macs_per_pixel
+            .total_cmp(&a.macs_per_pixel)
+            .then(a.name.cmp(&b.name))
+    });
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let bar = ProgressBar::new_spinner();
+    bar.enable_steady_tick(Duration::from_millis(200));
+    let mut measured = Vec::new();
+    for level in entries.chunk_by(|a, b| a.name == b.name) {
+        let first = measured.len();
+        for entry in level {
+            for threads in thread_counts(cores) {
+                bar.set_message(format!(
+                    "{} in {} on {threads} threads",
+                    entry.name, entry.precision
+                ));
+                let mut options = BenchOptions {
+                    frames: FRAMES,
+                    ..options
+                };
+                options.engine.threads = threads;
+                let report = measure(bundle.model_bytes(entry), options, None)?;
+                measured.push(Candidate {
+                    level: entry.name.clone(),
+                    precision: entry.precision,
+                    threads,
+                    median_ms: report.median_ms,
+                });
+            }
+        }
+        if let Some(best) = best(&measured[first..], fps) {
+            bar.finish_and_clear();
+            return Ok((Some(best.clone()), measured));
+        }
+    }
+    bar.finish_and_clear();
+    Ok((None, measured))
+}
+
+fn table(measured: &[Candidate], fps: f64) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["student", "precision", "threads", "median", "holds"]);
+    for c in measured {
+        table.add_row([
+            c.level.clone(),
+            c.precision.to_string(),
+            c.threads.to_string(),
+            format!("{:.2} ms", c.median_ms),
+            if c.holds(fps) { "yes" } else { "no" }.into(),
+        ]);
+    }
+    table
+}
