@@ -17,6 +17,7 @@ use crate::train::trainer::Outcome;
 #[command(after_help = "Examples:
   hone distill models/recipes/demo.toml --teacher out/teacher --out out/student
   hone distill models/recipes/demo.toml --teacher out/teacher --out out/student --resume
+  hone distill models/recipes/demo.toml --cache out/cache --out out/student
   hone distill models/recipes/demo.toml --no-teacher --out out/alone --set optimizer.learning_rate=1e-3
   hone distill models/recipes/demo.toml --teacher out/teacher --dry-run
 
@@ -30,6 +31,9 @@ pub struct DistillArgs {
     /// Folder of `hone teacher train`, or a weights file, instead of the recipe's.
     #[arg(long, value_name = "PATH", conflicts_with = "no_teacher")]
     teacher: Option<PathBuf>,
+    /// Folder of `hone teacher cache`: patches and answers from there, the teacher itself is not run.
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
     /// Leave the teacher and every loss that needs it out, for comparison.
     #[arg(long)]
     no_teacher: bool,
@@ -63,7 +67,12 @@ impl DistillArgs {
         }
         let device = self.device.resolve()?;
         if self.dry_run {
-            let plan = dry_run::measure(&text, self.teacher.as_deref(), device)?;
+            let plan = dry_run::measure(
+                &text,
+                self.teacher.as_deref(),
+                self.cache.as_deref(),
+                device,
+            )?;
             if self.json {
                 println!("{}", serde_json::to_string_pretty(&plan)?);
             } else {
@@ -79,6 +88,7 @@ impl DistillArgs {
             out: out.clone(),
             resume: self.resume,
             teacher: self.teacher,
+            cache: self.cache,
             device,
             interrupt: Interrupt::on_signals()?,
         };

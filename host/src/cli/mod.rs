@@ -15,6 +15,7 @@ pub mod restorer;
 pub mod student;
 pub mod teacher;
 pub mod teacher_bench;
+pub mod teacher_cache;
 pub mod teacher_info;
 pub mod teacher_list;
 pub mod teacher_run;

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::teacher_bench::BenchArgs;
+use super::teacher_cache::CacheArgs;
 use super::teacher_info::InfoArgs;
 use super::teacher_list::ListArgs;
 use super::teacher_run::RunArgs;
@@ -29,6 +30,8 @@ pub enum TeacherCommand {
     Bench(BenchArgs),
     /// Train a teacher from a recipe
     Train(TrainArgs),
+    /// Put a teacher's answers on disk, for fast distillation
+    Cache(Box<CacheArgs>),
 }
 
 impl TeacherArgs {
@@ -43,6 +46,7 @@ impl TeacherArgs {
             TeacherCommand::Run(args) => args.run(),
             TeacherCommand::Bench(args) => args.run(),
             TeacherCommand::Train(args) => args.run(),
+            TeacherCommand::Cache(args) => args.run(),
         }
     }
 }

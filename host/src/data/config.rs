@@ -47,6 +47,10 @@ pub struct DataConfig {
     pub validation_crop: usize,
     /// Patches less sharp (mean Sobel magnitude, 0..1) are drawn again, up to eight times.
     pub min_sharpness: f32,
+    /// Pictures are first made smaller by this factor: 2 trains at half resolution.
+    pub reduce: usize,
+    /// Patches of each side in a pool of `hone teacher cache`.
+    pub pool: usize,
     /// Random flips and quarter turns.
     pub flips: bool,
     /// Random brightness, contrast and colour balance: largest relative change.
@@ -72,6 +76,8 @@ impl Default for DataConfig {
             validation_images: 16,
             validation_crop: 384,
             min_sharpness: 0.0,
+            reduce: 1,
+            pool: 4096,
             flips: true,
             jitter: 0.0,
             memory_mb: 1024,
@@ -94,6 +100,10 @@ impl DataConfig {
             format!("validation must lie in 0..0.9, got {}", self.validation)
         } else if !(0.0..=0.9).contains(&self.jitter) {
             format!("jitter must lie in 0..0.9, got {}", self.jitter)
+        } else if !(1..=8).contains(&self.reduce) {
+            format!("reduce must lie in 1..8, got {}", self.reduce)
+        } else if !(1..=1 << 24).contains(&self.pool) {
+            format!("pool must lie in 1..16777216, got {}", self.pool)
         } else if self.validation_images == 0 || self.validation_crop < 8 {
             "validation_images must be at least 1 and validation_crop at least 8".to_owned()
         } else if !(8..=16_384).contains(&width) || !(8..=16_384).contains(&height) {

@@ -41,9 +41,14 @@ pub struct Batch {
     pub input: Tensor,
     /// What it should make of it.
     pub truth: Tensor,
-    /// The teacher's answers, when they come from a cache.
+    /// The teacher's answers, when they come from a pool.
     pub teacher: Option<Tensor>,
+    /// The teacher's named maps, when they come from a pool.
+    pub features: Vec<(String, Tensor)>,
 }
+
+/// Makes the batch of a step; any thread may ask, in any order.
+pub type MakeBatch = Arc<dyn Fn(u64) -> anyhow::Result<Batch> + Send + Sync>;
 
 /// Endless batches; see the module.
 pub struct Loader {
@@ -53,17 +58,27 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Starts the workers.
+    /// Starts workers that cut patches from `source`.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub fn new(source: Arc<dyn PairSource>, config: LoaderConfig) -> anyhow::Result<Self> {
-        let count = config.workers.max(1);
+        let make = move |step| batch(&*source, config, step);
+        Self::start(Arc::new(make), config.workers, config.first_step)
+    }
+
+    /// Starts `workers` threads (at least one) that make batches from step `first_step` on.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(make: MakeBatch, workers: usize, first_step: u64) -> anyhow::Result<Self> {
+        let count = workers.max(1);
         let (mut queues, mut workers) = (Vec::new(), Vec::new());
         for worker in 0..count {
             let (sender, receiver) = sync_channel(AHEAD);
-            let source = source.clone();
-            let work = move || produce(&*source, config, worker, count, &sender);
+            let make = Arc::clone(&make);
+            let first = first_step + worker as u64;
+            let work = move || produce(&make, first, count, &sender);
             workers.push(
                 std::thread::Builder::new()
                     .name(format!("loader-{worker}"))
@@ -102,15 +117,14 @@ impl Drop for Loader {
 }
 
 fn produce(
-    source: &dyn PairSource,
-    config: LoaderConfig,
-    worker: usize,
+    make: &MakeBatch,
+    first: u64,
     workers: usize,
     sender: &SyncSender<anyhow::Result<Batch>>,
 ) {
-    let mut step = config.first_step + worker as u64;
+    let mut step = first;
     loop {
-        let batch = batch(source, config, step);
+        let batch = make(step);
         let failed = batch.is_err();
         if sender.send(batch).is_err() || failed {
             return;
@@ -127,21 +141,18 @@ pub fn batch(source: &dyn PairSource, config: LoaderConfig, step: u64) -> anyhow
     let channels = config.colour.channels();
     let size = config.batch * channels * config.crop * config.crop;
     let (mut input, mut truth) = (Vec::with_capacity(size), Vec::with_capacity(size));
-    let mut teacher = Vec::new();
     for i in 0..config.batch as u64 {
         let pair = source.patch(config.seed, step * config.batch as u64 + i, config.crop)?;
         push(&mut input, &pair.input, config.colour);
         push(&mut truth, &pair.truth, config.colour);
-        if let Some(answer) = &pair.teacher {
-            push(&mut teacher, answer, config.colour);
-        }
     }
     let shape = [config.batch, channels, config.crop, config.crop].map(|n| n as i64);
     let tensor = |data: &[f32]| Tensor::from_slice(data).reshape(shape);
     Ok(Batch {
         input: tensor(&input),
         truth: tensor(&truth),
-        teacher: (teacher.len() == size).then(|| tensor(&teacher)),
+        teacher: None,
+        features: Vec::new(),
     })
 }
 

@@ -3,7 +3,8 @@
 //! ```text
 //! synth (scenes) -+
 //! index (folders)-+-> source: Pair{input, truth} -> loader: Batch of tensors
-//! degrade (cameras)-+
+//! degrade (cameras)-+                                  |
+//!                        pool: patches and a teacher's answers on disk
 //! ```
 
 pub mod clips;
@@ -13,6 +14,7 @@ pub mod index;
 pub mod light;
 pub mod loader;
 pub mod photo;
+pub mod pool;
 pub mod random;
 pub mod read;
 pub mod sheet;

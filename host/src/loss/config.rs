@@ -24,6 +24,8 @@ pub enum Measure {
     Mse,
     /// Mean of `sqrt(d^2 + 1e-6)`.
     Charbonnier,
+    /// `1 - SSIM`, 11x11 Gaussian window; pictures only.
+    Ssim,
 }
 
 impl Measure {
@@ -33,6 +35,7 @@ impl Measure {
             Self::L1 => a.l1_loss(b, tch::Reduction::Mean),
             Self::Mse => a.mse_loss(b, tch::Reduction::Mean),
             Self::Charbonnier => charbonnier(a, b, 1e-3),
+            Self::Ssim => 1.0 - ssim(a, b),
         }
     }
 
@@ -42,6 +45,7 @@ impl Measure {
             Self::L1 => "l1",
             Self::Mse => "mse",
             Self::Charbonnier => "charbonnier",
+            Self::Ssim => "ssim",
         }
     }
 }
@@ -197,7 +201,11 @@ impl LossConfig {
     /// Smallest crop that the term can look at.
     pub fn smallest_crop(&self) -> usize {
         match self {
-            Self::Ssim { .. } => 11,
+            Self::Ssim { .. }
+            | Self::Teacher {
+                measure: Measure::Ssim,
+                ..
+            } => 11,
             Self::MsSsim { .. } => 176,
             _ => 1,
         }
@@ -221,6 +229,10 @@ impl LossConfig {
             Self::Perceptual { layers, .. } if layers.is_empty() => {
                 bail!("loss '{label}' names no layers")
             }
+            Self::Perceptual {
+                measure: Measure::Ssim,
+                ..
+            } => bail!("loss '{label}' compares maps: measure 'ssim' is for pictures"),
             Self::Charbonnier { epsilon, .. } if !(*epsilon > 0.0 && epsilon.is_finite()) => {
                 bail!("loss 'charbonnier' has epsilon {epsilon}; it must be above 0")
             }
@@ -259,7 +271,7 @@ impl LossConfig {
                 let epsilon = *epsilon;
                 to_truth(move |a, b| charbonnier(a, b, epsilon))
             }
-            Self::Ssim { .. } => to_truth(|a, b| 1.0 - ssim(a, b)),
+            Self::Ssim { .. } => to_truth(|a, b| Measure::Ssim.between(a, b)),
             Self::MsSsim { .. } => to_truth(|a, b| 1.0 - ms_ssim(a, b)),
             Self::Edge { .. } => {
                 to_truth(|a, b| Measure::L1.between(&sobel_magnitude(a), &sobel_magnitude(b)))

@@ -63,6 +63,9 @@ pub struct TeacherSource {
     pub from: Option<PathBuf>,
     /// The architecture, needed with a weights file.
     pub network: Option<TeacherConfig>,
+    /// A folder of `hone teacher cache` with the teacher's answers, relative to the recipe;
+    /// `--cache` takes its place.
+    pub cache: Option<PathBuf>,
 }
 
 /// How a teacher is trained.

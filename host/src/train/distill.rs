@@ -1,25 +1,27 @@
 //! `hone distill`: a student under a frozen teacher.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
+use anyhow::{Context, Result, bail, ensure};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-use super::feed::{DataFeed, validation_pairs};
+use super::feed::{DataFeed, FeedSource, PoolFeed, validation_pairs};
 use super::guide::Guide;
 use super::interrupt::Interrupt;
 use super::plan::Plan;
 use super::run::{RunFolder, RunInputs, RunKind, TeacherInput};
+use super::teacher_source::{FoundTeacher, provenance};
 use super::trainer::{Outcome, Trainer};
 use crate::data;
+use crate::data::pool::{Manifest, Pool};
+use crate::data::source::PairSource;
 use crate::loss::{FeatureShapes, Loss, LossConfig};
-use crate::recipe::{Recipe, RecipeText, TeacherSource};
+use crate::recipe::{Recipe, RecipeText};
 use crate::student::{self, Student, StudentOutput};
-use crate::teacher::{self, Teacher, TeacherConfig};
+use crate::teacher::Teacher;
 
 /// What to distil, and where to.
 #[derive(Debug, Clone)]
@@ -32,6 +34,8 @@ pub struct DistillOptions {
     pub resume: bool,
     /// Takes the place of the recipe's `teacher.from`.
     pub teacher: Option<PathBuf>,
+    /// A folder of `hone teacher cache`; takes the place of the recipe's `teacher.cache`.
+    pub cache: Option<PathBuf>,
     /// Where to compute.
     pub device: Device,
     /// Ctrl-C.
@@ -61,16 +65,42 @@ pub struct Apprentice {
 pub fn run(options: &DistillOptions) -> Result<Outcome> {
     let recipe = Recipe::from_text(&options.text)?;
     let source = data::open(&recipe.data, &options.text.base)?;
+    let cache = cache_folder(&recipe, &options.text, options.cache.as_deref());
+    let pool = match &cache {
+        Some(folder) => Some(open_pool(folder, &recipe, source.as_ref())?),
+        None => None,
+    };
     let parts = prepare(
         &recipe,
         &options.text,
         options.teacher.as_deref(),
+        pool.as_deref(),
         options.device,
     )?;
     let colour = recipe.colour;
     let batch_colour = parts.guide.as_ref().map_or(colour, Guide::batch_colour);
     let validation = validation_pairs(source.as_ref(), colour, options.device)?;
-    let inputs = RunInputs::new(RunKind::Student, &options.text, parts.teacher);
+    let mut inputs = RunInputs::new(RunKind::Student, &options.text, parts.teacher);
+    let feeds: Box<dyn FeedSource> = match pool {
+        Some(pool) => {
+            inputs.pool = Some(pool.manifest().key()?);
+            Box::new(PoolFeed {
+                pool,
+                seed: recipe.seed,
+                flips: recipe.data.flips,
+                guided: recipe.teacher.is_some(),
+                workers: recipe.training.workers,
+                device: options.device,
+            })
+        }
+        None => Box::new(DataFeed {
+            source,
+            seed: recipe.seed,
+            colour: batch_colour,
+            workers: recipe.training.workers,
+            device: options.device,
+        }),
+    };
     let folder = RunFolder::prepare(&options.out, &options.text, &inputs, options.resume)?;
     let (training, restoring) = (Rc::clone(&parts.student), parts.student);
     let trainer = Trainer {
@@ -84,13 +114,7 @@ pub fn run(options: &DistillOptions) -> Result<Outcome> {
         optimizer: recipe.optimizer,
         schedule: recipe.schedule,
         plan: Plan::new(&recipe.stages),
-        feeds: Box::new(DataFeed {
-            source,
-            seed: recipe.seed,
-            colour: batch_colour,
-            workers: recipe.training.workers,
-            device: options.device,
-        }),
+        feeds,
         training: recipe.training,
         validation,
         folder,
@@ -99,7 +123,35 @@ pub fn run(options: &DistillOptions) -> Result<Outcome> {
     trainer.run(options.resume)
 }
 
-/// Builds student, teacher and loss.
+/// The cache that a distillation uses, if any.
+pub fn cache_folder(recipe: &Recipe, text: &RecipeText, instead: Option<&Path>) -> Option<PathBuf> {
+    let named = recipe.teacher.as_ref().and_then(|t| t.cache.as_ref());
+    let named = named.map(|path| text.base.join(path));
+    instead.map(Path::to_path_buf).or(named)
+}
+
+/// Opens a cache that holds what this recipe would see, and nothing else.
+fn open_pool(folder: &Path, recipe: &Recipe, source: &dyn PairSource) -> Result<Arc<Pool>> {
+    let pool = Pool::open(folder, recipe.data.memory_mb)?;
+    let sides: Vec<usize> = recipe.stages.iter().map(|s| s.crop).collect();
+    let mut expected = Manifest::new(&recipe.data, source, recipe.colour, &sides)?;
+    let found = pool.manifest();
+    expected.teacher.clone_from(&found.teacher);
+    expected.crops.clone_from(&found.crops);
+    if let Some(what) = found.difference(&expected) {
+        bail!(
+            "{} was made from other {what} than the recipe has now: make the cache again in another folder",
+            folder.display()
+        );
+    }
+    pool.check_against(source)?;
+    for side in sides {
+        pool.maps(side)?;
+    }
+    Ok(Arc::new(pool))
+}
+
+/// Builds student, teacher and loss; with a `pool` the teacher itself stays away.
 ///
 /// # Errors
 /// When the teacher cannot be found or loaded, or the loss names a map that is not there.
@@ -107,6 +159,7 @@ pub fn prepare(
     recipe: &Recipe,
     text: &RecipeText,
     teacher: Option<&Path>,
+    pool: Option<&Pool>,
     device: Device,
 ) -> Result<Apprentice> {
     tch::manual_seed(recipe.seed as i64);
@@ -117,17 +170,31 @@ pub fn prepare(
         .losses
         .iter()
         .any(|l| matches!(l, LossConfig::Feature { .. }));
-    let (guide, input) = match &recipe.teacher {
-        None => (None, None),
-        Some(source) => {
-            let (teacher, input) = load_teacher(source, text, teacher, device)?;
-            (
-                Some(Guide::new(teacher, features, recipe.colour)?),
-                Some(input),
-            )
+    let (guide, input) = match (&recipe.teacher, pool) {
+        (None, _) => (None, None),
+        (Some(source), None) => {
+            let found = FoundTeacher::find(source, text, teacher)?;
+            let guide = Guide::new(found.load(device)?, features, recipe.colour)?;
+            (Some(guide), Some(found.input()))
+        }
+        (Some(source), Some(pool)) => {
+            let cached = pool.manifest().teacher.as_ref().context(
+                "the cache holds patches without a teacher's answers: distil with --no-teacher, or \
+                 make it with a teacher",
+            )?;
+            if teacher.is_some() || source.from.is_some() {
+                let found = FoundTeacher::find(source, text, teacher)?;
+                ensure!(
+                    found.identity == *cached,
+                    "the cache holds the answers of another teacher (other weights or options): \
+                     make it again in another folder"
+                );
+            }
+            (None, Some(provenance(cached)))
         }
     };
-    let crop = recipe.stages.first().map_or(64, |s| s.crop) as i64;
+    let side = recipe.stages.first().map_or(64, |s| s.crop);
+    let crop = side as i64;
     let zeros =
         |channels: usize| Tensor::zeros([1, channels as i64, crop, crop], (Kind::Float, device));
     let of_student = tch::no_grad(|| student.forward(&zeros(recipe.colour.channels()), false));
@@ -139,7 +206,11 @@ pub fn prepare(
         }
         None => Vec::new(),
     };
-    let shapes = FeatureShapes::of(&of_student.features, &of_teacher);
+    let mut shapes = FeatureShapes::of(&of_student.features, &of_teacher);
+    if let Some(pool) = pool {
+        let maps = pool.maps(side)?.iter();
+        shapes.teacher = maps.map(|m| (m.name.clone(), m.channels as i64)).collect();
+    }
     let adaptors = VarStore::new(device);
     let loss = Loss::new(&recipe.losses, &shapes, &adaptors.root(), &text.base)?;
     Ok(Apprentice {
@@ -158,56 +229,4 @@ pub(super) fn teacher_output(teacher: &dyn Teacher, x: &Tensor) -> StudentOutput
         restored: teacher.forward(x),
         features: Vec::new(),
     }
-}
-
-fn load_teacher(
-    source: &TeacherSource,
-    text: &RecipeText,
-    instead: Option<&Path>,
-    device: Device,
-) -> Result<(Box<dyn Teacher>, TeacherInput)> {
-    let from = match (instead, &source.from) {
-        (Some(path), _) => path.to_path_buf(),
-        (None, Some(path)) => text.base.join(path),
-        (None, None) => bail!(
-            "the recipe's [teacher] has no 'from': name its weights there or with --teacher, or \
-             train without one by --no-teacher"
-        ),
-    };
-    let (config, weights): (TeacherConfig, PathBuf) = if from.is_dir() {
-        let config = teacher::config::read_file(&from.join("teacher.json"))
-            .with_context(|| format!("{} holds no trained teacher", from.display()))?;
-        (config.config, from.join("best.safetensors"))
-    } else {
-        let network = source.network.clone().with_context(|| {
-            let file = from.display();
-            format!("{file} is no folder of hone teacher train; describe it in [teacher.network]")
-        })?;
-        (network, from)
-    };
-    let weights_sha256 = hash_file(&weights)
-        .with_context(|| format!("cannot read the teacher's weights {}", weights.display()))?;
-    let input = TeacherInput {
-        architecture: config.name().to_owned(),
-        weights_sha256,
-    };
-    Ok((teacher::load(&config, &weights, device)?, input))
-}
-
-fn hash_file(path: &Path) -> std::io::Result<String> {
-    let mut file = std::fs::File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut block = vec![0; 1 << 16];
-    loop {
-        let count = file.read(&mut block)?;
-        if count == 0 {
-            break;
-        }
-        hasher.update(&block[..count]);
-    }
-    Ok(hasher
-        .finalize()
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect())
 }

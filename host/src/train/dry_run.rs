@@ -8,9 +8,10 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
-use super::distill::prepare;
-use super::guide::{Guide, to_colour};
+use super::distill::{cache_folder, prepare};
+use super::guide::{Guidance, Guide, to_colour};
 use super::plan::Plan;
+use crate::data::pool::{MapShape, Pool};
 use crate::loss::View;
 use crate::recipe::{Recipe, RecipeText};
 
@@ -57,9 +58,18 @@ pub struct DryStage {
 ///
 /// # Errors
 /// As building student, teacher and loss.
-pub fn measure(text: &RecipeText, teacher: Option<&Path>, device: Device) -> Result<DryRun> {
+pub fn measure(
+    text: &RecipeText,
+    teacher: Option<&Path>,
+    cache: Option<&Path>,
+    device: Device,
+) -> Result<DryRun> {
     let recipe = Recipe::from_text(text)?;
-    let parts = prepare(&recipe, text, teacher, device)?;
+    let pool = match cache_folder(&recipe, text, cache) {
+        Some(folder) => Some(Pool::open(&folder, recipe.data.memory_mb)?),
+        None => None,
+    };
+    let parts = prepare(&recipe, text, teacher, pool.as_ref(), device)?;
     let batch_colour = parts
         .guide
         .as_ref()
@@ -68,8 +78,14 @@ pub fn measure(text: &RecipeText, teacher: Option<&Path>, device: Device) -> Res
         let shape = [batch, batch_colour.channels() as i64, crop, crop];
         let patches = Tensor::f_rand(shape, (Kind::Float, device))?;
         let begin = Instant::now();
-        let guidance = parts.guide.as_ref().map(|g| g.guide(&patches));
         let input = to_colour(&patches, recipe.colour);
+        let guidance = match (&parts.guide, &pool) {
+            (Some(guide), _) => Some(guide.guide(&patches)),
+            (None, Some(pool)) if parts.teacher.is_some() => {
+                Some(cached_guidance(pool, &input, crop as usize)?)
+            }
+            _ => None,
+        };
         let output = parts.student.forward(&input, true);
         let view = View {
             restored: &output.restored,
@@ -118,6 +134,23 @@ pub fn measure(text: &RecipeText, teacher: Option<&Path>, device: Device) -> Res
         seconds: stages.iter().map(|s| updates(s) * s.seconds_per_step).sum(),
         stages,
         peak_mib: peak_mib(),
+    })
+}
+
+/// What a cache would say, in shape.
+fn cached_guidance(pool: &Pool, input: &Tensor, crop: usize) -> Result<Guidance> {
+    let batch = input.size()[0];
+    let map = |shape: &MapShape| {
+        let (channels, side) = (shape.channels as i64, shape.side as i64);
+        let size = [batch, channels, side, side];
+        (
+            shape.name.clone(),
+            Tensor::rand(size, (Kind::Float, input.device())),
+        )
+    };
+    Ok(Guidance {
+        output: input.shallow_clone(),
+        features: pool.maps(crop)?.iter().map(map).collect(),
     })
 }
 

@@ -6,9 +6,10 @@ use anyhow::{Context, Result, ensure};
 use hone_shared::student::Colour;
 use tch::{Device, Tensor};
 
-use super::guide::to_colour;
+use super::guide::{Guidance, to_colour};
 use super::validate::ValidationPair;
 use crate::data::loader::{Loader, LoaderConfig};
+use crate::data::pool::{Pool, Walk};
 use crate::data::source::PairSource;
 use crate::picture::Picture;
 use crate::recipe::Stage;
@@ -20,6 +21,8 @@ pub struct TrainBatch {
     pub input: Tensor,
     /// What it should give.
     pub truth: Tensor,
+    /// What the teacher says, when it was asked before.
+    pub guidance: Option<Guidance>,
 }
 
 /// Batches in order.
@@ -62,9 +65,16 @@ struct LoaderFeed {
 impl Feed for LoaderFeed {
     fn next(&mut self) -> Result<TrainBatch> {
         let batch = self.loader.next()?;
+        let here = |tensor: Tensor| tensor.to_device(self.device);
+        let maps = batch.features.into_iter();
+        let features = maps.map(|(name, map)| (name, here(map))).collect();
         Ok(TrainBatch {
-            input: batch.input.to_device(self.device),
-            truth: batch.truth.to_device(self.device),
+            input: here(batch.input),
+            truth: here(batch.truth),
+            guidance: batch.teacher.map(|answer| Guidance {
+                output: here(answer),
+                features,
+            }),
         })
     }
 }
@@ -72,10 +82,7 @@ impl Feed for LoaderFeed {
 impl FeedSource for DataFeed {
     fn open(&self, index: usize, stage: &Stage, first: u64) -> Result<Box<dyn Feed>> {
         let config = LoaderConfig {
-            // Stages must not repeat each other's patches.
-            seed: self
-                .seed
-                .wrapping_add((index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+            seed: stage_seed(self.seed, index),
             crop: stage.crop,
             batch: stage.batch,
             colour: self.colour,
@@ -88,6 +95,46 @@ impl FeedSource for DataFeed {
             device: self.device,
         }))
     }
+}
+
+/// Feeds from a pool of `hone teacher cache`.
+pub struct PoolFeed {
+    /// The pool.
+    pub pool: Arc<Pool>,
+    /// The recipe's seed: the order of the patches and their flips.
+    pub seed: u64,
+    /// Whether patches are flipped and turned.
+    pub flips: bool,
+    /// Whether the teacher's answers are wanted.
+    pub guided: bool,
+    /// Threads that prepare batches.
+    pub workers: usize,
+    /// Where batches go.
+    pub device: Device,
+}
+
+impl FeedSource for PoolFeed {
+    fn open(&self, index: usize, stage: &Stage, first: u64) -> Result<Box<dyn Feed>> {
+        let walk = Walk {
+            seed: stage_seed(self.seed, index),
+            crop: stage.crop,
+            batch: stage.batch,
+            flips: self.flips,
+            guided: self.guided,
+        };
+        let pool = Arc::clone(&self.pool);
+        let make = move |step| pool.batch(walk, step);
+        let loader = Loader::start(Arc::new(make), self.workers, first)?;
+        Ok(Box::new(LoaderFeed {
+            loader,
+            device: self.device,
+        }))
+    }
+}
+
+/// Stages must not repeat each other's patches.
+fn stage_seed(seed: u64, index: usize) -> u64 {
+    seed.wrapping_add((index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 /// The validation pictures in `colour` on `device`.

@@ -9,6 +9,7 @@
 //! A run that is killed at any moment and resumed ends with the bits of an uninterrupted one: the
 //! whole state is one file that is replaced at once, and batches depend on seed and step only.
 
+pub mod cache;
 pub mod checkpoint;
 pub mod distill;
 pub mod dry_run;
@@ -22,6 +23,7 @@ pub mod run;
 pub mod schedule;
 pub mod state;
 pub mod teacher;
+pub mod teacher_source;
 pub mod trainer;
 pub mod validate;
 

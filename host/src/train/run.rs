@@ -46,6 +46,9 @@ pub struct RunInputs {
     pub base: PathBuf,
     /// The teacher that a student learnt from.
     pub teacher: Option<TeacherInput>,
+    /// Key of the pool of patches that it was trained on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
 }
 
 /// What a run trains.
@@ -90,6 +93,7 @@ impl RunInputs {
             recipe_sha256: text.hash(),
             base: text.base.clone(),
             teacher,
+            pool: None,
         }
     }
 }
@@ -134,6 +138,11 @@ impl RunFolder {
                 if old.teacher != inputs.teacher {
                     bail!(
                         "{name} was started with another teacher, so it cannot be resumed exactly"
+                    );
+                }
+                if old.pool != inputs.pool {
+                    bail!(
+                        "{name} was started with another --cache, so it cannot be resumed exactly"
                     );
                 }
                 if !folder.last().exists() {

@@ -67,7 +67,11 @@ impl Feed for BoxFeed {
                 interrupt.set();
             }
         }
-        Ok(TrainBatch { input, truth })
+        Ok(TrainBatch {
+            input,
+            truth,
+            guidance: None,
+        })
     }
 }
 

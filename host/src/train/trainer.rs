@@ -303,7 +303,9 @@ impl Trainer {
 
     /// Adds a batch's gradients; gives the loss and its terms.
     fn gradients(&self, batch: &TrainBatch, accumulate: u64) -> Result<Vec<f64>> {
-        let guidance = self.guide.as_ref().map(|g| g.guide(&batch.input));
+        let asked = || self.guide.as_ref().map(|g| g.guide(&batch.input));
+        let live = batch.guidance.is_none().then(asked).flatten();
+        let guidance = batch.guidance.as_ref().or(live.as_ref());
         let input = to_colour(&batch.input, self.colour);
         let truth = to_colour(&batch.truth, self.colour);
         let output = (self.forward)(&input, true);
@@ -311,9 +313,9 @@ impl Trainer {
         let view = View {
             restored: &restored,
             truth: &truth,
-            teacher: guidance.as_ref().map(|g| &g.output),
+            teacher: guidance.map(|g| &g.output),
             student_features: &output.features,
-            teacher_features: guidance.as_ref().map_or(&[], |g| &g.features),
+            teacher_features: guidance.map_or(&[], |g| &g.features),
         };
         let (total, terms) = self.loss.evaluate(&view)?;
         (&total / accumulate as f64)

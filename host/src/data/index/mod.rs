@@ -278,7 +278,7 @@ fn record(root: &Path, path: &Path, thorough: bool) -> Result<FileRecord, Proble
 }
 
 /// SHA-256 of a file in hexadecimal.
-fn sha256(path: &Path) -> anyhow::Result<String> {
+pub(crate) fn sha256(path: &Path) -> anyhow::Result<String> {
     let mut file =
         std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let mut hasher = Sha256::new();

@@ -30,23 +30,30 @@ pub fn sharpness(picture: &Picture) -> f32 {
 
 /// One of the eight symmetries of the square.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Symmetry(u8);
+pub struct Symmetry(u8);
 
 impl Symmetry {
-    pub(super) fn draw(rng: &mut Stream, wanted: bool) -> Self {
+    /// Draws one; the unchanged square unless `wanted`.
+    pub fn draw(rng: &mut Stream, wanted: bool) -> Self {
         let drawn = rng.random_range(0..8);
         Self(if wanted { drawn } else { 0 })
     }
 
     /// Applies it; square pictures only.
     pub(super) fn apply(self, picture: &mut Picture) {
-        let side = picture.width;
-        if self.0 == 0 || picture.height != side {
+        if picture.height == picture.width {
+            self.apply_planes(&mut picture.data, picture.width);
+        }
+    }
+
+    /// Applies it to square planes laid one after the other.
+    pub fn apply_planes<T>(self, planes: &mut [T], side: usize) {
+        if self.0 == 0 {
             return;
         }
-        for plane in picture.data.chunks_exact_mut(side * side) {
+        for plane in planes.chunks_exact_mut(side * side) {
             if self.0 & 1 != 0 {
-                plane.chunks_exact_mut(side).for_each(<[f32]>::reverse);
+                plane.chunks_exact_mut(side).for_each(<[T]>::reverse);
             }
             if self.0 & 2 != 0 {
                 for y in 0..side / 2 {

@@ -5,9 +5,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
+use rayon::prelude::*;
 
+use crate::data::config::DataConfig;
+use crate::data::degrade::resize;
 use crate::data::photo::Photo;
-use crate::data::{read, synth};
+use crate::data::{index, read, synth};
+use crate::recipe::sha256;
 
 /// Numbered pictures: files, or scenes drawn when asked for.
 pub(super) enum Origin {
@@ -20,6 +24,8 @@ pub(super) enum Origin {
 /// Numbered pictures with the most recently used ones kept in memory.
 pub(super) struct Images {
     origin: Origin,
+    /// Factor by which pictures are made smaller.
+    reduce: usize,
     budget: usize,
     kept: Mutex<Kept>,
     bad: Mutex<HashSet<usize>>,
@@ -33,10 +39,11 @@ struct Kept {
 }
 
 impl Images {
-    pub(super) fn new(origin: Origin, memory_mb: usize) -> Self {
+    pub(super) fn new(origin: Origin, config: &DataConfig) -> Self {
         Self {
             origin,
-            budget: memory_mb << 20,
+            reduce: config.reduce,
+            budget: config.memory_mb << 20,
             kept: Mutex::default(),
             bad: Mutex::default(),
         }
@@ -76,7 +83,43 @@ impl Images {
         Ok(photo)
     }
 
+    /// SHA-256 over the contents of these pictures and `names`; an unreadable one counts as such.
+    pub(super) fn fingerprint<'a>(
+        &self,
+        numbers: &[usize],
+        names: impl Iterator<Item = &'a str>,
+    ) -> anyhow::Result<String> {
+        let mut text = match &self.origin {
+            Origin::Files(paths) => {
+                let hashes: Vec<String> = numbers
+                    .par_iter()
+                    .map(|&n| match paths.get(n).map(|p| index::sha256(p)) {
+                        Some(Ok(hash)) => hash,
+                        _ => "unreadable".to_owned(),
+                    })
+                    .collect();
+                hashes.join("\n")
+            }
+            Origin::Scenes { seed, size } => format!("scenes {seed} {size:?} {numbers:?}"),
+        };
+        for name in names {
+            text.push('\n');
+            text.push_str(name);
+        }
+        Ok(sha256(text.as_bytes()))
+    }
+
     fn make(&self, number: usize) -> anyhow::Result<Photo> {
+        let photo = self.read(number)?;
+        if self.reduce == 1 {
+            return Ok(photo);
+        }
+        let smaller = |side: usize| (side / self.reduce).max(1);
+        let (width, height) = (smaller(photo.width), smaller(photo.height));
+        Ok(resize::bicubic(&photo, width, height))
+    }
+
+    fn read(&self, number: usize) -> anyhow::Result<Photo> {
         match &self.origin {
             Origin::Files(paths) => {
                 let path = paths.get(number).context("picture number out of range")?;
@@ -125,7 +168,11 @@ mod tests {
             seed: 1,
             size: [600, 200],
         };
-        let images = Images::new(origin, 1);
+        let config = DataConfig {
+            memory_mb: 1,
+            ..DataConfig::default()
+        };
+        let images = Images::new(origin, &config);
         for i in [0, 1, 2, 3, 0] {
             images.get(i).unwrap();
         }

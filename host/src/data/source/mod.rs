@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use super::config::{DataConfig, Layout};
 use super::index::{Index, Split};
 use crate::picture::Picture;
-pub use augment::sharpness;
+pub use augment::{Symmetry, sharpness};
 use files::Images;
 
 /// What a student gets and what it should make of it; RGB, same size.
@@ -23,8 +23,6 @@ pub struct Pair {
     pub input: Picture,
     /// The sharp one.
     pub truth: Picture,
-    /// The teacher's answer to `input`, when it comes from a cache.
-    pub teacher: Option<Picture>,
 }
 
 /// Where pairs come from. A patch is a function of its arguments only: any thread may ask, in any order.
@@ -41,6 +39,12 @@ pub trait PairSource: Send + Sync {
     /// # Errors
     /// When none can be read.
     fn validation(&self) -> anyhow::Result<Vec<Pair>>;
+
+    /// SHA-256 over everything that the training patches are cut from, in its order.
+    ///
+    /// # Errors
+    /// When the pictures cannot be hashed.
+    fn fingerprint(&self) -> anyhow::Result<String>;
 
     /// Number of training pictures.
     fn len(&self) -> usize;

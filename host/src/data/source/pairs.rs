@@ -44,7 +44,7 @@ impl PairsSource {
         Self {
             config: config.clone(),
             name: format!("{} pairs in {}", train.len(), root.display()),
-            images: Images::new(Origin::Files(paths), config.memory_mb),
+            images: Images::new(Origin::Files(paths), config),
             train,
             validation,
         }
@@ -121,11 +121,7 @@ impl PairSource for PairsSource {
                 symmetry.apply(&mut picture);
                 picture
             });
-            return Ok(Pair {
-                input,
-                truth,
-                teacher: None,
-            });
+            return Ok(Pair { input, truth });
         }
         bail!("none of {ATTEMPTS} pairs in a row can be read")
     }
@@ -148,13 +144,17 @@ impl PairSource for PairsSource {
             pairs.push(Pair {
                 input: input.window(top, left, height, width),
                 truth: truth.window(top, left, height, width),
-                teacher: None,
             });
         }
         if pairs.is_empty() {
             bail!("no pair is left for validation: raise [data] validation or add a 'val' folder");
         }
         Ok(pairs)
+    }
+
+    fn fingerprint(&self) -> anyhow::Result<String> {
+        let both: Vec<usize> = self.train.iter().flat_map(|n| [2 * n, 2 * n + 1]).collect();
+        self.images.fingerprint(&both, std::iter::empty())
     }
 
     fn len(&self) -> usize {

@@ -43,7 +43,7 @@ impl SharpSource {
         };
         Self {
             config: config.clone(),
-            images: Images::new(origin, config.memory_mb),
+            images: Images::new(origin, config),
             groups: (0..count).map(|i| i.to_string()).collect(),
             train: (0..config.count).collect(),
             validation: (config.count..count).collect(),
@@ -70,7 +70,7 @@ impl SharpSource {
             .unzip();
         Self {
             config: config.clone(),
-            images: Images::new(Origin::Files(paths), config.memory_mb),
+            images: Images::new(Origin::Files(paths), config),
             groups,
             train,
             validation,
@@ -162,11 +162,7 @@ impl SharpSource {
         let symmetry = Symmetry::draw(rng, self.config.flips);
         symmetry.apply(&mut input);
         symmetry.apply(&mut truth);
-        Ok(Pair {
-            input,
-            truth,
-            teacher: None,
-        })
+        Ok(Pair { input, truth })
     }
 }
 
@@ -219,7 +215,6 @@ impl PairSource for SharpSource {
             pairs.push(Pair {
                 input,
                 truth: window(&photo),
-                teacher: None,
             });
         }
         if pairs.is_empty() {
@@ -228,6 +223,11 @@ impl PairSource for SharpSource {
             );
         }
         Ok(pairs)
+    }
+
+    fn fingerprint(&self) -> anyhow::Result<String> {
+        let groups = self.train.iter().map(|&n| self.groups[n].as_str());
+        self.images.fingerprint(&self.train, groups)
     }
 
     fn len(&self) -> usize {

@@ -1,0 +1,187 @@
+//! `hone teacher cache` and `hone distill --cache` as a user drives them.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use hone_host::train::checkpoint::Checkpoint;
+
+const DATA: &str = r#"colour = "luma"
+
+[data]
+layout = "scenes"
+count = 4
+size = [96, 80]
+pool = 70
+degradation = "gaussian:sigma=1..1.5"
+validation_images = 2
+validation_crop = 64
+"#;
+
+const TEACHER: &str = r#"
+[network]
+architecture = "unet"
+channels = 1
+width = 4
+depth = 1
+
+[[loss]]
+kind = "l1"
+weight = 1.0
+
+[optimizer]
+learning_rate = 1e-3
+
+[[stage]]
+epochs = 1
+steps = 2
+batch = 2
+crop = 32
+"#;
+
+const STUDENT: &str = r#"
+[student]
+architecture = "plain"
+scale = 2
+channels = 8
+convs = 3
+
+[teacher]
+
+[[loss]]
+kind = "l1"
+weight = 1.0
+
+[[loss]]
+kind = "teacher"
+weight = 0.5
+
+[[loss]]
+kind = "feature"
+weight = 0.01
+pairs = [["conv2", "decoder_level1"]]
+
+[optimizer]
+learning_rate = 2e-3
+
+[[stage]]
+epochs = 2
+steps = 5
+batch = 3
+crop = 32
+"#;
+
+fn hone(folder: &Path, arguments: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hone"))
+        .args(arguments.split_whitespace())
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+fn done(folder: &Path, arguments: &str) -> String {
+    let output = hone(folder, arguments);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "hone {arguments}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn refused(folder: &Path, arguments: &str) -> String {
+    let output = hone(folder, arguments);
+    assert_eq!(output.status.code(), Some(1), "hone {arguments}");
+    let error = String::from_utf8(output.stderr).unwrap();
+    let last = error.lines().last().unwrap_or_default().to_owned();
+    assert!(last.starts_with("error"), "{error}");
+    last
+}
+
+fn setup() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let teacher = DATA.replace("colour = \"luma\"", "name = \"t\"") + TEACHER;
+    std::fs::write(at.join("teacher.toml"), teacher).unwrap();
+    std::fs::write(at.join("s.toml"), format!("name = \"s\"\n{DATA}{STUDENT}")).unwrap();
+    done(at, "teacher train teacher.toml --out t --device cpu");
+    folder
+}
+
+#[test]
+fn a_cache_is_made_by_shards_resumed_and_learnt_from() {
+    let folder = setup();
+    let at = folder.path();
+    let make = "teacher cache s.toml --teacher t --device cpu --out";
+    let whole = done(at, &format!("{make} whole --json"));
+    assert!(whole.contains("\"patches\": 70"), "{whole}");
+    // What is there is kept.
+    std::fs::remove_file(at.join("whole/crop-032/000001.pool")).unwrap();
+    let again = done(at, &format!("{make} whole --json"));
+    assert!(
+        again.contains("\"patches\": 32") && again.contains("\"kept\": 2"),
+        "{again}"
+    );
+    for i in 1..=2 {
+        done(at, &format!("{make} part{i} --shard {i}/2"));
+    }
+    done(at, "teacher cache merge part1 part2 --out joined");
+    for number in 0..3 {
+        let bytes =
+            |name: &str| std::fs::read(at.join(format!("{name}/crop-032/{number:06}.pool")));
+        assert_eq!(bytes("whole").unwrap(), bytes("joined").unwrap());
+    }
+
+    let distil = "distill s.toml --cache whole --device cpu --out";
+    done(at, &format!("{distil} one"));
+    done(
+        at,
+        &format!("{distil} two --teacher t --set training.workers=1"),
+    );
+    let weights = |run: &str| Checkpoint::read(&at.join(run).join("best.safetensors")).unwrap();
+    let (one, two) = (weights("one"), weights("two"));
+    for (name, tensor) in &one.tensors {
+        assert_eq!(tensor, two.get(name).unwrap(), "{name}");
+    }
+    let log = std::fs::read_to_string(at.join("one/log.jsonl")).unwrap();
+    assert!(
+        log.contains("feature") && log.contains("teacher-l1"),
+        "{log}"
+    );
+    done(
+        at,
+        "distill s.toml --cache whole --no-teacher --device cpu --out alone",
+    );
+    let plan = done(at, "distill s.toml --cache whole --device cpu --dry-run");
+    assert!(plan.contains("unet"), "{plan}");
+}
+
+#[test]
+fn a_cache_of_something_else_is_refused() {
+    let folder = setup();
+    let at = folder.path();
+    done(at, "teacher cache s.toml --teacher t --device cpu --out c");
+    let distil = "distill s.toml --cache c --device cpu --out r";
+    let cases = [
+        ("--set data.degradation=gaussian:sigma=2", "degradation"),
+        ("--set data.count=5", "other pictures"),
+        ("--set colour=rgb", "colours"),
+        ("--set stage.0.crop=48", "none of side 48"),
+        ("--set data.seed=8", "other pictures"),
+    ];
+    for (change, words) in cases {
+        let error = refused(at, &format!("{distil} {change}"));
+        assert!(error.contains(words), "{change}: {error}");
+        assert!(!at.join("r").exists());
+    }
+    let other = "teacher train teacher.toml --set seed=5 --device cpu --out t2";
+    done(at, other);
+    let error = refused(at, &format!("{distil} --teacher t2"));
+    assert!(error.contains("another teacher"), "{error}");
+    let error = refused(at, "teacher cache s.toml --teacher t2 --device cpu --out c");
+    assert!(error.contains("teachers"), "{error}");
+    done(
+        at,
+        "teacher cache s.toml --no-teacher --device cpu --out bare",
+    );
+    let error = refused(at, "distill s.toml --cache bare --device cpu --out r");
+    assert!(error.contains("--no-teacher"), "{error}");
+}
