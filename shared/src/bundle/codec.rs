@@ -95,8 +95,7 @@ pub(super) fn digest(bundle: &Bundle) -> Result<[u8; 32], BundleError> {
 }
 
 fn write_body(bundle: &Bundle, out: &mut impl Write) -> Result<(), BundleError> {
-    let manifest = postcard::to_allocvec(&bundle.manifest)
-        .map_err(|e| BundleError::Manifest(e.to_string()))?;
+    let manifest = encode(&bundle.manifest)?;
     within("manifest", manifest.len() as u64, MAX_MANIFEST.into())?;
     out.write_all(&MAGIC)?;
     out.write_all(&FORMAT_VERSION.to_le_bytes())?;
@@ -109,11 +108,21 @@ fn write_body(bundle: &Bundle, out: &mut impl Write) -> Result<(), BundleError> 
     Ok(())
 }
 
+fn encode(manifest: &Manifest) -> Result<Vec<u8>, BundleError> {
+    postcard::to_allocvec(manifest).map_err(|e| BundleError::Manifest(e.to_string()))
+}
+
 fn parse_manifest(bytes: &[u8]) -> Result<Manifest, BundleError> {
     let (manifest, rest): (Manifest, _) = postcard::take_from_bytes(bytes)
         .map_err(|_| BundleError::Manifest("it cannot be decoded".into()))?;
     if !rest.is_empty() {
         return Err(BundleError::Manifest("bytes follow its end".into()));
+    }
+    // One content, one encoding: what was read can be written again, and its digest still holds.
+    if encode(&manifest)? != bytes {
+        return Err(BundleError::Manifest(
+            "it is not encoded as hone does".into(),
+        ));
     }
     manifest.validate()?;
     check_lengths(&manifest.parts)?;

@@ -94,12 +94,12 @@ pub enum BundleError {
     Signature,
     /// Policy: a signature is needed.
     #[error(
-        "the bundle is not signed: sign it with `hone bundle sign`, or allow unsigned bundles with allow_unsigned"
+        "the bundle is not signed: sign it with `hone bundle sign --key KEY`, or allow unsigned bundles (--allow-unsigned, or allow_unsigned in the configuration)"
     )]
     Unsigned,
     /// Policy: the signer is not known here.
     #[error(
-        "the bundle is signed by the key {0}, which is not trusted here: add it to the trusted keys"
+        "the bundle is signed by the key {0}, which is not trusted here: name its public key (--trusted-key KEY.pub, or trusted_keys in the configuration)"
     )]
     UnknownKey(String),
     /// A text is no key.

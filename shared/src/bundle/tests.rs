@@ -175,6 +175,22 @@ fn a_newer_format_and_a_huge_length_are_told() {
 }
 
 #[test]
+fn a_manifest_in_another_encoding_is_refused() {
+    let original = bundle();
+    let mut manifest = postcard::to_allocvec(original.manifest()).unwrap();
+    // The length of the name, 4, as a varint of two bytes.
+    assert_eq!(manifest[..2], *b"\x04t");
+    manifest.splice(..1, [0x84, 0x00]);
+    let rest = &bytes(&original)[16 + manifest.len() - 1..];
+    let (parts, _) = rest.split_at(rest.len() - 33);
+    let length = (manifest.len() as u32).to_le_bytes();
+    let body = [&bytes(&original)[..12], &length, &manifest, parts].concat();
+    let digest = Sha256::digest(&body);
+    let error = read([&body[..], &digest[..], &[0]].concat().as_slice()).unwrap_err();
+    assert!(error.to_string().contains("not encoded"), "{error}");
+}
+
+#[test]
 fn contradictions_are_named() {
     let refuse = |models: Vec<ModelEntry>, parts: Vec<Part>, what: &str| {
         let error = Bundle::new(manifest(models), parts).unwrap_err();
