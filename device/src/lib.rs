@@ -11,4 +11,6 @@ pub mod cli;
 pub mod doctor;
 pub mod engine;
 pub mod governor;
+pub mod slots;
 pub mod systemd;
+pub mod trust;

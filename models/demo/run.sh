@@ -47,7 +47,7 @@ step "bundle, signed"
 
 step "honed: the moving scene through GStreamer"
 for precision in f32 int8; do
-  "$bin/honed" run --bundle "$out/demo.hone" --precision $precision \
+  "$bin/honed" run --bundle "$out/demo.hone" --trusted-key "$out/demo.key.pub" --precision $precision \
     --source "images:$moving/blur" --sink "frames:$out/honed-$precision" --sink "$out/restored-$precision.mkv"
 done
 

@@ -14,9 +14,10 @@ use super::output::Output;
 use super::report::{Meter, RunReport};
 use super::sharpener::{Dials, Sharpener};
 use super::slate;
-use super::timeline::{Clock, Mark};
+use super::timeline::{Clock, Mark, between};
 use crate::governor::thermometer::Thermometer;
 use crate::governor::{Governor, Rung};
+use crate::slots::Tally;
 
 /// How often the loop looks whether it is to stop.
 const LOOK: Duration = Duration::from_millis(50);
@@ -46,6 +47,8 @@ pub struct Plan {
     pub stall: Duration,
     /// What the slate looks like when no frame ever came.
     pub fallback: gst::Caps,
+    /// Counts frames for a trial.
+    pub tally: Option<Arc<Tally>>,
     /// Frame rate that the governor holds; `None` leaves the ladder alone.
     pub governed_fps: Option<f64>,
 }
@@ -253,6 +256,10 @@ impl<'a> Session<'a> {
         self.backoff.reset();
         self.deliver(&frame)?;
         self.meter.note(&frame, self.clock.now());
+        if let Some(tally) = &self.plan.tally {
+            let age = between(frame.mark.captured, self.clock.now());
+            tally.note(self.sharpener.sharpened(), age);
+        }
         self.last_at = self.clock.now();
         self.last = Some(frame);
         self.govern();
@@ -472,6 +479,7 @@ mod tests {
             stall: Duration::from_secs(2),
             fallback: caps(),
             governed_fps: None,
+            tally: None,
         }
     }
 

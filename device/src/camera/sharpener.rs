@@ -194,6 +194,11 @@ impl Sharpener {
         lock(&self.stats).clone()
     }
 
+    /// Frames restored by the student so far.
+    pub fn sharpened(&self) -> u64 {
+        lock(&self.stats).sharpened
+    }
+
     /// Time in the engine for the newest frame, taken once.
     pub fn take_last(&self) -> Option<Duration> {
         lock(&self.last).take()

@@ -1,20 +1,27 @@
 //! From a bundle or an ONNX file to the ladder of engines.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use hone_shared::bundle::{self, BundleError, Manifest, ModelEntry};
+use hone_shared::bundle::{Bundle, Manifest, ModelEntry, Policy};
 use hone_shared::student::Precision;
 
 use super::sharpener::Level;
 use crate::engine::{self, EngineError, EngineOptions};
+use crate::slots::Begun;
+use crate::trust::{self, TrustError};
 
 /// Where the student comes from.
 #[derive(Debug, Clone)]
 pub enum Source {
     /// A `.hone` bundle with one or more students.
-    Bundle(PathBuf),
+    Bundle {
+        /// The file.
+        path: PathBuf,
+        /// Whose bundles are taken.
+        policy: Policy,
+    },
+    /// An installed bundle, already checked.
+    Slot(Box<Begun>),
     /// One student as ONNX.
     Model(PathBuf),
 }
@@ -52,14 +59,9 @@ pub enum StudentError {
     /// The levels do not make one ladder.
     #[error(transparent)]
     Ladder(#[from] EngineError),
-    /// The file is no bundle that this program reads.
-    #[error("{}: {reason}", path.display())]
-    Bundle {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: BundleError,
-    },
+    /// The file is no bundle that this program reads, or of someone who is not trusted.
+    #[error(transparent)]
+    Bundle(#[from] TrustError),
     /// The bundle lacks the student that is wanted.
     #[error("{}: {reason}", path.display())]
     Choice {
@@ -86,26 +88,30 @@ pub fn load(source: &Source, choice: &Choice) -> Result<Vec<Level>, StudentError
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
             Ok(vec![level(path, &name, &bytes, options)?])
         }
-        Source::Bundle(path) => {
-            let file = File::open(path).map_err(|reason| StudentError::Read {
-                path: path.clone(),
-                reason,
-            })?;
-            let bundle =
-                bundle::read(BufReader::new(file)).map_err(|reason| StudentError::Bundle {
-                    path: path.clone(),
-                    reason,
-                })?;
-            ladder(bundle.manifest(), choice)
-                .map_err(|reason| StudentError::Choice {
-                    path: path.clone(),
-                    reason,
-                })?
-                .into_iter()
-                .map(|entry| level(path, &entry.name, bundle.model_bytes(entry), options))
-                .collect()
+        Source::Bundle { path, policy } => {
+            levels(path, &trust::open(path, policy)?, choice, options)
+        }
+        Source::Slot(begun) => {
+            let path = PathBuf::from(begun.slot.bundle_path());
+            levels(&path, &begun.bundle, choice, options)
         }
     }
+}
+
+fn levels(
+    path: &Path,
+    bundle: &Bundle,
+    choice: &Choice,
+    options: EngineOptions,
+) -> Result<Vec<Level>, StudentError> {
+    ladder(bundle.manifest(), choice)
+        .map_err(|reason| StudentError::Choice {
+            path: path.to_owned(),
+            reason,
+        })?
+        .into_iter()
+        .map(|entry| level(path, &entry.name, bundle.model_bytes(entry), options))
+        .collect()
 }
 
 /// The students of a bundle that `choice` wants: one for each name, the most costly first.

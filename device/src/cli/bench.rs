@@ -1,22 +1,25 @@
 //! `honed bench`: how fast a student runs here.
 
 use std::fs::File;
-use std::io::{BufReader, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
 use comfy_table::{Table, presets};
-use hone_shared::bundle::{self, Bundle, ModelEntry};
+use hone_shared::bundle::{ModelEntry, Policy};
+use hone_shared::config::StudentConfig;
 use hone_shared::student::Precision;
 
 use super::choose;
+use super::trust::TrustArgs;
 use crate::bench::{BenchOptions, BenchReport, Peer, measure};
 use crate::engine::{self, EngineOptions};
+use crate::trust;
 
 const EXAMPLES: &str = "\
 Examples:
-  honed bench --bundle street.hone --size 1280x720 --threads 2
+  honed bench --bundle street.hone --trusted-key release.key.pub --size 1280x720 --threads 2
   honed bench --model student.onnx --vs-ort python3 --json
   honed bench --bundle street.hone --size 1280x720 --choose --fps 25 --config honed.toml";
 
@@ -39,6 +42,8 @@ pub struct BenchArgs {
     /// A bundle.
     #[arg(long, value_name = "X.hone")]
     bundle: Option<PathBuf>,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// Which student of the bundle: small, large, ...; the first one when not given.
     #[arg(long, requires = "bundle")]
     level: Option<String>,
@@ -115,6 +120,7 @@ impl BenchArgs {
         if let (true, Some(bundle)) = (self.choose, &self.bundle) {
             let wanted = choose::Wanted {
                 bundle,
+                policy: self.policy()?,
                 config: &self.config,
                 fps: self.fps,
                 json: self.json,
@@ -145,6 +151,10 @@ impl BenchArgs {
         self.precision == "auto" || self.precision == precision.name()
     }
 
+    fn policy(&self) -> anyhow::Result<Policy> {
+        self.trust.policy(&StudentConfig::default())
+    }
+
     /// The model files to choose from: one, or both number formats of a level.
     fn models(&self) -> anyhow::Result<Vec<Vec<u8>>> {
         if let Some(path) = &self.model {
@@ -165,7 +175,7 @@ impl BenchArgs {
             return Ok(vec![model]);
         }
         let path = self.bundle.as_deref().context("give --model or --bundle")?;
-        let bundle = open(path)?;
+        let bundle = trust::open(path, &self.policy()?)?;
         let models = &bundle.manifest().models;
         let level = self.level.as_ref().or(models.first().map(|m| &m.name));
         let fits = |m: &&ModelEntry| Some(&m.name) == level && self.wants(m.precision);
@@ -199,12 +209,6 @@ impl BenchArgs {
         std::fs::remove_file(&path)?;
         Ok(peer?)
     }
-}
-
-/// Reads a bundle and checks its digests.
-pub(super) fn open(path: &Path) -> anyhow::Result<Bundle> {
-    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    bundle::read(BufReader::new(file)).with_context(|| path.display().to_string())
 }
 
 fn table(report: &BenchReport) -> Table {

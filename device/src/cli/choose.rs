@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use comfy_table::{Table, presets};
-use hone_shared::bundle::{Bundle, ModelEntry};
+use hone_shared::bundle::{Bundle, ModelEntry, Policy};
 use hone_shared::config::{DEFAULT, edit};
 use hone_shared::student::Precision;
 use indicatif::ProgressBar;
 
-use super::bench::open;
 use crate::atomic;
 use crate::bench::choose::{Candidate, best, thread_counts};
 use crate::bench::{BenchOptions, measure};
+use crate::trust;
 
 /// Frames timed for each candidate.
 const FRAMES: usize = 18;
@@ -23,6 +23,8 @@ const FRAMES: usize = 18;
 pub(super) struct Wanted<'a> {
     /// The students.
     pub bundle: &'a Path,
+    /// Whose bundles are taken.
+    pub policy: Policy,
     /// The file to write.
     pub config: &'a Path,
     /// Frames a second to hold.
@@ -40,7 +42,7 @@ pub(super) fn run(
     wants: impl Fn(Precision) -> bool,
     options: BenchOptions,
 ) -> anyhow::Result<()> {
-    let bundle = open(wanted.bundle)?;
+    let bundle = trust::open(wanted.bundle, &wanted.policy)?;
     let text = read(wanted.config)?;
     let (chosen, measured) = search(&bundle, wanted.fps, wants, options)?;
     let Some(chosen) = chosen else {

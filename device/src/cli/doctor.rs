@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 use comfy_table::{Table, presets};
+use hone_shared::config::StudentConfig;
 
+use super::trust::TrustArgs;
 use crate::camera::student::Source;
 use crate::doctor::{self, Verdict};
 
 const EXAMPLES: &str = "\
 Examples:
   honed doctor
-  honed doctor --bundle x.hone --json
+  honed doctor --bundle x.hone --trusted-key release.key.pub --json
 
 The exit code is 0 unless something is bad.";
 
@@ -23,6 +25,8 @@ pub struct DoctorArgs {
     /// Also load and time the students of this bundle.
     #[arg(long, value_name = "X.hone")]
     bundle: Option<PathBuf>,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// Also load and time this student.
     #[arg(long, value_name = "X.onnx", conflicts_with = "bundle")]
     model: Option<PathBuf>,
@@ -38,10 +42,13 @@ impl DoctorArgs {
     /// When a check is bad: `honed` would not work.
     pub fn run(self) -> anyhow::Result<()> {
         let mut checks = doctor::examine();
-        let source = self
-            .bundle
-            .map(Source::Bundle)
-            .or(self.model.map(Source::Model));
+        let source = match (self.bundle, self.model) {
+            (Some(path), _) => Some(Source::Bundle {
+                path,
+                policy: self.trust.policy(&StudentConfig::default())?,
+            }),
+            (None, model) => model.map(Source::Model),
+        };
         if let Some(source) = &source {
             checks.extend(doctor::examine_student(source));
         }

@@ -4,61 +4,111 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use hone_shared::bundle::{Bundle, MAGIC, hex};
+use hone_shared::config::StudentConfig;
+use serde_json::{Value, json};
 
+use super::trust::TrustArgs;
 use crate::engine::{Isa, describe};
+use crate::trust;
 
-/// Says what a student is and which executor runs it here, and why.
+/// Says what a student is and which executor runs it here, and why; of a bundle, each of its students.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  honed inspect small.int8.onnx")]
+#[command(
+    after_help = "Examples:\n  honed inspect small.int8.onnx\n  honed inspect x.hone --trusted-key release.key.pub"
+)]
 pub struct InspectArgs {
-    /// An ONNX student.
-    #[arg(value_name = "X.onnx")]
-    model: PathBuf,
+    /// An ONNX student or a bundle.
+    #[arg(value_name = "X.onnx|X.hone")]
+    file: PathBuf,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
 impl InspectArgs {
-    /// Reads the model and prints.
+    /// Reads the file and prints.
     ///
     /// # Errors
-    /// When the file cannot be read or is no student.
+    /// When the file cannot be read, is no student, or is a bundle that this machine would not take.
     pub fn run(self) -> anyhow::Result<()> {
-        let path = self.model.display();
-        let model = std::fs::read(&self.model).with_context(|| format!("cannot read {path}"))?;
-        let found = describe(&model).with_context(|| path.to_string())?;
-        let (student, isa) = (&found.student, Isa::choose()?);
-        let reason = found.layers.as_ref().err();
+        let path = self.file.display();
+        let bytes = std::fs::read(&self.file).with_context(|| format!("cannot read {path}"))?;
+        if bytes.starts_with(&MAGIC) {
+            let policy = self.trust.policy(&StudentConfig::default())?;
+            return self.bundle(&trust::open(&self.file, &policy)?);
+        }
+        let (json, text) = student(&bytes).with_context(|| path.to_string())?;
         if self.json {
-            let json = serde_json::json!({
-                "colour": student.colour,
-                "precision": student.precision,
-                "scale": student.scale,
-                "halo": student.halo,
-                "macs_per_pixel": student.macs_per_pixel,
-                "fused": reason.is_none(),
-                "tract_because": reason,
-                "layers": found.layers.as_ref().ok(),
-                "isa": isa.name(),
+            println!("{}", serde_json::to_string_pretty(&json)?);
+        } else {
+            println!("{text}");
+        }
+        Ok(())
+    }
+
+    fn bundle(&self, bundle: &Bundle) -> anyhow::Result<()> {
+        let manifest = bundle.manifest();
+        let signer = bundle.signature().map(|s| s.key.fingerprint());
+        let mut students = Vec::new();
+        let mut texts = Vec::new();
+        for model in &manifest.models {
+            let label = format!("{} ({})", model.name, model.precision);
+            let (mut json, text) =
+                student(bundle.model_bytes(model)).with_context(|| label.clone())?;
+            json["level"] = model.name.clone().into();
+            students.push(json);
+            texts.push(format!("{label}: {text}"));
+        }
+        if self.json {
+            let json = json!({
+                "name": manifest.name,
+                "release": manifest.release.to_string(),
+                "sha256": hex(bundle.digest()),
+                "signed_by": signer,
+                "students": students,
             });
             println!("{}", serde_json::to_string_pretty(&json)?);
             return Ok(());
         }
-        let halo = student
-            .halo
-            .map_or("the whole frame".into(), |h| format!("{h} pixels around"));
-        println!(
-            "{} student in {}, SpaceToDepth {}, {:.0} MAC/pixel, looks at {halo}",
-            student.colour,
-            student.precision.name(),
-            student.scale,
-            student.macs_per_pixel
-        );
-        match &found.layers {
-            Ok(layers) => println!("fused with {}: {}", isa.name(), layers.join(", ")),
-            Err(reason) => println!("runs on tract: {reason}"),
-        }
+        let signer = signer.map_or("unsigned".into(), |key| format!("signed by {key}"));
+        println!("{} {}, {signer}", manifest.name, manifest.release);
+        println!("{}", texts.join("\n"));
         Ok(())
     }
+}
+
+/// One student, for programs and for people.
+fn student(model: &[u8]) -> anyhow::Result<(Value, String)> {
+    let found = describe(model)?;
+    let (student, isa) = (&found.student, Isa::choose()?);
+    let reason = found.layers.as_ref().err();
+    let json = json!({
+        "colour": student.colour,
+        "precision": student.precision,
+        "scale": student.scale,
+        "halo": student.halo,
+        "macs_per_pixel": student.macs_per_pixel,
+        "fused": reason.is_none(),
+        "tract_because": reason,
+        "layers": found.layers.as_ref().ok(),
+        "isa": isa.name(),
+    });
+    let halo = student
+        .halo
+        .map_or("the whole frame".into(), |h| format!("{h} pixels around"));
+    let executor = match &found.layers {
+        Ok(layers) => format!("fused with {}: {}", isa.name(), layers.join(", ")),
+        Err(reason) => format!("runs on tract: {reason}"),
+    };
+    let text = format!(
+        "{} student in {}, SpaceToDepth {}, {:.0} MAC/pixel, looks at {halo}\n{executor}",
+        student.colour,
+        student.precision.name(),
+        student.scale,
+        student.macs_per_pixel
+    );
+    Ok((json, text))
 }

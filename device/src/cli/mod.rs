@@ -2,17 +2,22 @@
 
 pub mod bench;
 mod choose;
-#[cfg(feature = "camera")]
 pub mod config;
 #[cfg(feature = "camera")]
 pub mod doctor;
 pub mod inspect;
 #[cfg(feature = "camera")]
+mod launch;
+#[cfg(feature = "camera")]
+mod on_trial;
+#[cfg(feature = "camera")]
 pub mod run;
 #[cfg(feature = "camera")]
 mod serve;
+pub mod slots;
 #[cfg(feature = "camera")]
 pub mod sources;
+mod trust;
 
 use clap::{Parser, Subcommand};
 
@@ -41,8 +46,13 @@ pub enum Command {
     /// Says what a student is and which executor runs it here.
     Inspect(inspect::InspectArgs),
     /// Prints or checks a configuration.
-    #[cfg(feature = "camera")]
     Config(config::ConfigArgs),
+    /// Installs bundles into the slots of this board.
+    Slots(slots::SlotsArgs),
+    /// Shows the slots of this board.
+    Status(slots::StatusArgs),
+    /// Goes back to the slot before.
+    Rollback(slots::RollbackArgs),
     /// Lists the cameras with their modes.
     #[cfg(feature = "camera")]
     Sources(sources::SourcesArgs),
@@ -62,8 +72,10 @@ impl Cli {
             Command::Run(args) => args.run(),
             Command::Bench(args) => args.run(),
             Command::Inspect(args) => args.run(),
-            #[cfg(feature = "camera")]
             Command::Config(args) => args.run(),
+            Command::Slots(args) => args.run(),
+            Command::Status(args) => args.run(),
+            Command::Rollback(args) => args.run(),
             #[cfg(feature = "camera")]
             Command::Sources(args) => args.run(),
             #[cfg(feature = "camera")]

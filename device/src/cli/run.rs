@@ -2,19 +2,22 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use hone_shared::config::{Config, parse_size};
 use hone_shared::student::Precision;
 
+use super::launch;
+use super::on_trial::OnTrial;
 use super::serve::{self, Job};
+use super::trust::TrustArgs;
 use crate::camera::sink::SinkSpec;
 use crate::camera::source::{Pace, SourceSpec};
 use crate::camera::student::{Choice, Source};
 
 const EXAMPLES: &str = "\
 Examples:
-  honed run --bundle x.hone --source v4l2:/dev/video0 --sink display
+  honed run --bundle x.hone --trusted-key release.key.pub --source v4l2:/dev/video0 --sink display
   honed run --bundle x.hone --source film.mkv --sink sharp.mp4 --strength 0.8
   honed run --model student.onnx --source images:frames --sink frames:sharp --json
   honed run --bundle x.hone --source 'gst:videotestsrc num-buffers=90' --sink null
@@ -29,11 +32,13 @@ Sinks:   FILE.mp4, FILE.mkv, lossless:FILE.mkv, frames:DIR, raw:FILE, record:DIR
 #[command(after_help = EXAMPLES)]
 pub struct RunArgs {
     /// Configuration file; the flags below override it.
-    #[arg(long, value_name = "FILE.toml", required_unless_present_any = ["bundle", "model"])]
+    #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
-    /// Bundle with the student.
+    /// Bundle with the student; without it, the one installed in the active slot.
     #[arg(long, value_name = "X.hone", conflicts_with = "model")]
     bundle: Option<PathBuf>,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// One student as ONNX, in place of a bundle.
     #[arg(long, value_name = "X.onnx")]
     model: Option<PathBuf>,
@@ -150,13 +155,23 @@ impl RunArgs {
             }
         };
         config.source.keep_trying |= self.keep_trying;
+        let bundle = |path: PathBuf| -> anyhow::Result<Source> {
+            let policy = self.trust.policy(&config.student)?;
+            Ok(Source::Bundle { path, policy })
+        };
+        let mut trial = None;
         let student = match (&self.bundle, &self.model) {
-            (Some(path), _) => Source::Bundle(path.clone()),
+            (Some(path), _) => bundle(path.clone())?,
             (None, Some(path)) => Source::Model(path.clone()),
             (None, None) if config.student.bundle.is_empty() => {
-                bail!("the configuration names no student.bundle: add it, or give --bundle X.hone")
+                let policy = self.trust.policy(&config.student)?;
+                let begun = launch::active_slot(&config, &policy)?;
+                trial = begun
+                    .on_trial
+                    .then(|| OnTrial::new(&config.slots, begun.slot));
+                Source::Slot(Box::new(begun))
             }
-            (None, None) => Source::Bundle(config.student.bundle.clone().into()),
+            (None, None) => bundle(config.student.bundle.clone().into())?,
         };
         let mut source = match self.source {
             Some(source) => source,
@@ -193,6 +208,7 @@ impl RunArgs {
         let fps = config.governor.fps;
         Ok(Job {
             student,
+            trial,
             choice,
             source,
             sinks,

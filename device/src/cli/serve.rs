@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use std::{cell::RefCell, rc::Rc};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use gstreamer as gst;
 use gstreamer_video as gst_video;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use super::on_trial::OnTrial;
 use crate::camera::capture::{Camera, Capture};
 use crate::camera::elements;
 use crate::camera::output::{GstOutput, Output};
@@ -20,7 +21,7 @@ use crate::camera::sharpener::{Dials, Sharpener};
 use crate::camera::sink::SinkSpec;
 use crate::camera::source::SourceSpec;
 use crate::camera::student::{self, Choice, Source};
-use crate::camera::timeline::Timeline;
+use crate::camera::timeline::{Clock, Timeline};
 use crate::governor::thermometer::BoardThermometer;
 use crate::systemd::ServiceManager;
 
@@ -29,6 +30,8 @@ use crate::systemd::ServiceManager;
 pub struct Job {
     /// Where the student comes from.
     pub student: Source,
+    /// Who judges it, when it is an update that has yet to prove itself.
+    pub trial: Option<OnTrial>,
     /// Which of its levels, and how to run it.
     pub choice: Choice,
     /// Where frames come from.
@@ -59,14 +62,15 @@ pub struct Job {
 ///
 /// # Errors
 /// One sentence that names the file, source or sink at fault.
-pub fn serve(job: Job) -> anyhow::Result<RunReport> {
+pub fn serve(mut job: Job) -> anyhow::Result<RunReport> {
     elements::start()?;
     let (stop, reload) = signals()?;
     let dials = Arc::<Dials>::default();
     dials.set_strength(job.strength);
     dials.set_split(job.split);
     dials.set_bypass(job.bypass);
-    let sharpener = Arc::new(load(&job, &dials)?);
+    let mut trial = job.trial.take();
+    let sharpener = Arc::new(load(&job, trial.as_mut(), &dials)?);
 
     let timeline = Timeline::starting_now();
     let open_camera = camera_opener(&job.source, &sharpener, &timeline);
@@ -91,7 +95,8 @@ pub fn serve(job: Job) -> anyhow::Result<RunReport> {
             eprintln!("{event}");
             let manager = manager.borrow();
             manager.status(&event.to_string());
-            if *event == Event::Live {
+            // Without a camera the service is up too: it shows its slate.
+            if matches!(event, Event::Live | Event::Dark(_)) {
                 manager.ready();
             }
         }
@@ -100,7 +105,19 @@ pub fn serve(job: Job) -> anyhow::Result<RunReport> {
         // Frames may come in an hour; the service is up and shows its slate.
         manager.borrow().ready();
     }
+    let plan = Plan {
+        tally: trial.as_ref().map(OnTrial::tally),
+        ..plan(&job)
+    };
+    let trial = RefCell::new(trial);
+    let given_up = RefCell::new(None);
     let look = || {
+        if let Some(trial) = trial.borrow_mut().as_mut()
+            && let Some(reason) = trial.look(timeline.now().into())
+        {
+            *given_up.borrow_mut() = Some(reason);
+            return true;
+        }
         manager.borrow_mut().alive();
         if reload.swap(false, Ordering::Relaxed)
             && let Some(path) = &job.config
@@ -111,7 +128,7 @@ pub fn serve(job: Job) -> anyhow::Result<RunReport> {
     };
     let mut thermometer = BoardThermometer::new();
     let session = Session::new(
-        plan(&job),
+        plan,
         camera,
         open_camera,
         outputs,
@@ -123,11 +140,14 @@ pub fn serve(job: Job) -> anyhow::Result<RunReport> {
     );
     let report = session.run(&look);
     manager.borrow().stopping();
+    if let Some(reason) = given_up.take() {
+        bail!("{reason}");
+    }
     Ok(report?)
 }
 
 /// The students; a service whose bundle is broken goes on without, and says so.
-fn load(job: &Job, dials: &Arc<Dials>) -> anyhow::Result<Sharpener> {
+fn load(job: &Job, trial: Option<&mut OnTrial>, dials: &Arc<Dials>) -> anyhow::Result<Sharpener> {
     job.source.check().or_else(|error| {
         if job.keep_trying && job.source.comes_back() {
             return Ok(());
@@ -136,11 +156,16 @@ fn load(job: &Job, dials: &Arc<Dials>) -> anyhow::Result<Sharpener> {
     })?;
     let levels = match student::load(&job.student, &job.choice) {
         Ok(levels) => levels,
-        Err(error) if job.keep_trying && job.config.is_some() => {
+        Err(error) => {
+            if let Some(reason) = trial.and_then(|trial| trial.give_up(&error.to_string())) {
+                bail!("{reason}");
+            }
+            if !job.keep_trying || job.config.is_none() {
+                return Err(error.into());
+            }
             eprintln!("warning: {error}; frames pass as they come until honed starts again");
             Vec::new()
         }
-        Err(error) => return Err(error.into()),
     };
     Ok(Sharpener::new(levels, dials.clone())?)
 }
@@ -174,6 +199,7 @@ fn plan(job: &Job) -> Plan {
             .framerate(gst::Fraction::new(number(job.source.fps.unwrap_or(30)), 1))
             .build(),
         governed_fps: job.govern,
+        tally: None,
     }
 }
 

@@ -84,7 +84,12 @@ pub fn student(source: &Source) -> Vec<Check> {
     let levels = match student::load(source, &Choice::default()) {
         Ok(levels) => levels,
         Err(error) => {
-            let advice = "make or copy the bundle again";
+            let advice = match source {
+                Source::Bundle { .. } | Source::Slot(_) => {
+                    "copy the bundle again, or trust its signer"
+                }
+                Source::Model(_) => "export the student again",
+            };
             return vec![Check::new(
                 "student",
                 Verdict::Bad,

@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 /// The default configuration with every key explained.
 pub const DEFAULT: &str = include_str!("default.toml");
+/// Where a board keeps the keys it trusts, as `*.pub` files.
+pub const KEYS_FOLDER: &str = "/etc/honed/trusted-keys";
+/// Where a board keeps its slots.
+pub const SLOTS_FOLDER: &str = "/var/lib/honed";
 
 /// Why a configuration is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +35,8 @@ pub enum ConfigError {
 pub struct Config {
     /// What restores.
     pub student: StudentConfig,
+    /// What is installed, and when an update has proved itself.
+    pub slots: SlotsConfig,
     /// Where frames come from.
     pub source: SourceConfig,
     /// Where frames go.
@@ -45,6 +51,10 @@ pub struct Config {
 pub struct StudentConfig {
     /// Path of the bundle, or empty.
     pub bundle: String,
+    /// Files of trusted public keys, and folders of them.
+    pub trusted_keys: Vec<String>,
+    /// Whether unsigned bundles and those of unknown keys are taken.
+    pub allow_unsigned: bool,
     /// Name of the only level, or empty.
     pub level: String,
     /// `int8`, `f32` or empty.
@@ -63,12 +73,39 @@ impl Default for StudentConfig {
     fn default() -> Self {
         Self {
             bundle: String::new(),
+            trusted_keys: vec![KEYS_FOLDER.into()],
+            allow_unsigned: false,
             level: String::new(),
             precision: String::new(),
             threads: 0,
             strength: 1.0,
             split: 0.0,
             bypass: false,
+        }
+    }
+}
+
+/// `[slots]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SlotsConfig {
+    /// Folder of the slots.
+    pub folder: String,
+    /// Frames in time that prove an update, 1..=100000.
+    pub trial_frames: u64,
+    /// Oldest that such a frame may be when it is delivered, milliseconds, 1..=10000.
+    pub trial_age_ms: u64,
+    /// Time for it from the first frame, seconds, 1..=3600.
+    pub trial_seconds: u64,
+}
+
+impl Default for SlotsConfig {
+    fn default() -> Self {
+        Self {
+            folder: SLOTS_FOLDER.into(),
+            trial_frames: 90,
+            trial_age_ms: 200,
+            trial_seconds: 60,
         }
     }
 }
@@ -180,6 +217,31 @@ impl Config {
             let given = source.stall_seconds.to_string();
             return wrong("source.stall_seconds", given, "use 0.1 to 3600");
         }
+        let slots = &self.slots;
+        for (key, given, most, wanted) in [
+            (
+                "slots.trial_frames",
+                slots.trial_frames,
+                100_000,
+                "use 1 to 100000",
+            ),
+            (
+                "slots.trial_age_ms",
+                slots.trial_age_ms,
+                10_000,
+                "use 1 to 10000",
+            ),
+            (
+                "slots.trial_seconds",
+                slots.trial_seconds,
+                3600,
+                "use 1 to 3600",
+            ),
+        ] {
+            if !(1..=most).contains(&given) {
+                return wrong(key, given.to_string(), wanted);
+            }
+        }
         let fps = self.governor.fps;
         if fps != 0.0 && !(1.0..=240.0).contains(&fps) {
             return wrong("governor.fps", fps.to_string(), "use 0, or 1 to 240");
@@ -237,6 +299,8 @@ mod tests {
             ("source.stall_seconds = 0.0", "source.stall_seconds"),
             ("governor.fps = 1e9", "governor.fps"),
             ("output.sinks = []", "output.sinks"),
+            ("slots.trial_frames = 0", "slots.trial_frames"),
+            ("slots.trial_seconds = 4000", "slots.trial_seconds"),
         ] {
             assert!(error(text).starts_with(key), "{}", error(text));
         }

@@ -18,6 +18,7 @@ use gstreamer_video::subclass::prelude::*;
 use super::super::planes;
 use super::super::sharpener::{Dials, Sharpener, lock};
 use super::super::student;
+use crate::trust;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -31,6 +32,8 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 #[derive(Debug, Clone, Default)]
 struct Settings {
     bundle: Option<PathBuf>,
+    trusted_key: Option<PathBuf>,
+    allow_unsigned: bool,
     model: Option<PathBuf>,
     level: Option<String>,
     threads: u32,
@@ -64,7 +67,16 @@ impl HoneSharpen {
     fn load(&self) -> Result<Arc<Sharpener>, gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
         let source = match (settings.bundle, settings.model) {
-            (Some(path), None) => student::Source::Bundle(path),
+            (Some(path), None) => {
+                let keys = [
+                    Some(hone_shared::config::KEYS_FOLDER.into()),
+                    settings.trusted_key,
+                ];
+                let keys: Vec<PathBuf> = keys.into_iter().flatten().collect();
+                let policy = trust::policy(&keys, settings.allow_unsigned)
+                    .map_err(|e| gst::error_msg!(gst::ResourceError::OpenRead, ["{e}"]))?;
+                student::Source::Bundle { path, policy }
+            }
             (None, Some(path)) => student::Source::Model(path),
             _ => {
                 return Err(gst::error_msg!(
@@ -112,6 +124,16 @@ impl ObjectImpl for HoneSharpen {
                 glib::ParamSpecString::builder("bundle")
                     .nick("Bundle")
                     .blurb("Path of the bundle (.hone) that holds the student")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecString::builder("trusted-key")
+                    .nick("Trusted key")
+                    .blurb("Public key whose bundles are taken, or a folder of *.pub files")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecBoolean::builder("allow-unsigned")
+                    .nick("Allow unsigned")
+                    .blurb("Take unsigned bundles and those of unknown keys as well")
                     .mutable_ready()
                     .build(),
                 glib::ParamSpecString::builder("model")
@@ -169,6 +191,8 @@ impl ObjectImpl for HoneSharpen {
         let number = || value.get::<f64>().unwrap_or_default() as f32;
         match pspec.name() {
             "bundle" => settings.bundle = text().map(PathBuf::from),
+            "trusted-key" => settings.trusted_key = text().map(PathBuf::from),
+            "allow-unsigned" => settings.allow_unsigned = value.get().unwrap_or_default(),
             "model" => settings.model = text().map(PathBuf::from),
             "level" => settings.level = text(),
             "threads" => settings.threads = value.get().unwrap_or_default(),
@@ -184,6 +208,8 @@ impl ObjectImpl for HoneSharpen {
         let path = |p: &Option<PathBuf>| p.as_ref().map(|p| p.display().to_string()).to_value();
         match pspec.name() {
             "bundle" => path(&settings.bundle),
+            "trusted-key" => path(&settings.trusted_key),
+            "allow-unsigned" => settings.allow_unsigned.to_value(),
             "model" => path(&settings.model),
             "level" => settings.level.to_value(),
             "threads" => settings.threads.to_value(),

@@ -1,0 +1,53 @@
+//! Which slot `honed run` runs when no bundle is named, and becoming that slot's program.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use hone_shared::bundle::{Policy, hex};
+use hone_shared::config::Config;
+use sha2::{Digest, Sha256};
+
+use crate::slots::{Begun, FolderDisk, SLOT_VARIABLE, Slot, Slots};
+
+/// The active slot, its start counted if it is on trial. Where the slot has a program of its own,
+/// this process becomes it and never returns.
+///
+/// # Errors
+/// Nothing is installed, or the slot's bundle or program cannot be used.
+pub fn active_slot(config: &Config, policy: &Policy) -> anyhow::Result<Begun> {
+    let disk = FolderDisk::new(&config.slots.folder);
+    let slots = Slots::new(disk.clone());
+    let chosen = std::env::var(SLOT_VARIABLE).ok();
+    if let Some(slot) = chosen.as_deref().and_then(Slot::named) {
+        return Ok(slots.resume(slot, policy)?);
+    }
+    let begun = slots.begin(policy)?.with_context(|| {
+        format!(
+            "no bundle is installed in {}: give --bundle X.hone, or install one with `honed slots install` or `hone deploy`",
+            config.slots.folder
+        )
+    })?;
+    if let Some(notice) = &begun.notice {
+        eprintln!("warning: {notice}");
+    }
+    let Some(program) = &begun.program_sha256 else {
+        return Ok(begun);
+    };
+    if *program == own_sha256()? {
+        return Ok(begun);
+    }
+    let error = Command::new(disk.path(&begun.slot.program_path()))
+        .args(std::env::args_os().skip(1))
+        .env(SLOT_VARIABLE, begun.slot.name())
+        .exec();
+    let reason = format!("its program does not start: {error}");
+    slots.give_up(begun.slot, &reason)?;
+    bail!("slot {}: {reason}", begun.slot)
+}
+
+fn own_sha256() -> anyhow::Result<String> {
+    let path = std::env::current_exe().context("cannot find the program itself")?;
+    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(hex(&Sha256::digest(&bytes)))
+}

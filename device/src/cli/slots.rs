@@ -1,0 +1,263 @@
+//! `honed slots`, `honed status` and `honed rollback`: what is installed on this board.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use clap::{Args, Subcommand};
+use comfy_table::{Table, presets};
+use hone_shared::bundle::FORMAT_VERSION;
+use hone_shared::config::{Config, SLOTS_FOLDER};
+use serde_json::json;
+
+use super::trust::TrustArgs;
+use crate::slots::{FolderDisk, Slot, Slots, State, Update};
+
+/// How often a waiting command looks at the slots.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Where the slots are.
+#[derive(Debug, Args)]
+pub struct FolderArgs {
+    /// Folder of the slots.
+    #[arg(long, value_name = "DIR", default_value = SLOTS_FOLDER)]
+    folder: PathBuf,
+}
+
+impl FolderArgs {
+    fn slots(&self) -> Slots<FolderDisk> {
+        Slots::new(FolderDisk::new(&self.folder))
+    }
+}
+
+/// Arguments of `honed slots`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  sudo honed slots install x.hone")]
+pub struct SlotsArgs {
+    #[command(subcommand)]
+    command: SlotsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum SlotsCommand {
+    /// Put a bundle, and a program if one is given, into the slot that is not in use
+    #[command(
+        after_help = "Example:\n  sudo honed slots install x.hone --program honed-new\n\n\
+        The slot becomes active, on trial, when honed starts again; see [slots] in `honed config --print-default`."
+    )]
+    Install(InstallArgs),
+    /// Wait until a trial has ended; fail when the update was given up
+    #[command(after_help = "Example:\n  honed slots wait --seconds 60")]
+    Wait {
+        #[command(flatten)]
+        folder: FolderArgs,
+        /// Give up waiting after so long.
+        #[arg(long, value_name = "S", default_value_t = 60)]
+        seconds: u64,
+    },
+}
+
+#[derive(Debug, Args)]
+struct InstallArgs {
+    /// The bundle.
+    bundle: PathBuf,
+    /// The program that runs it; without one, that of the active slot.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+    #[command(flatten)]
+    folder: FolderArgs,
+    #[command(flatten)]
+    trust: TrustArgs,
+    /// Configuration file that names the trusted keys.
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+    /// Take a release older than the one in use.
+    #[arg(long)]
+    force: bool,
+}
+
+impl SlotsArgs {
+    /// Runs the chosen command.
+    ///
+    /// # Errors
+    /// One sentence with the file or slot named.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            SlotsCommand::Install(args) => args.run(),
+            SlotsCommand::Wait { folder, seconds } => wait(&folder.slots(), seconds),
+        }
+    }
+}
+
+impl InstallArgs {
+    fn run(self) -> anyhow::Result<()> {
+        let config = match &self.config {
+            Some(path) => super::config::read(path)?,
+            None => Config::default(),
+        };
+        let policy = self.trust.policy(&config.student)?;
+        let bundle = read(&self.bundle)?;
+        let program = match &self.program {
+            Some(path) => Some((read(path)?, version(path)?)),
+            None => None,
+        };
+        let update = Update {
+            bundle: &bundle,
+            program: program.as_ref().map(|(b, v)| (b.as_slice(), v.as_str())),
+        };
+        let state = self
+            .folder
+            .slots()
+            .install(update, &policy, self.force)
+            .with_context(|| format!("{} was not installed", self.bundle.display()))?;
+        println!("{}", summary(&state));
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// What a program says to `--version`: proof that it starts here, libraries and all.
+fn version(path: &Path) -> anyhow::Result<String> {
+    let path = std::path::absolute(path)?;
+    let output = Command::new(&path)
+        .arg("--version")
+        .output()
+        .with_context(|| format!("{} does not start on this board", path.display()))?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "{} does not start on this board: {}",
+        path.display(),
+        error.lines().next().unwrap_or("it says nothing")
+    );
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    match text.strip_prefix("honed ") {
+        Some(version) if version.len() <= 64 && !version.contains('\n') => Ok(version.to_owned()),
+        _ => bail!("{} is no honed", path.display()),
+    }
+}
+
+fn wait(slots: &Slots<FolderDisk>, seconds: u64) -> anyhow::Result<()> {
+    let tried = slots.state()?.active;
+    let end = Instant::now() + Duration::from_secs(seconds);
+    loop {
+        let state = slots.state()?;
+        ensure!(state.active == tried, "{}", state.last);
+        if state.trial.is_none() {
+            println!("{}", summary(&state));
+            return Ok(());
+        }
+        ensure!(
+            Instant::now() < end,
+            "still on trial after {seconds} s: honed has not sharpened enough frames; is a camera there?"
+        );
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Shows the slots of this board.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  honed status --json")]
+pub struct StatusArgs {
+    #[command(flatten)]
+    folder: FolderArgs,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl StatusArgs {
+    /// Prints.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn run(self) -> anyhow::Result<()> {
+        let state = self.folder.slots().state()?;
+        if self.json {
+            let json = json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "architecture": std::env::consts::ARCH,
+                "bundle_format": FORMAT_VERSION,
+                "slots": state,
+            });
+            println!("{}", serde_json::to_string(&json)?);
+            return Ok(());
+        }
+        println!(
+            "honed {}, {}",
+            env!("CARGO_PKG_VERSION"),
+            std::env::consts::ARCH
+        );
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING);
+        table.set_header(["slot", "bundle", "program", "signed by", ""]);
+        for slot in Slot::ALL {
+            let Some(installed) = state.installed(slot) else {
+                table.add_row([slot.name(), "empty", "", "", ""]);
+                continue;
+            };
+            let program = installed
+                .program
+                .as_ref()
+                .map_or("this one", |p| &p.version);
+            let mark = match (state.active == Some(slot), &state.trial) {
+                (true, Some(trial)) => format!("active, on trial, started {} times", trial.starts),
+                (true, None) => "active".into(),
+                (false, _) if installed.failed => "failed".into(),
+                (false, _) => "ready to go back to".into(),
+            };
+            table.add_row([
+                slot.name(),
+                &format!("{} {}", installed.bundle, installed.release),
+                program,
+                installed.signed_by.as_deref().unwrap_or("no one"),
+                &mark,
+            ]);
+        }
+        println!("{table}");
+        if !state.last.is_empty() {
+            println!("last: {}", state.last);
+        }
+        Ok(())
+    }
+}
+
+/// Goes back to the slot before.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  sudo honed rollback && sudo systemctl restart honed")]
+pub struct RollbackArgs {
+    #[command(flatten)]
+    folder: FolderArgs,
+}
+
+impl RollbackArgs {
+    /// Changes the active slot.
+    ///
+    /// # Errors
+    /// When there is nothing to go back to.
+    pub fn run(self) -> anyhow::Result<()> {
+        println!("{}", summary(&self.folder.slots().roll_back()?));
+        Ok(())
+    }
+}
+
+/// One line on what runs at the next start.
+fn summary(state: &State) -> String {
+    match (state.active, state.running()) {
+        (Some(slot), Some(running)) => format!(
+            "slot {slot}: {} {}{}",
+            running.bundle,
+            running.release,
+            if state.trial.is_some() {
+                ", on trial"
+            } else {
+                ""
+            }
+        ),
+        _ => "no slot is in use".into(),
+    }
+}

@@ -1,0 +1,33 @@
+//! Flags that say whose bundles are taken; the same for every command that opens one.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use hone_shared::bundle::Policy;
+use hone_shared::config::StudentConfig;
+
+use crate::trust;
+
+/// Whose bundles are taken, beyond what the configuration says.
+#[derive(Debug, Args)]
+pub struct TrustArgs {
+    /// Public key whose bundles are taken, or a folder of *.pub files; may be given several times.
+    #[arg(long, value_name = "KEY.pub")]
+    trusted_key: Vec<PathBuf>,
+    /// Take unsigned bundles and those of unknown keys as well.
+    #[arg(long)]
+    allow_unsigned: bool,
+}
+
+impl TrustArgs {
+    /// The flags on top of the configuration.
+    ///
+    /// # Errors
+    /// The key file that cannot be read or is none.
+    pub fn policy(&self, config: &StudentConfig) -> anyhow::Result<Policy> {
+        let configured = config.trusted_keys.iter().map(PathBuf::from);
+        let places: Vec<PathBuf> = configured.chain(self.trusted_key.iter().cloned()).collect();
+        let allow_unsigned = self.allow_unsigned || config.allow_unsigned;
+        Ok(trust::policy(&places, allow_unsigned)?)
+    }
+}

@@ -1,0 +1,284 @@
+use hone_shared::bundle::{Manifest, ModelEntry, Part, PartKind, Provenance, SecretKey, write};
+use hone_shared::student::{Colour, Precision};
+
+use super::twin::{MemoryDisk, Unsynced};
+use super::*;
+
+/// A signed bundle of some release, as bytes; each release has its own content.
+fn bundle_of(release: &str) -> Vec<u8> {
+    let student = ModelEntry {
+        name: "small".into(),
+        precision: Precision::Int8,
+        colour: Colour::Luma,
+        scale: 2,
+        halo: Some(8),
+        macs_per_pixel: 576.0,
+        part: 0,
+        metrics: Vec::new(),
+    };
+    let manifest = Manifest {
+        name: "street".into(),
+        release: release.parse().unwrap(),
+        models: vec![student],
+        parts: Vec::new(),
+        provenance: Provenance::default(),
+    };
+    let part = Part {
+        name: "small.onnx".into(),
+        kind: PartKind::Model,
+        bytes: release.repeat(300).into_bytes(),
+    };
+    let bundle = Bundle::new(manifest, vec![part]).unwrap();
+    let mut bytes = Vec::new();
+    write(&bundle.signed(&SecretKey::from_seed([1; 32])), &mut bytes).unwrap();
+    bytes
+}
+
+fn policy() -> Policy {
+    Policy {
+        trusted: vec![SecretKey::from_seed([1; 32]).public()],
+        allow_unsigned: false,
+    }
+}
+
+fn install(slots: &Slots<MemoryDisk>, release: &str) -> Result<State, SlotsError> {
+    let bundle = bundle_of(release);
+    let program = format!("the program of {release}");
+    let update = Update {
+        bundle: &bundle,
+        program: Some((program.as_bytes(), release)),
+    };
+    slots.install(update, &policy(), false)
+}
+
+/// A board on which these releases were installed and, but for the last one when `on_trial`, proven.
+fn board(releases: &[&str], on_trial: bool) -> Slots<MemoryDisk> {
+    let slots = Slots::new(MemoryDisk::default());
+    for release in releases {
+        let slot = install(&slots, release).unwrap().active.unwrap();
+        if Some(release) != releases.last() || !on_trial {
+            slots.confirm(slot).unwrap();
+        }
+    }
+    slots
+}
+
+/// The release that a start runs, its bundle and program being whole and of one kind.
+fn runs(slots: &Slots<MemoryDisk>) -> Option<String> {
+    let begun = slots.begin(&policy()).unwrap()?;
+    let release = begun.bundle.manifest().release.to_string();
+    let state = slots.state().unwrap();
+    let (program, version) = slots.program(&state, begun.slot).unwrap().unwrap();
+    assert_eq!(program, format!("the program of {release}").into_bytes());
+    assert_eq!(version, release);
+    Some(release)
+}
+
+type Operation = fn(&Slots<MemoryDisk>) -> Result<(), SlotsError>;
+
+#[test]
+fn a_power_cut_after_any_call_leaves_a_working_slot() {
+    let active = |slots: &Slots<MemoryDisk>| slots.state().unwrap().active.unwrap();
+    let update: Operation = |slots| install(slots, "3.0.0").map(drop);
+    let begin: Operation = |slots| slots.begin(&policy()).map(drop);
+    let confirm: Operation = |slots| slots.confirm(slots.state()?.active.unwrap());
+    let give_up: Operation = |slots| {
+        let slot = slots.state()?.active.unwrap();
+        slots.give_up(slot, "late").map(drop)
+    };
+    let roll_back: Operation = |slots| slots.roll_back().map(drop);
+    let tired = board(&["1.0.0", "2.0.0"], true);
+    for _ in 0..MOST_STARTS {
+        tired.begin(&policy()).unwrap();
+    }
+    let cases: [(&str, Slots<MemoryDisk>, Operation, &[Option<&str>]); 9] = [
+        (
+            "first install",
+            board(&[], false),
+            update,
+            &[None, Some("3.0.0")],
+        ),
+        (
+            "second install",
+            board(&["1.0.0"], false),
+            update,
+            &[Some("1.0.0"), Some("3.0.0")],
+        ),
+        (
+            "third install",
+            board(&["1.0.0", "2.0.0"], false),
+            update,
+            &[Some("2.0.0"), Some("3.0.0")],
+        ),
+        (
+            "install during a trial",
+            board(&["1.0.0", "2.0.0"], true),
+            update,
+            &[Some("2.0.0"), Some("1.0.0"), Some("3.0.0")],
+        ),
+        (
+            "start on trial",
+            board(&["1.0.0", "2.0.0"], true),
+            begin,
+            &[Some("2.0.0")],
+        ),
+        ("one start too many", tired, begin, &[Some("1.0.0")]),
+        (
+            "proof",
+            board(&["1.0.0", "2.0.0"], true),
+            confirm,
+            &[Some("2.0.0")],
+        ),
+        (
+            "giving up",
+            board(&["1.0.0", "2.0.0"], true),
+            give_up,
+            &[Some("2.0.0"), Some("1.0.0")],
+        ),
+        (
+            "going back",
+            board(&["1.0.0", "2.0.0"], false),
+            roll_back,
+            &[Some("2.0.0"), Some("1.0.0")],
+        ),
+    ];
+    let mut cuts = 0;
+    for (name, before, operation, allowed) in cases {
+        for calls in 0.. {
+            let slots = Slots::new(before.disk.fork());
+            slots.disk.cut_after(calls);
+            let complete = operation(&slots).is_ok();
+            for unsynced in Unsynced::ALL {
+                let again = Slots::new(slots.disk.after_cut(unsynced));
+                let found = runs(&again);
+                let place = format!("{name}, cut after {calls} calls, unsynced {unsynced:?}");
+                assert!(
+                    allowed.contains(&found.as_deref()),
+                    "{place}: {found:?} runs"
+                );
+                // What was on its way can be sent again, and works.
+                install(&again, "4.0.0").unwrap_or_else(|error| panic!("{place}: {error}"));
+                assert_eq!(runs(&again).as_deref(), Some("4.0.0"), "{place}");
+                again.give_up(active(&again), "test").unwrap();
+                if found.is_some() {
+                    assert!(runs(&again).is_some_and(|r| r != "4.0.0"), "{place}");
+                }
+                cuts += 1;
+            }
+            if complete {
+                // Acknowledged means lasting: even what was never synced is no longer needed.
+                let last = runs(&Slots::new(slots.disk.after_cut(Unsynced::Lost)));
+                assert_eq!(last.as_deref(), *allowed.last().unwrap(), "{name}");
+                break;
+            }
+        }
+    }
+    assert!(cuts > 200, "only {cuts} power cuts were simulated");
+}
+
+#[test]
+fn a_trial_that_never_proves_itself_ends_at_the_fourth_start() {
+    let slots = board(&["1.0.0", "2.0.0"], true);
+    for _ in 0..MOST_STARTS {
+        let begun = slots.begin(&policy()).unwrap().unwrap();
+        assert!(begun.on_trial);
+        assert_eq!(begun.bundle.manifest().release.to_string(), "2.0.0");
+    }
+    let begun = slots.begin(&policy()).unwrap().unwrap();
+    assert!(!begun.on_trial);
+    assert_eq!(begun.bundle.manifest().release.to_string(), "1.0.0");
+    assert!(begun.notice.unwrap().contains("slot b was given up"));
+    assert!(matches!(slots.roll_back(), Err(SlotsError::NoSpare(_))));
+}
+
+#[test]
+fn the_only_slot_is_tried_for_ever() {
+    let slots = board(&["1.0.0"], true);
+    for _ in 0..10 {
+        assert_eq!(runs(&slots).as_deref(), Some("1.0.0"));
+    }
+    slots.give_up(Slot::A, "late").unwrap();
+    assert_eq!(runs(&slots).as_deref(), Some("1.0.0"));
+}
+
+#[test]
+fn a_damaged_slot_gives_way_to_the_other() {
+    for file in ["b/bundle.hone", "b/honed"] {
+        let slots = board(&["1.0.0", "2.0.0"], false);
+        slots.disk.damage(file);
+        assert_eq!(runs(&slots).as_deref(), Some("1.0.0"), "{file}");
+        slots.disk.damage("a/bundle.hone");
+        assert!(slots.begin(&policy()).is_err());
+    }
+}
+
+#[test]
+fn a_lost_state_is_made_anew_from_the_slots() {
+    let slots = board(&["1.0.0", "2.0.0"], false);
+    slots.disk.create(STATE, false).unwrap();
+    assert!(slots.begin(&policy()).unwrap().is_some());
+    assert!(slots.state().unwrap().last.contains("made anew"));
+}
+
+#[test]
+fn a_full_disk_refuses_the_update_and_is_left_as_it_was() {
+    let slots = board(&["1.0.0"], false);
+    slots.disk.room(2000);
+    let error = install(&slots, "2.0.0").unwrap_err();
+    assert!(error.to_string().contains("write slot b"), "{error}");
+    assert_eq!(runs(&slots).as_deref(), Some("1.0.0"));
+    let names = slots.disk.names();
+    assert!(
+        !names.iter().any(|name| name.starts_with("b/")),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn only_newer_and_trusted_updates_are_taken() {
+    let slots = board(&["2.0.0"], false);
+    let error = install(&slots, "1.9.9").unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("1.9.9 of 'street' is older than 2.0.0"),
+        "{error}"
+    );
+    let older = bundle_of("1.9.9");
+    let update = Update {
+        bundle: &older,
+        program: None,
+    };
+    let stranger = Policy::default();
+    assert!(matches!(
+        slots.install(update, &stranger, true),
+        Err(SlotsError::Bundle(BundleError::UnknownKey(_)))
+    ));
+    let state = slots.install(update, &policy(), true).unwrap();
+    assert_eq!(state.running().unwrap().release, "1.9.9");
+    // The program of the slot before goes along.
+    assert_eq!(
+        state.running().unwrap().program.as_ref().unwrap().version,
+        "2.0.0"
+    );
+}
+
+#[test]
+fn what_is_there_and_proven_is_left_alone() {
+    let slots = board(&["1.0.0"], false);
+    let before = slots.state().unwrap();
+    slots.disk.cut_after(0);
+    assert_eq!(install(&slots, "1.0.0").unwrap(), before);
+}
+
+#[test]
+fn a_person_can_go_back_and_forth() {
+    let slots = board(&["1.0.0", "2.0.0"], false);
+    for release in ["1.0.0", "2.0.0", "1.0.0"] {
+        slots.roll_back().unwrap();
+        assert_eq!(runs(&slots).as_deref(), Some(release));
+    }
+    let error = board(&["1.0.0"], false).roll_back().unwrap_err();
+    assert!(error.to_string().contains("the other slot is empty"));
+    assert!(board(&[], false).roll_back().is_err());
+}

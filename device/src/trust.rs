@@ -1,0 +1,147 @@
+//! Whom this board believes, and the only way to a bundle's content: opened and checked in one step.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use hone_shared::bundle::{self, Bundle, BundleError, Policy, PublicKey};
+use hone_shared::config::KEYS_FOLDER;
+
+/// Longest key file read; a key is one line of 90 bytes.
+const MAX_KEY_FILE: u64 = 4096;
+
+/// A key or a bundle that is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {reason}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        reason: io::Error,
+    },
+    /// The file is no public key, no bundle, or a bundle of someone unknown.
+    #[error("{}: {reason}", path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: BundleError,
+    },
+}
+
+/// Reads the keys in `places`: files, and folders of `*.pub` files. Only [`KEYS_FOLDER`] may be
+/// missing, since it is asked for everywhere.
+///
+/// # Errors
+/// [`TrustError`], with the file named.
+pub fn policy(places: &[PathBuf], allow_unsigned: bool) -> Result<Policy, TrustError> {
+    let mut trusted = Vec::new();
+    for place in places {
+        if place == Path::new(KEYS_FOLDER) && !place.exists() {
+            continue;
+        }
+        for file in key_files(place).map_err(unread(place))? {
+            trusted.push(key(&file)?);
+        }
+    }
+    Ok(Policy {
+        trusted,
+        allow_unsigned,
+    })
+}
+
+/// Reads a bundle whole, checks it, and asks `policy` whether its signer counts here.
+///
+/// # Errors
+/// [`TrustError`], with the file named and what to do.
+pub fn open(path: &Path, policy: &Policy) -> Result<Bundle, TrustError> {
+    let file = File::open(path).map_err(unread(path))?;
+    let checked = bundle::read(BufReader::new(file))
+        .and_then(|bundle| bundle::verify(&bundle, policy).map(|()| bundle));
+    checked.map_err(|reason| match reason {
+        BundleError::Io(reason) => unread(path)(reason),
+        reason => TrustError::Refused {
+            path: path.to_owned(),
+            reason,
+        },
+    })
+}
+
+fn key_files(place: &Path) -> io::Result<Vec<PathBuf>> {
+    if !place.metadata()?.is_dir() {
+        return Ok(vec![place.to_owned()]);
+    }
+    let entries: io::Result<Vec<PathBuf>> = place.read_dir()?.map(|e| Ok(e?.path())).collect();
+    let mut files = entries?;
+    files.retain(|file| file.extension().is_some_and(|e| e == "pub"));
+    files.sort();
+    Ok(files)
+}
+
+fn key(path: &Path) -> Result<PublicKey, TrustError> {
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_KEY_FILE).read_to_string(&mut text))
+        .map_err(unread(path))?;
+    PublicKey::parse(&text).map_err(|reason| TrustError::Refused {
+        path: path.to_owned(),
+        reason,
+    })
+}
+
+fn unread(path: &Path) -> impl Fn(io::Error) -> TrustError {
+    move |reason| TrustError::Read {
+        path: path.to_owned(),
+        reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hone_shared::bundle::SecretKey;
+
+    use super::*;
+
+    fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    #[test]
+    fn keys_come_from_files_and_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = |n| SecretKey::from_seed([n; 32]).public().to_text();
+        write(folder.path(), "a.pub", &text(1));
+        write(folder.path(), "readme.txt", "no key");
+        let other = tempfile::tempdir().unwrap();
+        let single = write(other.path(), "b", &text(2));
+        let places = [folder.path().to_owned(), single];
+        let keys = policy(&places, false).unwrap().trusted;
+        let want = [1, 2].map(|n| SecretKey::from_seed([n; 32]).public());
+        assert_eq!(keys, want);
+    }
+
+    #[test]
+    fn a_place_that_is_no_key_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |path: PathBuf, words: &str| {
+            let error = policy(std::slice::from_ref(&path), false).unwrap_err();
+            let error = error.to_string();
+            assert!(error.contains(path.to_str().unwrap()), "{error}");
+            assert!(error.contains(words), "{error}");
+        };
+        refused(folder.path().join("gone.pub"), "No such file");
+        let secret = SecretKey::from_seed([1; 32]).to_text();
+        refused(
+            write(folder.path(), "secret", &secret),
+            "hone-public-key is needed",
+        );
+        refused(
+            write(folder.path(), "long", &"x".repeat(100_000)),
+            "hone-public-key",
+        );
+    }
+}

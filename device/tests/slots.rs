@@ -1,0 +1,158 @@
+//! The slots as a board drives them: the real honed, updates that work, and ones that do not.
+#![cfg(feature = "camera")]
+#![allow(clippy::unwrap_used)] // the lint's exception for tests does not reach what they share
+
+mod bundles;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use bundles::{key, save, street};
+
+/// A board's folder with a configuration, the trusted key, and `RELEASE.hone` for each release.
+fn board(releases: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key.pub"), key(1).public().to_text()).unwrap();
+    for release in releases {
+        let name = format!("{release}.hone");
+        save(folder.path(), &name, &street(release).signed(&key(1)));
+    }
+    let config = "[student]\ntrusted_keys = ['key.pub']\n\
+         [slots]\nfolder = 'slots'\ntrial_frames = 5\ntrial_age_ms = 10000\n\
+         [source]\nname = 'gst:videotestsrc num-buffers=10 ! video/x-raw,width=64,height=48'\nkeep_trying = false\n\
+         [output]\nsinks = ['null']\n";
+    std::fs::write(folder.path().join("honed.toml"), config).unwrap();
+    folder
+}
+
+fn honed(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_honed"))
+        .current_dir(folder)
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn install(folder: &Path, release: &str, more: &[&str]) -> Output {
+    let bundle = format!("{release}.hone");
+    let arguments = [
+        "slots",
+        "install",
+        &bundle,
+        "--folder",
+        "slots",
+        "--config",
+        "honed.toml",
+    ];
+    honed(folder, &[&arguments, more].concat())
+}
+
+fn run(folder: &Path) -> Output {
+    honed(folder, &["run", "--config", "honed.toml"])
+}
+
+fn done(output: &Output) -> String {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    format!("{}{error}", String::from_utf8_lossy(&output.stdout))
+}
+
+/// The slot's name, its release, and whether it is on trial.
+fn active(folder: &Path) -> (String, String, bool) {
+    let said = done(&honed(folder, &["status", "--folder", "slots", "--json"]));
+    let status: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let slots = &status["slots"];
+    let slot = slots["active"].as_str().unwrap();
+    let release = slots[slot]["release"].as_str().unwrap();
+    (slot.into(), release.into(), !slots["trial"].is_null())
+}
+
+fn is(slot: &str, release: &str, on_trial: bool) -> (String, String, bool) {
+    (slot.into(), release.into(), on_trial)
+}
+
+#[test]
+fn frames_prove_an_update_and_a_person_can_go_back() {
+    let board = board(&["1.0.0", "2.0.0"]);
+    let at = board.path();
+    let nothing = run(at);
+    let error = String::from_utf8_lossy(&nothing.stderr);
+    assert!(
+        !nothing.status.success() && error.contains("no bundle is installed in slots"),
+        "{error}"
+    );
+    done(&install(at, "1.0.0", &[]));
+    assert_eq!(active(at), is("a", "1.0.0", true));
+    assert!(done(&run(at)).contains("slot a proved itself"));
+    assert_eq!(active(at), is("a", "1.0.0", false));
+    done(&install(at, "2.0.0", &[]));
+    done(&run(at));
+    assert_eq!(active(at), is("b", "2.0.0", false));
+    done(&honed(
+        at,
+        &["slots", "wait", "--folder", "slots", "--seconds", "1"],
+    ));
+    let older = install(at, "1.0.0", &[]);
+    assert!(String::from_utf8_lossy(&older.stderr).contains("--force"));
+    done(&honed(at, &["rollback", "--folder", "slots"]));
+    assert_eq!(active(at), is("a", "1.0.0", false));
+    let shown = done(&honed(at, &["status", "--folder", "slots"]));
+    assert!(
+        shown.contains("ready to go back to") && shown.contains("street 2.0.0"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_program_that_crashes_gives_way_after_three_starts() {
+    let board = board(&["1.0.0", "2.0.0"]);
+    let at = board.path();
+    let script = |name: &str, text: &str| {
+        let path = at.join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    script(
+        "crash",
+        "#!/bin/sh\n[ \"$1\" = --version ] && echo honed 9.9.9 && exit\necho crash; exit 134\n",
+    );
+    script(
+        "broken",
+        "#!/bin/sh\necho 'libc.so.6: version GLIBC_9.99 not found' >&2; exit 1\n",
+    );
+    script("other", "#!/bin/sh\necho something 1.0\n");
+    done(&install(at, "1.0.0", &[]));
+    done(&run(at));
+    for (program, words) in [("broken", "GLIBC_9.99"), ("other", "is no honed")] {
+        let refused = install(at, "2.0.0", &["--program", program]);
+        assert!(!refused.status.success());
+        let error = String::from_utf8_lossy(&refused.stderr);
+        assert!(error.contains(words), "{error}");
+        assert_eq!(active(at), is("a", "1.0.0", false));
+    }
+    done(&install(at, "2.0.0", &["--program", "crash"]));
+    for _ in 0..3 {
+        let crashed = run(at);
+        assert_eq!(crashed.status.code(), Some(134));
+        assert_eq!(active(at), is("b", "2.0.0", true));
+    }
+    assert!(done(&run(at)).contains("slot b was given up"));
+    assert_eq!(active(at), is("a", "1.0.0", false));
+}
+
+#[test]
+fn a_slots_own_program_runs_and_is_judged() {
+    let board = board(&["1.0.0", "2.0.0"]);
+    let at = board.path();
+    done(&install(at, "1.0.0", &[]));
+    done(&run(at));
+    // The same honed as another file: one byte more behind its end.
+    let mut program = std::fs::read(env!("CARGO_BIN_EXE_honed")).unwrap();
+    program.push(0);
+    std::fs::write(at.join("honed-new"), program).unwrap();
+    std::fs::set_permissions(at.join("honed-new"), PermissionsExt::from_mode(0o755)).unwrap();
+    done(&install(at, "2.0.0", &["--program", "honed-new"]));
+    assert!(done(&run(at)).contains("slot b proved itself"));
+    assert_eq!(active(at), is("b", "2.0.0", false));
+}
