@@ -6,6 +6,7 @@ pub mod check;
 pub mod checkpoint;
 pub mod cli;
 pub mod data;
+pub mod deploy;
 pub mod evaluate;
 pub mod loss;
 pub mod metric;

@@ -3,6 +3,7 @@
 pub mod bundle;
 pub mod check;
 pub mod data;
+pub mod deploy;
 pub mod distill;
 pub mod eval;
 pub mod export;
@@ -57,6 +58,12 @@ pub enum Command {
     Distill(distill::DistillArgs),
     /// Keys and bundles: pack, sign, verify, inspect
     Bundle(bundle::BundleArgs),
+    /// Bring a bundle to boards over ssh
+    Deploy(Box<deploy::DeployArgs>),
+    /// Show what runs on boards
+    Status(deploy::StatusArgs),
+    /// Bring the bundle before back on boards
+    Rollback(deploy::RollbackArgs),
     /// Measure pictures or videos against their references.
     Metrics(metrics::MetricsArgs),
     /// Make rating pages and score their answers.
@@ -83,6 +90,9 @@ impl Cli {
             Command::Eval(args) => args.run(),
             Command::Distill(args) => args.run(),
             Command::Bundle(args) => args.run(),
+            Command::Deploy(args) => args.run(),
+            Command::Status(args) => args.run(),
+            Command::Rollback(args) => args.run(),
             Command::Metrics(args) => args.run(),
             Command::Report(args) => args.run(),
             Command::Restore(args) => args.run(),

@@ -1,0 +1,297 @@
+//! `hone deploy`, `hone status` and `hone rollback`: boards over ssh.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail, ensure};
+use clap::Args;
+use comfy_table::{Table, presets};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::deploy::{self, Facts, Goods, Options, Row, Ssh};
+
+/// How boards are reached; the same for every command that does.
+#[derive(Debug, Args)]
+struct SshArgs {
+    /// The ssh program with options, such as "ssh -F my_config".
+    #[arg(long, value_name = "COMMAND", default_value = "ssh")]
+    ssh: String,
+    /// Folder of the board to install below.
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: String,
+}
+
+impl SshArgs {
+    /// The connection; with several boards, or no one there to answer, ssh must not ask.
+    fn connect(&self, boards: &[String]) -> Result<(Ssh, String)> {
+        deploy::check_boards(boards)?;
+        let batch = boards.len() > 1 || !std::io::stdin().is_terminal();
+        Ok((Ssh::new(&self.ssh, batch)?, deploy::root_of(&self.root)?))
+    }
+}
+
+/// Brings a bundle to boards, tries it there, and lets the one before come back if it does not sharpen.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hone deploy pi@camera x.hone --program honed --trusted-key release.key.pub   (the first time)
+  hone deploy pi@camera x.hone
+  hone deploy pi@north pi@south pi@west x.hone --canary 1
+  hone deploy pi@camera x.hone --dry-run
+
+Keys, jump hosts and ports are those of your ssh configuration. On the board, files of root are
+written by sudo, which must not ask for a password.")]
+pub struct DeployArgs {
+    /// Boards as ssh names them.
+    #[arg(value_name = "USER@BOARD", required = true)]
+    boards: Vec<String>,
+    /// The bundle.
+    #[arg(value_name = "X.hone", required = true)]
+    bundle: PathBuf,
+    /// A honed compiled for the boards (cross/build.sh); needed the first time. May be given once for
+    /// each kind of machine.
+    #[arg(long, value_name = "FILE")]
+    program: Vec<PathBuf>,
+    /// Public key whose bundles the boards shall take; may be given several times.
+    #[arg(long, value_name = "KEY.pub")]
+    trusted_key: Vec<PathBuf>,
+    /// Configuration for the boards; without it, theirs stays, or the default is written.
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+    /// Try this many boards first, and go on only when all of them took the update.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    canary: usize,
+    /// Take a release older than the one that runs.
+    #[arg(long)]
+    force: bool,
+    /// Only say what would be done.
+    #[arg(long)]
+    dry_run: bool,
+    /// Seconds to wait until an update has proved itself; 0 does not wait.
+    #[arg(long, value_name = "S", default_value_t = 90)]
+    wait: u64,
+    #[command(flatten)]
+    ssh: SshArgs,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl DeployArgs {
+    /// Deploys and prints a table.
+    ///
+    /// # Errors
+    /// The file at fault, or how many boards did not take the update.
+    pub fn run(self) -> Result<()> {
+        let (ssh, root) = self.ssh.connect(&self.boards)?;
+        let goods = Goods::read(
+            &self.bundle,
+            &self.program,
+            &self.trusted_key,
+            self.config.as_deref(),
+            &root,
+        )?;
+        let options = Options {
+            ssh,
+            root,
+            force: self.force,
+            dry_run: self.dry_run,
+            wait: self.wait,
+        };
+        let bars = Bars::new(&self.boards);
+        let rows = deploy::deploy(&self.boards, &goods, &options, self.canary, &|at, text| {
+            bars.tell(at, text);
+        });
+        bars.clear();
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&rows)?);
+        } else {
+            println!("{}", table(&rows));
+        }
+        let bad: Vec<&Row> = rows.iter().filter(|row| !row.good).collect();
+        match bad.as_slice() {
+            [] => Ok(()),
+            [row] if rows.len() == 1 => bail!("{}: {}", row.board, row.outcome),
+            _ => bail!("{} of {} boards did not take it", bad.len(), rows.len()),
+        }
+    }
+}
+
+fn table(rows: &[Row]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["board", "machine", "before", "kB", "s", "outcome"]);
+    for row in rows {
+        table.add_row([
+            row.board.clone(),
+            row.machine.clone(),
+            row.before.clone(),
+            format!("{:.1}", row.bytes as f64 / 1e3),
+            format!("{:.1}", row.seconds),
+            row.outcome.clone(),
+        ]);
+    }
+    table
+}
+
+/// One line of progress for each board; nothing when standard error is no terminal.
+struct Bars {
+    all: MultiProgress,
+    each: Vec<ProgressBar>,
+}
+
+impl Bars {
+    fn new(boards: &[String]) -> Self {
+        let all = MultiProgress::new();
+        let style = ProgressStyle::with_template("{spinner} {prefix}: {msg} ({elapsed})")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let each = boards.iter().map(|board| {
+            let bar = all.add(ProgressBar::new_spinner().with_style(style.clone()));
+            bar.set_prefix(board.clone());
+            bar.enable_steady_tick(std::time::Duration::from_millis(200));
+            bar
+        });
+        Self {
+            each: each.collect(),
+            all: all.clone(),
+        }
+    }
+
+    fn tell(&self, board: usize, text: &str) {
+        self.each[board].set_message(text.to_owned());
+    }
+
+    fn clear(&self) {
+        for bar in &self.each {
+            bar.finish_and_clear();
+        }
+        // The terminal may be gone; the table follows anyway.
+        let _ = self.all.clear();
+    }
+}
+
+/// Shows what runs on boards.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hone status pi@north pi@south")]
+pub struct StatusArgs {
+    /// Boards as ssh names them.
+    #[arg(value_name = "USER@BOARD", required = true)]
+    boards: Vec<String>,
+    #[command(flatten)]
+    ssh: SshArgs,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl StatusArgs {
+    /// Asks every board and prints a table.
+    ///
+    /// # Errors
+    /// How many boards do not answer.
+    pub fn run(self) -> Result<()> {
+        let (ssh, root) = self.ssh.connect(&self.boards)?;
+        let answers = deploy::on_each(0..self.boards.len(), &|at| {
+            Facts::ask(&ssh, &self.boards[at], &root, &[]).map(|(facts, _)| facts)
+        });
+        let silent = answers.iter().filter(|answer| answer.is_err()).count();
+        if self.json {
+            let rows = self.boards.iter().zip(&answers);
+            let rows: Vec<_> = rows.map(|(board, answer)| json(board, answer)).collect();
+            println!("{}", serde_json::to_string_pretty(&rows)?);
+        } else {
+            let mut table = Table::new();
+            table.load_preset(presets::NOTHING);
+            table.set_header(["board", "machine", "honed", "service", "runs", "last"]);
+            for (board, answer) in self.boards.iter().zip(&answers) {
+                table.add_row(row(board, answer));
+            }
+            println!("{table}");
+        }
+        ensure!(
+            silent == 0,
+            "{silent} of {} boards do not answer",
+            answers.len()
+        );
+        Ok(())
+    }
+}
+
+fn row(board: &str, answer: &Result<Facts>) -> [String; 6] {
+    match answer {
+        Ok(facts) => {
+            let status = facts.status.as_ref();
+            let runs = deploy::running(facts);
+            [
+                board.to_owned(),
+                facts.machine.clone(),
+                status.map_or("none".into(), |s| s.version.clone()),
+                facts.service.clone(),
+                runs,
+                status.map_or(String::new(), |s| s.slots.last.clone()),
+            ]
+        }
+        Err(error) => {
+            let error = format!("{error:#}");
+            let mut row = [const { String::new() }; 6];
+            board.clone_into(&mut row[0]);
+            row[5] = error;
+            row
+        }
+    }
+}
+
+fn json(board: &str, answer: &Result<Facts>) -> serde_json::Value {
+    match answer {
+        Ok(facts) => serde_json::json!({
+            "board": board,
+            "machine": facts.machine,
+            "system": facts.system,
+            "libc": facts.libc,
+            "service": facts.service,
+            "honed": facts.status.as_ref().map(|s| &s.version),
+            "slots": facts.status.as_ref().map(|s| &s.slots),
+        }),
+        Err(error) => serde_json::json!({ "board": board, "error": format!("{error:#}") }),
+    }
+}
+
+/// Brings the slot before back on boards, and starts them again.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hone rollback pi@camera")]
+pub struct RollbackArgs {
+    /// Boards as ssh names them.
+    #[arg(value_name = "USER@BOARD", required = true)]
+    boards: Vec<String>,
+    #[command(flatten)]
+    ssh: SshArgs,
+}
+
+impl RollbackArgs {
+    /// Rolls back every board and prints what runs there now.
+    ///
+    /// # Errors
+    /// How many boards were left as they are.
+    pub fn run(self) -> Result<()> {
+        let (ssh, root) = self.ssh.connect(&self.boards)?;
+        let answers = deploy::on_each(0..self.boards.len(), &|at| {
+            deploy::roll_back(&ssh, &self.boards[at], &root)
+        });
+        let mut left = 0;
+        for (board, answer) in self.boards.iter().zip(answers) {
+            match answer {
+                Ok(line) => println!("{board}: {line}"),
+                Err(error) if self.boards.len() == 1 => bail!("{board}: {error:#}"),
+                Err(error) => {
+                    left += 1;
+                    println!("{board}: {error:#}");
+                }
+            }
+        }
+        ensure!(
+            left == 0,
+            "{left} of {} boards were left as they are",
+            self.boards.len()
+        );
+        Ok(())
+    }
+}

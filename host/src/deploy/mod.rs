@@ -1,0 +1,276 @@
+//! From the workstation to boards: over the system's ssh, only what changed, tried before it stays.
+//!
+//! ```text
+//!  hone deploy                                board
+//!  look    -- ssh: probe.sh ----------------> machine, versions, slots, SHA-256 of files
+//!  plan       what differs, or a refusal
+//!  send    -- ssh: receive.sh + tar --------> stage -> files, `honed slots install`, restart
+//!  wait   <-- `honed slots wait` ------------ proved itself, or the slot before came back
+//! ```
+//!
+//! A board that has everything costs the first connection only.
+
+mod elf;
+mod facts;
+mod goods;
+mod payload;
+mod plan;
+mod ssh;
+
+use std::sync::Mutex;
+use std::time::Instant;
+
+use anyhow::{Result, bail, ensure};
+use serde::Serialize;
+
+pub use facts::{Facts, Root, Status};
+pub use goods::{BoardFile, Goods, Program};
+pub use plan::Plan;
+pub use ssh::{Answer, Ssh};
+
+const RECEIVE: &str = include_str!("receive.sh");
+/// Boards served at one time.
+const AT_ONCE: usize = 8;
+
+/// How to deploy.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How boards are reached.
+    pub ssh: Ssh,
+    /// Folder of the board to install below, empty for `/`.
+    pub root: String,
+    /// Whether an older release is taken.
+    pub force: bool,
+    /// Say what would be done, and do nothing.
+    pub dry_run: bool,
+    /// Seconds to wait for a trial's end; 0 does not wait.
+    pub wait: u64,
+}
+
+/// What became of one board; one row of the table.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    /// The board as the user named it.
+    pub board: String,
+    /// Its machine, once known.
+    pub machine: String,
+    /// Bundle and release that ran before.
+    pub before: String,
+    /// Bytes given to ssh and taken from it.
+    pub bytes: u64,
+    /// Time taken.
+    pub seconds: f64,
+    /// Whether all is as it should be.
+    pub good: bool,
+    /// What was done, or why not.
+    pub outcome: String,
+}
+
+/// Hears of a board's index what is happening there.
+pub type Report<'a> = dyn Fn(usize, &str) + Sync + 'a;
+
+/// Checks names of boards before any of them reaches ssh's command line.
+///
+/// # Errors
+/// The name that could be taken for an option.
+pub fn check_boards(boards: &[String]) -> Result<()> {
+    for board in boards {
+        let odd = board.is_empty() || board.starts_with('-') || board.contains(char::is_whitespace);
+        ensure!(
+            !odd,
+            "'{board}' is no board: name it as ssh does, USER@BOARD"
+        );
+    }
+    Ok(())
+}
+
+/// Brings the goods to every board, the first `canary` ones alone if asked for: the others are left
+/// as they are unless all of those prove the update.
+pub fn deploy(
+    boards: &[String],
+    goods: &Goods,
+    options: &Options,
+    canary: usize,
+    report: &Report<'_>,
+) -> Vec<Row> {
+    let work = |index: usize| one(&boards[index], goods, options, &|text| report(index, text));
+    let canary = canary.min(boards.len());
+    let mut rows = on_each(0..canary, &work);
+    if let Some(bad) = rows.iter().find(|row| !row.good) {
+        let outcome = format!("left as it is: {} did not take the update", bad.board);
+        let left = boards[canary..].iter().map(|board| Row {
+            outcome: outcome.clone(),
+            ..Row::of(board)
+        });
+        rows.extend(left);
+        return rows;
+    }
+    rows.extend(on_each(canary..boards.len(), &work));
+    rows
+}
+
+/// Does `work` for each index, some at a time, and keeps the order.
+pub fn on_each<T: Send>(
+    indices: std::ops::Range<usize>,
+    work: &(dyn Fn(usize) -> T + Sync),
+) -> Vec<T> {
+    let next = Mutex::new(indices.clone());
+    let take = || next.lock().ok().and_then(|mut next| next.next());
+    let mut done: Vec<(usize, T)> = std::thread::scope(|threads| {
+        let workers: Vec<_> = (0..AT_ONCE.min(indices.len()))
+            .map(|_| {
+                threads.spawn(|| {
+                    let mut mine = Vec::new();
+                    while let Some(index) = take() {
+                        mine.push((index, work(index)));
+                    }
+                    mine
+                })
+            })
+            .collect();
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap_or_default())
+            .collect()
+    });
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+impl Row {
+    fn of(board: &str) -> Self {
+        Self {
+            board: board.to_owned(),
+            machine: String::new(),
+            before: String::new(),
+            bytes: 0,
+            seconds: 0.0,
+            good: false,
+            outcome: String::new(),
+        }
+    }
+}
+
+fn one(board: &str, goods: &Goods, options: &Options, report: &(dyn Fn(&str) + Sync)) -> Row {
+    let start = Instant::now();
+    let mut row = Row::of(board);
+    match steps(board, goods, options, report, &mut row) {
+        Ok(outcome) => {
+            row.good = true;
+            row.outcome = outcome;
+        }
+        Err(error) => row.outcome = format!("{error:#}"),
+    }
+    row.seconds = start.elapsed().as_secs_f64();
+    row
+}
+
+fn steps(
+    board: &str,
+    goods: &Goods,
+    options: &Options,
+    report: &(dyn Fn(&str) + Sync),
+    row: &mut Row,
+) -> Result<String> {
+    report("looking");
+    let (facts, answer) = Facts::ask(&options.ssh, board, &options.root, &goods.paths())?;
+    row.bytes = answer.bytes;
+    row.machine.clone_from(&facts.machine);
+    row.before = running(&facts);
+    let plan = Plan::make(&facts, goods, options.force)?;
+    if options.dry_run {
+        return Ok(plan.lines().join("\n"));
+    }
+    if plan.is_empty() {
+        return Ok(match facts.service.as_str() {
+            "active" => "unchanged".into(),
+            other => format!("unchanged, but the service is {other}"),
+        });
+    }
+    let mut arguments = vec![options.root.clone(), options.wait.to_string()];
+    if options.force {
+        arguments.push("--force".into());
+    }
+    let sending = |bytes: u64| report(&format!("sent {:.1} MB", bytes as f64 / 1e6));
+    let answer = options.ssh.run(board, RECEIVE, &arguments, |out| {
+        payload::write(&plan, goods, out, &sending)?;
+        report("waiting until the update proves itself");
+        Ok(())
+    })?;
+    row.bytes += answer.bytes;
+    let last = answer.text.lines().next_back().unwrap_or_default();
+    Ok(match (plan.bundle, options.wait) {
+        (false, _) => "settings updated".into(),
+        (true, 0) => format!("installed, not waited for: {last}"),
+        (true, _) => format!("proved itself: {last}"),
+    })
+}
+
+/// What runs on a board, in a few words.
+pub fn running(facts: &Facts) -> String {
+    let Some(status) = &facts.status else {
+        return "no honed".into();
+    };
+    match (status.slots.running(), &status.slots.trial) {
+        (None, _) => "no bundle".into(),
+        (Some(running), None) => format!("{} {}", running.bundle, running.release),
+        (Some(running), Some(_)) => format!("{} {}, on trial", running.bundle, running.release),
+    }
+}
+
+/// Brings the slot before back on a board, and starts the service again.
+///
+/// # Errors
+/// No connection, no honed, or nothing to go back to.
+pub fn roll_back(ssh: &Ssh, board: &str, root: &str) -> Result<String> {
+    const SCRIPT: &str = r#"
+set -eu
+root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+[ -x "$1/usr/local/bin/honed" ] || { echo "error: the board has no honed" >&2; exit 1; }
+root "$1/usr/local/bin/honed" rollback --folder "$1/var/lib/honed"
+root systemctl restart honed
+"#;
+    let answer = ssh.run(board, SCRIPT, &[root.to_owned()], |_| Ok(()))?;
+    let line = answer.text.lines().find(|line| line.starts_with("slot "));
+    match line {
+        Some(line) => Ok(line.to_owned()),
+        None => bail!("its answer makes no sense"),
+    }
+}
+
+/// A folder of a board as the scripts take it: empty for `/`.
+///
+/// # Errors
+/// The folder is not absolute.
+pub fn root_of(folder: &str) -> Result<String> {
+    ensure!(folder.starts_with('/'), "'{folder}' is no absolute folder");
+    Ok(folder.trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boards_keep_their_order_and_canaries_come_first() {
+        let seen = Mutex::new(Vec::new());
+        let rows = on_each(0..20, &|index| {
+            seen.lock().unwrap().push(index);
+            index * 2
+        });
+        assert_eq!(rows, (0..20).map(|i| i * 2).collect::<Vec<_>>());
+        assert_eq!(seen.into_inner().unwrap().len(), 20);
+    }
+
+    #[test]
+    fn a_name_is_no_option_of_ssh() {
+        let check = |name: &str| check_boards(&[name.to_owned()]);
+        assert!(check("pi@camera-1.local").is_ok());
+        for bad in ["-oProxyCommand=x", "", "pi@a b"] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+        assert_eq!(root_of("/").unwrap(), "");
+        assert_eq!(root_of("/srv/image/").unwrap(), "/srv/image");
+        assert!(root_of("image").is_err());
+    }
+}

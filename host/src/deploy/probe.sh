@@ -1,0 +1,13 @@
+# What a board is and has. $1 is the folder to install below ("" for /), the rest are files of interest.
+r=$1; shift
+b="$r/usr/local/bin/honed"
+echo "machine=$(uname -m)"
+echo "bits=$(getconf LONG_BIT 2>/dev/null)"
+echo "libc=$(getconf GNU_LIBC_VERSION 2>/dev/null)"
+echo "system=$(. /etc/os-release 2>/dev/null; echo "$PRETTY_NAME")"
+if [ "$(id -u)" = 0 ]; then echo root=yes; elif sudo -n true 2>/dev/null; then echo root=sudo; else echo root=no; fi
+for t in systemctl flock tar sha256sum; do command -v $t >/dev/null || echo "missing=$t"; done
+if [ -x "$b" ]; then echo "status=$("$b" status --json --folder "$r/var/lib/honed" 2>/dev/null)"; fi
+echo "service=$(systemctl is-active honed 2>/dev/null)"
+for f; do if [ -r "$r$f" ]; then s=$(sha256sum <"$r$f"); echo "file=${s%% *} $f"; fi; done
+echo end
