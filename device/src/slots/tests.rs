@@ -75,6 +75,14 @@ fn runs(slots: &Slots<MemoryDisk>) -> Option<String> {
 }
 
 type Operation = fn(&Slots<MemoryDisk>) -> Result<(), SlotsError>;
+/// A name, a board, what is done to it, and the releases that may run when it is cut off; the last
+/// one is that of the finished operation.
+type Case = (
+    &'static str,
+    Slots<MemoryDisk>,
+    Operation,
+    &'static [Option<&'static str>],
+);
 
 #[test]
 fn a_power_cut_after_any_call_leaves_a_working_slot() {
@@ -91,7 +99,7 @@ fn a_power_cut_after_any_call_leaves_a_working_slot() {
     for _ in 0..MOST_STARTS {
         tired.begin(&policy()).unwrap();
     }
-    let cases: [(&str, Slots<MemoryDisk>, Operation, &[Option<&str>]); 9] = [
+    let cases: [Case; 9] = [
         (
             "first install",
             board(&[], false),

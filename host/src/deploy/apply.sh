@@ -4,7 +4,7 @@
 # to `honed slots install`. Waits SECONDS for the trial's end, 0 not at all.
 set -eu
 stage=$1 root=$2 seconds=$3; shift 3
-state=$root/var/lib/honed honed=$root/usr/local/bin/honed config=$root/etc/honed/honed.toml
+state=$root/var/lib/honed honed=$root/usr/local/bin/honed config=$root/etc/honed.toml
 say() { echo "$*"; }
 
 mkdir -p "$state"

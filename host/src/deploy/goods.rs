@@ -11,7 +11,7 @@ use super::elf;
 
 /// Where honed itself lies on a board.
 pub const PROGRAM: &str = "/usr/local/bin/honed";
-const CONFIG: &str = "/etc/honed/honed.toml";
+const CONFIG: &str = "/etc/honed.toml";
 const SERVICE: &str = "/etc/systemd/system/honed.service";
 const USER: &str = "/etc/sysusers.d/honed.conf";
 const RULES: &str = "/etc/udev/rules.d/60-honed.rules";

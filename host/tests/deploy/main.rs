@@ -41,7 +41,7 @@ fn a_board_is_installed_updated_and_rolled_back() {
         "etc/systemd/system/honed.service",
         "etc/sysusers.d/honed.conf",
         "etc/udev/rules.d/60-honed.rules",
-        "etc/honed/honed.toml",
+        "etc/honed.toml",
     ] {
         assert!(board.path("root").join(file).exists(), "{file}");
     }
