@@ -1,8 +1,10 @@
 //! `torch.save` before 1.6: magic number, protocol, system, weights, list of storage keys (a pickle
 //! each), then each storage as its element count and its bytes.
 
+use std::collections::HashMap;
+
 use super::pickle::{self, Graph, Node, Value};
-use super::tensor::Storages;
+use super::tensor::{Element, Storages};
 use super::{CheckpointError, Result};
 
 /// The pickled magic number 0x1950a86a20f9469cfc6c.
@@ -38,16 +40,17 @@ pub fn read(bytes: &[u8]) -> Result<(Graph, Storages<'_>)> {
     }
     let graph = next()?;
     let keys = next()?;
+    let described = graph.nodes.iter().filter_map(|node| match node {
+        Node::Storage(storage) => Some((&*storage.key, storage.element)),
+        _ => None,
+    });
+    let elements: HashMap<&str, Element> = described.collect();
     let mut storages = Storages::new();
     for key in keys.sequence(&keys.root).unwrap_or_default() {
         let Value::Str(key) = key else {
             return Err(CheckpointError::damaged("a storage key that is no string"));
         };
-        let element = graph.nodes.iter().find_map(|node| match node {
-            Node::Storage(s) if s.key == *key => Some(s.element),
-            _ => None,
-        });
-        let element = element.ok_or_else(|| {
+        let element = elements.get(&**key).ok_or_else(|| {
             CheckpointError::damaged(format!("the storage {key:.40} is not used"))
         })?;
         let cut = || CheckpointError::damaged(format!("the storage {key:.40} is cut off"));

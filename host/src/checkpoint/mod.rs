@@ -13,10 +13,14 @@ mod pickle;
 mod tensor;
 mod zip;
 
+use std::io::Read;
 use std::path::Path;
 
 pub use error::CheckpointError;
 pub use tensor::{Element, Entry};
+
+/// Largest file that is read; published restoration networks have below 1 GB.
+const MAX_FILE: u64 = 8 << 30;
 
 type Result<T> = std::result::Result<T, CheckpointError>;
 
@@ -61,8 +65,41 @@ pub fn read(path: &Path, key: Option<&str>) -> Result<Checkpoint> {
         path: path.to_owned(),
         reason: Box::new(reason),
     };
-    let bytes = std::fs::read(path).map_err(|e| named(CheckpointError::Io(e)))?;
+    let bytes = read_bytes(path).map_err(named)?;
     parse(&bytes, key).map_err(named)
+}
+
+/// The file's bytes, if its beginning is a checkpoint's and its size not beyond [`MAX_FILE`].
+fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    let mut file = std::fs::File::open(path).map_err(CheckpointError::Io)?;
+    let length = file.metadata().map_err(CheckpointError::Io)?.len();
+    let mut bytes = Vec::new();
+    file.by_ref()
+        .take(16)
+        .read_to_end(&mut bytes)
+        .map_err(CheckpointError::Io)?;
+    layout(&bytes)?;
+    if length > MAX_FILE {
+        return Err(CheckpointError::TooLarge(format!(
+            "it has {length} bytes, and no network's weights are that large"
+        )));
+    }
+    file.read_to_end(&mut bytes).map_err(CheckpointError::Io)?;
+    Ok(bytes)
+}
+
+/// Which layout a file has, told from its first bytes.
+fn layout(bytes: &[u8]) -> Result<Format> {
+    // First, because a safetensors file starts with a length that may look like any other magic.
+    if bytes.get(8) == Some(&b'{') {
+        Ok(Format::Safetensors)
+    } else if bytes.starts_with(b"PK") {
+        Ok(Format::Zip)
+    } else if bytes.first() == Some(&0x80) {
+        Ok(Format::Legacy)
+    } else {
+        Err(CheckpointError::NoCheckpoint)
+    }
 }
 
 /// Reads a checkpoint from memory. `key` is the nesting key; without one it is found: `params_ema`,
@@ -72,30 +109,25 @@ pub fn read(path: &Path, key: Option<&str>) -> Result<Checkpoint> {
 /// When the bytes are no checkpoint, damaged, need anything but plain tensors, claim more than they
 /// hold, or have no weights under `key`.
 pub fn parse(bytes: &[u8], key: Option<&str>) -> Result<Checkpoint> {
-    // First, because a safetensors file starts with a length that may look like any other magic.
-    if bytes.get(8) == Some(&b'{') {
-        if let Some(key) = key {
-            return Err(CheckpointError::NoKey {
-                key: key.to_owned(),
-                found: "tensors only".to_owned(),
+    let format = layout(bytes)?;
+    let (graph, storages) = match format {
+        Format::Zip => zip::read(bytes)?,
+        Format::Legacy => legacy::read(bytes)?,
+        Format::Safetensors => {
+            if let Some(key) = key {
+                return Err(CheckpointError::NoKey {
+                    key: key.to_owned(),
+                    found: "tensors only".to_owned(),
+                });
+            }
+            return Ok(Checkpoint {
+                format,
+                key: None,
+                entries: tensor::from_safetensors(bytes)?,
             });
         }
-        let entries = tensor::from_safetensors(bytes)?;
-        return Ok(Checkpoint {
-            format: Format::Safetensors,
-            key: None,
-            entries,
-        });
-    }
-    if bytes.starts_with(b"PK") {
-        let (graph, storages) = zip::read(bytes)?;
-        return nest::collect(&graph, &storages, key, Format::Zip, bytes.len());
-    }
-    if bytes.first() == Some(&0x80) {
-        let (graph, storages) = legacy::read(bytes)?;
-        return nest::collect(&graph, &storages, key, Format::Legacy, bytes.len());
-    }
-    Err(CheckpointError::NoCheckpoint)
+    };
+    nest::collect(&graph, &storages, key, format, bytes.len())
 }
 
 #[cfg(test)]

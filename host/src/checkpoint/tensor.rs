@@ -82,11 +82,7 @@ pub fn gather(
         .checked_add(storage.count)
         .filter(|&l| l <= held)
         .ok_or_else(too_large)?;
-    let count = tensor
-        .shape
-        .iter()
-        .try_fold(1u64, |n, &side| n.checked_mul(side))
-        .ok_or_else(too_large)?;
+    let count = elements(&tensor.shape).ok_or_else(too_large)?;
     let first = storage
         .start
         .checked_add(tensor.offset)
@@ -102,7 +98,9 @@ pub fn gather(
         return Err(too_large());
     }
     let bytes = count * size;
-    budget.0 = budget.0.checked_sub(bytes).ok_or_else(too_large)?;
+    // A name may be shared by all entries of the pickle; here each gets its own.
+    let cost = bytes + name.len() as u64;
+    budget.0 = budget.0.checked_sub(cost).ok_or_else(too_large)?;
     let entry = |data| Entry {
         name: name.to_owned(),
         element: storage.element,
@@ -137,6 +135,15 @@ pub fn gather(
         }
     }
     Ok(entry(copy))
+}
+
+/// The product of `sides`; `None` when that of the sides that are not 0 is beyond what torch can
+/// count in bytes.
+fn elements(sides: &[u64]) -> Option<u64> {
+    let mut counted = sides.iter().filter(|&&side| side > 0);
+    let product = counted.try_fold(1u64, |n, &side| n.checked_mul(side))?;
+    let empty = sides.contains(&0);
+    (product <= i64::MAX as u64 / 8).then_some(if empty { 0 } else { product })
 }
 
 fn is_contiguous(tensor: &TensorRef) -> bool {
@@ -180,10 +187,14 @@ pub fn from_safetensors(bytes: &[u8]) -> Result<Vec<Entry>> {
                 )));
             }
         };
+        let shape: Vec<u64> = view.shape().iter().map(|&side| side as u64).collect();
+        elements(&shape).ok_or_else(|| {
+            CheckpointError::TooLarge(format!("the tensor {name:.80} {shape:?} is too large"))
+        })?;
         entries.push(Entry {
             name: name.to_owned(),
             element,
-            shape: view.shape().iter().map(|&s| s as u64).collect(),
+            shape,
             data: view.data().to_vec(),
         });
     }

@@ -226,6 +226,67 @@ fn a_zip_bomb_is_refused_before_it_unfolds() {
     assert!(refusal(&file).contains("outside of the file"));
 }
 
+/// `count` times `part`.
+fn repeated(part: &[u8], count: usize) -> Vec<u8> {
+    part.repeat(count)
+}
+
+#[test]
+fn references_do_not_unfold() {
+    // A list of 1000 pairs in the memo, made an ordered dictionary again and again.
+    let pairs = repeated(b"K\x01K\x02\x86", 1000);
+    let list = [b"](", &pairs[..], b"eq\x00"].concat();
+    let again = repeated(b"ccollections\nOrderedDict\nh\x00\x85R", 2000);
+    let file = checkpoint(&[b"\x80\x02", &list[..], &again[..], b"."].concat(), b"");
+    assert!(refusal(&file).contains("longer than that of any network"));
+    // A long name in the memo, given to many tensors.
+    let first = item(&"n".repeat(100_000), "FloatStorage", 1, 0, &[1], &[1]);
+    let (name, rest) = first.split_at(5 + 100_000);
+    let tensor = [rest, b"q\x01"].concat();
+    let more = repeated(b"h\x00h\x01", 100);
+    let pickle = [b"\x80\x02}(", name, b"q\x00", &tensor[..], &more[..], b"u."].concat();
+    let error = refusal(&checkpoint(&pickle, &floats(&[1.0])));
+    assert!(
+        error.contains("larger than the file's data"),
+        "{error:.200}"
+    );
+    // Members of an archive that share their bytes.
+    let mut file = archive(&[
+        ("w/data.pkl", &dict(&[])),
+        ("a", &[0; 600]),
+        ("b", &[0; 600]),
+    ]);
+    let second = file
+        .windows(5)
+        .rposition(|w| w == b"PK\x01\x02\x00")
+        .unwrap();
+    let first = file[..second]
+        .windows(5)
+        .rposition(|w| w == b"PK\x01\x02\x00")
+        .unwrap();
+    let entry = file[first..second].to_vec();
+    let end = file.split_off(second);
+    file.extend(repeated(&entry, 9));
+    let size = (
+        end.windows(4).position(|w| w == b"PK\x05\x06").unwrap(),
+        entry.len() * 9,
+    );
+    let mut end = end;
+    let at = size.0 + 12;
+    let directory = u32::from_le_bytes(end[at..at + 4].try_into().unwrap()) + size.1 as u32;
+    end[at..at + 4].copy_from_slice(&directory.to_le_bytes());
+    file.extend(end);
+    assert!(refusal(&file).contains("larger than the file"));
+}
+
+#[test]
+fn an_empty_tensor_of_endless_sides_is_refused() {
+    let huge = 1 << 40;
+    let empty = item("a", "FloatStorage", 4, 0, &[0, huge, huge], &[1, 1, 1]);
+    let error = refusal(&checkpoint(&dict(&[empty]), &floats(&[1.0; 4])));
+    assert!(error.contains("larger than the file's data"), "{error}");
+}
+
 #[test]
 fn other_files_are_no_checkpoints() {
     assert!(refusal(b"").contains("no checkpoint"));

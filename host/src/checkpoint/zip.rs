@@ -91,7 +91,7 @@ fn members(bytes: &[u8]) -> Result<HashMap<&str, &[u8]>> {
     let (start, size) = directory(bytes)?;
     let directory = slice(bytes, start, size)?;
     let mut members = HashMap::new();
-    let mut at = 0;
+    let (mut at, mut total) = (0, 0u64);
     while at < size {
         if slice(directory, at, 4)? != DIRECTORY {
             return Err(CheckpointError::damaged(
@@ -120,6 +120,13 @@ fn members(bytes: &[u8]) -> Result<HashMap<&str, &[u8]>> {
         // `local` lies within the file, so these sums cannot overflow.
         let skip = 30 + number(bytes, local + 26, 2)? + number(bytes, local + 28, 2)?;
         let data = slice(bytes, local + skip, size)?;
+        // Members that share bytes would cost a checksum each: a bomb in time.
+        total = total.saturating_add(size);
+        if total > bytes.len() as u64 {
+            return Err(CheckpointError::TooLarge(
+                "its members together are larger than the file".to_owned(),
+            ));
+        }
         if u64::from(crc32fast::hash(data)) != crc {
             return Err(CheckpointError::damaged(format!(
                 "the checksum of {name:.80} does not match"
