@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
 
 use super::distill::finish;
@@ -15,6 +16,7 @@ use crate::train::teacher::{self, TeacherOptions};
 #[command(after_help = "Examples:
   hone teacher train models/recipes/demo-teacher.toml --out out/teacher
   hone teacher train models/recipes/demo-teacher.toml --out out/teacher --resume
+  hone teacher train fine.toml --from motion_deblurring.pth --out out/fine
 
 The folder serves as `hone distill --teacher out/teacher`.")]
 pub struct TrainArgs {
@@ -23,6 +25,9 @@ pub struct TrainArgs {
     /// Folder for weights and logs.
     #[arg(long, value_name = "RUN_DIR")]
     out: PathBuf,
+    /// Weights to start from instead of random ones: the authors' .pth, or .safetensors.
+    #[arg(long, value_name = "WEIGHTS", conflicts_with = "resume")]
+    from: Option<PathBuf>,
     /// Go on with the run in RUN_DIR.
     #[arg(long)]
     resume: bool,
@@ -45,6 +50,12 @@ impl TrainArgs {
     pub fn run(self) -> anyhow::Result<()> {
         let mut text = RecipeText::read(&self.recipe)?;
         text.set(&self.set)?;
+        if let Some(from) = &self.from {
+            let from = from
+                .canonicalize()
+                .with_context(|| format!("cannot read the weights {}", from.display()))?;
+            text.set(&[format!("from={}", from.display())])?;
+        }
         let options = TeacherOptions {
             text,
             out: self.out.clone(),

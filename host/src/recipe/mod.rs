@@ -81,6 +81,9 @@ pub struct TeacherRecipe {
     pub data: DataConfig,
     /// The network to train; its channels decide between luma and RGB.
     pub network: TeacherConfig,
+    /// Weights to start from (.pth or .safetensors), relative to the recipe; random without.
+    #[serde(default)]
+    pub from: Option<PathBuf>,
     /// Terms of the loss.
     #[serde(rename = "loss")]
     pub losses: Vec<LossConfig>,

@@ -44,7 +44,7 @@ pub struct RunInputs {
     pub recipe_sha256: String,
     /// Folder that the recipe's relative paths belong to.
     pub base: PathBuf,
-    /// The teacher that a student learnt from.
+    /// The teacher that a student learnt from, or whose weights a teacher started from.
     pub teacher: Option<TeacherInput>,
     /// Key of the pool of patches that it was trained on.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,9 +1,9 @@
 //! `hone teacher train`: a teacher on its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use hone_shared::student::Colour;
 use tch::Device;
 use tch::nn::VarStore;
@@ -12,9 +12,9 @@ use super::distill::teacher_output;
 use super::feed::{DataFeed, validation_pairs};
 use super::interrupt::Interrupt;
 use super::plan::Plan;
-use super::run::{RunFolder, RunInputs, RunKind};
+use super::run::{RunFolder, RunInputs, RunKind, TeacherInput};
 use super::trainer::{Outcome, Trainer};
-use crate::data;
+use crate::data::{self, index};
 use crate::loss::{FeatureShapes, Loss};
 use crate::recipe::{RecipeText, TeacherRecipe};
 use crate::teacher::{self, Teacher};
@@ -44,6 +44,21 @@ pub fn run(options: &TeacherOptions) -> Result<Outcome> {
     tch::manual_seed(recipe.seed as i64);
     let network = VarStore::new(options.device);
     let teacher: Rc<dyn Teacher> = teacher::build(&recipe.network, &network.root())?.into();
+    ensure!(
+        teacher.scale() == 1 && [1, 3].contains(&teacher.channels()),
+        "{} of {} channels that enlarges {} times cannot be trained: pictures are luma or RGB, and \
+         input and truth have the same size",
+        teacher.name(),
+        teacher.channels(),
+        teacher.scale()
+    );
+    let start = recipe
+        .from
+        .as_deref()
+        .map(|from| options.text.base.join(from));
+    let start = start
+        .map(|weights| start_from(&weights, teacher.as_ref(), &network))
+        .transpose()?;
     let colour = if teacher.channels() == 1 {
         Colour::Luma
     } else {
@@ -57,7 +72,7 @@ pub fn run(options: &TeacherOptions) -> Result<Outcome> {
         &options.text.base,
     )?;
     let validation = validation_pairs(source.as_ref(), colour, options.device)?;
-    let inputs = RunInputs::new(RunKind::Teacher, &options.text, None);
+    let inputs = RunInputs::new(RunKind::Teacher, &options.text, start);
     let folder = RunFolder::prepare(&options.out, &options.text, &inputs, options.resume)?;
     let config = serde_json::to_vec_pretty(&recipe.network)?;
     hone_device::atomic::write_bytes(&options.out.join("teacher.json"), &config)?;
@@ -86,4 +101,15 @@ pub fn run(options: &TeacherOptions) -> Result<Outcome> {
         interrupt: options.interrupt.clone(),
     };
     trainer.run(options.resume)
+}
+
+/// Fills `network` from a weights file; gives its provenance.
+fn start_from(weights: &Path, teacher: &dyn Teacher, network: &VarStore) -> Result<TeacherInput> {
+    let sentence = || format!("cannot start from {}", weights.display());
+    let entries = teacher::load::read_weights(weights, None).with_context(sentence)?;
+    teacher::load::fill(teacher, network, &entries).with_context(sentence)?;
+    Ok(TeacherInput {
+        architecture: teacher.name().to_owned(),
+        weights_sha256: index::sha256(weights).with_context(sentence)?,
+    })
 }
