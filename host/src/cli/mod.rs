@@ -18,6 +18,7 @@ pub mod teacher;
 pub mod teacher_bench;
 pub mod teacher_cache;
 pub mod teacher_info;
+pub mod teacher_io;
 pub mod teacher_list;
 pub mod teacher_run;
 pub mod teacher_train;

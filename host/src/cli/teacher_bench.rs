@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use anyhow::ensure;
 use clap::Args;
-use tch::{Device, Kind, Tensor, nn};
+use tch::{Kind, Tensor};
 
 use super::teacher_weights::TorchPrecision;
 use super::torch_device::DeviceChoice;
 use crate::teacher::config::read_file;
-use crate::teacher::{LoadOptions, build, load_with};
+use crate::teacher::load::untrained;
+use crate::teacher::{LoadOptions, memory};
 
 /// Arguments of `hone teacher bench`.
 #[derive(Debug, Args)]
@@ -24,7 +25,7 @@ pub struct BenchArgs {
     /// Width and height of the picture
     #[arg(long, default_value = "256x256", value_parser = size)]
     size: (i64, i64),
-    /// Runs; the fastest counts
+    /// Runs after a first one; the fastest counts
     #[arg(long, default_value_t = 3)]
     repeat: usize,
     /// Threads of torch
@@ -63,22 +64,19 @@ impl BenchArgs {
         }
         let config = read_file(&self.config)?.config;
         let device = self.device.resolve()?;
-        let folder = tempfile::tempdir()?;
-        let weights = folder.path().join("w.safetensors");
-        let vs = nn::VarStore::new(Device::Cpu);
-        build(&config, &vs.root())?;
-        vs.save(&weights)?;
+        let kind = self.precision.into();
         let options = LoadOptions {
             device,
-            kind: self.precision.into(),
+            kind,
             key: None,
         };
-        let teacher = load_with(&config, &weights, &options)?;
+        let teacher = untrained(&config, &options)?;
         let (width, height) = self.size;
         let x = Tensor::rand(
             [1, teacher.channels(), height, width],
             (Kind::Float, device),
         );
+        let before = memory::held_bytes();
         let mut best = f64::INFINITY;
         for _ in 0..=self.repeat {
             let start = Instant::now();
@@ -88,20 +86,26 @@ impl BenchArgs {
             best = best.min(start.elapsed().as_secs_f64());
         }
         let per_megapixel = best * 1e6 / (width * height) as f64;
+        let used = memory::peak_bytes().zip(before).map(|(p, b)| p - b);
+        let expected = memory::working_bytes(&config, width * height, kind);
         if self.json {
             println!(
                 "{}",
                 serde_json::json!({
-                    "architecture": config.name(), "seconds": best, "seconds_per_megapixel": per_megapixel,
-                    "threads": tch::get_num_threads(),
+                    "architecture": config.name(), "seconds": best,
+                    "seconds_per_megapixel": per_megapixel, "threads": tch::get_num_threads(),
+                    "working_bytes": used, "expected_bytes": expected,
                 })
             );
-        } else {
-            println!(
-                "{}: {best:.3} s, {per_megapixel:.2} s a megapixel",
-                config.name()
-            );
+            return Ok(());
         }
+        let gigabytes = |bytes: i64| format!("{:.2} GB", bytes as f64 / 1e9);
+        println!(
+            "{}: {best:.3} s, {per_megapixel:.2} s a megapixel; working memory {}, expected {}",
+            config.name(),
+            used.map_or_else(|| "unknown".to_owned(), gigabytes),
+            gigabytes(expected)
+        );
         Ok(())
     }
 }

@@ -62,11 +62,7 @@ impl InfoArgs {
         })?;
         let vs = nn::VarStore::new(Device::Cpu);
         let teacher = build(&config, &vs.root())?;
-        let tensors = file
-            .entries
-            .iter()
-            .map(|e| Ok((e.name.clone(), load::tensor(e)?)));
-        let tensors = tensors.collect::<anyhow::Result<Vec<_>>>()?;
+        let tensors = load::tensors(&file.entries)?;
         load::fill(teacher.as_ref(), &vs, &tensors).with_context(|| {
             format!(
                 "{} looks like {} but does not fit",

@@ -1,7 +1,7 @@
 //! `hone teacher list`.
 
 use clap::Args;
-use comfy_table::Table;
+use comfy_table::{CellAlignment, Table};
 
 use crate::teacher::catalogue;
 
@@ -26,26 +26,26 @@ impl ListArgs {
             return Ok(());
         }
         let mut table = Table::new();
-        table.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
-        table.set_header([
-            "teacher",
-            "parameters",
-            "MAC/pixel",
-            "pads to",
-            "weights",
-            "licence",
-        ]);
-        for t in all {
+        table.load_preset(comfy_table::presets::NOTHING);
+        table.set_header(["teacher", "parameters", "MAC/pixel", "pads to", "licence"]);
+        for t in &all {
             table.add_row([
                 t.name.to_owned(),
                 t.parameters.to_string(),
                 t.macs_per_pixel.to_string(),
                 t.multiple.to_string(),
-                t.weights.to_owned(),
                 t.licence.to_owned(),
             ]);
         }
-        println!("{table}");
+        for column in [1, 2, 3] {
+            if let Some(column) = table.column_mut(column) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        println!("{table}\n\nwhere their authors publish weights");
+        for t in &all {
+            println!("  {:24}{}", t.name, t.weights);
+        }
         Ok(())
     }
 }

@@ -1,22 +1,22 @@
 //! `hone teacher run`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use clap::Args;
-use safetensors::tensor::{Dtype, TensorView};
+use indicatif::ProgressBar;
 use tch::{Device, Kind, Tensor};
 
 use super::progress;
+use super::teacher_io::{self, Given};
 use super::teacher_weights::WeightsArgs;
-use crate::checkpoint;
-use crate::picture::Picture;
-use crate::teacher::{Teacher, TeacherConfig, load, tile};
+use crate::teacher::{Teacher, TeacherConfig, memory, tile};
 
 /// Arguments of `hone teacher run`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  hone teacher run --weights restormer.pth --input blurred.png --output sharp.png --tile 512"
+    after_help = "Example:\n  hone teacher run --weights restormer.pth --input blurred.png --output sharp.png\n  hone teacher run --weights restormer.pth --input large.png --output sharp.png --tile 512"
 )]
 pub struct RunArgs {
     #[command(flatten)]
@@ -30,9 +30,12 @@ pub struct RunArgs {
     /// Work in square tiles of this many pixels
     #[arg(long, value_name = "PIXELS")]
     tile: Option<i64>,
-    /// Pixels that neighbouring tiles share
-    #[arg(long, value_name = "PIXELS", default_value_t = 32)]
-    overlap: i64,
+    /// Pixels that neighbouring tiles share; 32, or a quarter of a smaller tile, when absent
+    #[arg(long, value_name = "PIXELS", requires = "tile")]
+    overlap: Option<i64>,
+    /// Print the outcome as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 impl RunArgs {
@@ -42,15 +45,17 @@ impl RunArgs {
     /// When the teacher or the input cannot be read, the channels differ, the memory does not
     /// suffice, or the output cannot be written.
     pub fn run(self) -> anyhow::Result<()> {
+        teacher_io::check_output(&self.output)?;
+        let given = Given::read(&self.input)?;
         let (config, teacher, device) = self.teacher.load()?;
-        let x = read_input(&self.input, teacher.channels())?;
-        let kind = self.teacher.precision.into();
-        let y =
-            tch::no_grad(|| self.restore(&config, teacher.as_ref(), &x.to_device(device), kind))?;
-        write_output(
-            &self.output,
-            &y.to_device(Device::Cpu).to_kind(Kind::Float).contiguous(),
-        )
+        let x = given.into_tensor(teacher.channels())?;
+        let start = Instant::now();
+        let y = self.restore(&config, teacher.as_ref(), &x.to_device(device))?;
+        let y = y.to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
+        let seconds = start.elapsed().as_secs_f64();
+        teacher_io::write(&self.output, &y)?;
+        self.report(&config, &x, seconds);
+        Ok(())
     }
 
     fn restore(
@@ -58,121 +63,88 @@ impl RunArgs {
         config: &TeacherConfig,
         teacher: &dyn Teacher,
         x: &Tensor,
-        kind: Kind,
     ) -> anyhow::Result<Tensor> {
+        let kind = self.teacher.precision.into();
         let (n, _, height, width) = x.size4()?;
-        if let Some(side) = self.tile {
-            check_memory(config, n * side * side, kind, x.device())?;
-            let mut bar = None;
-            let y = tile::run(teacher, x, side, self.overlap, |total| {
-                bar.get_or_insert_with(|| progress::bar(total as u64, "tiles"))
-                    .inc(1);
-            })?;
-            if let Some(bar) = bar {
-                bar.finish_and_clear();
-            }
-            return Ok(y);
-        }
-        check_memory(config, n * height * width, kind, x.device())?;
-        Ok(teacher.forward(x))
-    }
-}
-
-/// Says what the picture would need before torch runs out of it.
-fn check_memory(
-    config: &TeacherConfig,
-    pixels: i64,
-    kind: Kind,
-    device: Device,
-) -> anyhow::Result<()> {
-    let needed = tile::working_bytes(config, pixels, kind);
-    let Some(available) = available_memory().filter(|_| device == Device::Cpu) else {
-        return Ok(());
-    };
-    ensure!(
-        needed <= available,
-        "{} needs about {:.1} GB for {:.2} megapixels at once, and {:.1} GB are free; use --tile with a smaller side, e.g. --tile 512",
-        config.name(),
-        needed as f64 / 1e9,
-        pixels as f64 / 1e6,
-        available as f64 / 1e9
-    );
-    Ok(())
-}
-
-/// Bytes that the system can give, as Linux tells.
-fn available_memory() -> Option<i64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim()
-        .strip_suffix("kB")?
-        .trim()
-        .parse::<i64>()
-        .ok()
-        .map(|kb| kb * 1024)
-}
-
-fn is_safetensors(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e == "safetensors")
-}
-
-fn read_input(path: &Path, channels: i64) -> anyhow::Result<Tensor> {
-    let x = if is_safetensors(path) {
-        let entries = checkpoint::read(path, None)?.entries;
-        let input = entries.iter().find(|e| e.name == "input");
-        load::tensor(input.with_context(|| format!("{} has no tensor 'input'", path.display()))?)?
-    } else {
-        let picture = Picture::load(path)?;
-        let picture = if channels == 1 {
-            picture.luma()
-        } else {
-            picture
+        let Some(side) = self.tile else {
+            memory::ensure_fits(config, n * height * width, kind, x.device())?;
+            let waiting = ProgressBar::new_spinner()
+                .with_message(format!("{}: {width}x{height}", config.name()));
+            waiting.enable_steady_tick(Duration::from_millis(200));
+            let y = enough_memory(|| Ok(tch::no_grad(|| teacher.forward(x))));
+            waiting.finish_and_clear();
+            return y;
         };
-        let sides = [
-            1,
-            picture.channels as i64,
-            picture.height as i64,
-            picture.width as i64,
-        ];
-        Tensor::from_slice(&picture.data).view(sides)
-    };
-    let size = x.size();
-    ensure!(
-        size.len() == 4 && x.numel() > 0,
-        "{}: the input is {size:?}, not [N,C,H,W]",
-        path.display()
-    );
-    if size[1] != channels {
-        bail!(
-            "{} has {} channels, and this teacher takes {channels}",
-            path.display(),
-            size[1]
+        if side < 1 {
+            bail!("--tile must be at least 1, e.g. --tile 512");
+        }
+        let overlap = self.overlap.unwrap_or_else(|| 32.min(side / 4));
+        memory::ensure_fits(
+            config,
+            n * side.min(height) * side.min(width),
+            kind,
+            x.device(),
+        )?;
+        let mut bar = None;
+        let y = enough_memory(|| {
+            tch::no_grad(|| {
+                tile::run(teacher, x, side, overlap, |total| {
+                    bar.get_or_insert_with(|| progress::bar(total as u64, "tiles"))
+                        .inc(1);
+                })
+            })
+        });
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+        y
+    }
+
+    fn report(&self, config: &TeacherConfig, x: &Tensor, seconds: f64) {
+        let (peak, size) = (memory::peak_bytes(), x.size());
+        if self.json {
+            let outcome = serde_json::json!({
+                "architecture": config.name(), "input": size, "output": self.output,
+                "seconds": seconds, "peak_bytes": peak,
+            });
+            println!("{outcome}");
+            return;
+        }
+        let peak = peak.map_or_else(String::new, |p| {
+            format!(", at most {:.2} GB", p as f64 / 1e9)
+        });
+        println!(
+            "{}: {}x{} in {seconds:.2} s{peak}: {}",
+            config.name(),
+            size[3],
+            size[2],
+            self.output.display()
         );
     }
-    Ok(x.to_kind(Kind::Float))
 }
 
-fn write_output(path: &Path, y: &Tensor) -> anyhow::Result<()> {
-    let size: Vec<usize> = y.size().iter().map(|&s| s as usize).collect();
-    let values = Vec::<f32>::try_from(y.flatten(0, -1))?;
-    if is_safetensors(path) {
-        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        let view = TensorView::new(Dtype::F32, size, &bytes)?;
-        let file = safetensors::serialize([("output", view)], None)?;
-        return Ok(hone_device::atomic::write_bytes(path, &file)?);
+/// Runs `f`; torch's panic for want of memory becomes an error that says what to do.
+fn enough_memory(f: impl FnOnce() -> anyhow::Result<Tensor>) -> anyhow::Result<Tensor> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| ()));
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
+    std::panic::set_hook(hook);
+    let payload = match outcome {
+        Ok(y) => return y,
+        Err(payload) => payload,
+    };
+    let message = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied());
+    match message {
+        Some(m) if m.contains("out of memory") || m.contains("can't allocate memory") => {
+            bail!("there is not enough memory for this picture at once; use --tile 512, or less")
+        }
+        Some(m) => {
+            let first = m.lines().next().unwrap_or_default().to_owned();
+            Err(anyhow::anyhow!(first)).context("torch could not compute this")
+        }
+        None => bail!("torch could not compute this"),
     }
-    ensure!(
-        size[0] == 1,
-        "{} pictures do not fit one image; use .safetensors",
-        size[0]
-    );
-    Picture {
-        channels: size[1],
-        height: size[2],
-        width: size[3],
-        data: values,
-    }
-    .save(path)
 }

@@ -7,9 +7,10 @@ use clap::Args;
 use tch::Kind;
 
 use super::torch_device::DeviceChoice;
-use crate::checkpoint;
+use crate::checkpoint::{self, Entry};
 use crate::teacher::config::read_file;
-use crate::teacher::{LoadOptions, Teacher, TeacherConfig, infer, load_with};
+use crate::teacher::load::from_entries;
+use crate::teacher::{LoadOptions, Teacher, TeacherConfig, infer};
 
 /// What the network computes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -64,33 +65,49 @@ impl WeightsArgs {
         let file = self.config.as_deref().map(read_file).transpose()?;
         let key = self
             .key
-            .clone()
-            .or_else(|| file.as_ref().and_then(|f| f.checkpoint_key.clone()));
-        let mut config = match file {
-            Some(file) => file.config,
-            None => {
-                let entries = checkpoint::read(&self.weights, key.as_deref())?.entries;
-                infer::infer(&entries).with_context(|| {
-                    format!(
-                        "{}: no known architecture has these entries; see hone teacher info",
-                        self.weights.display()
-                    )
-                })?
-            }
-        };
+            .as_deref()
+            .or_else(|| file.as_ref().and_then(|f| f.checkpoint_key.as_deref()))
+            .filter(|_| self.weights.extension().is_none_or(|e| e != "safetensors"));
+        let entries = checkpoint::read(&self.weights, key)?.entries;
+        let mut config = self.choose(file.map(|f| f.config), &entries)?;
         match (&mut config, self.local_window) {
             (_, None) => (),
             (TeacherConfig::NafNet(options), window) => options.local_window = window,
             (other, Some(_)) => bail!("--local-window is for nafnet, and this is {}", other.name()),
         }
         let device = self.device.resolve()?;
-        let key = key.filter(|_| self.weights.extension().is_none_or(|e| e != "safetensors"));
         let options = LoadOptions {
             device,
             kind: self.precision.into(),
-            key,
+            key: None,
         };
-        let teacher = load_with(&config, &self.weights, &options)?;
+        let teacher = from_entries(&config, &entries, &options).with_context(|| {
+            format!("{} does not fit {}", self.weights.display(), config.name())
+        })?;
         Ok((config, teacher, device))
+    }
+
+    /// The given configuration, or else the one that the shapes tell.
+    fn choose(
+        &self,
+        given: Option<TeacherConfig>,
+        entries: &[Entry],
+    ) -> anyhow::Result<TeacherConfig> {
+        let weights = self.weights.display();
+        match (given, infer::infer(entries)) {
+            (Some(given), Some(told)) if given.name() != told.name() => bail!(
+                "{weights} holds weights of {}, and the configuration is for {}: give the right \
+                 --config, or none",
+                told.name(),
+                given.name()
+            ),
+            (Some(given), _) => Ok(given),
+            (None, told) => told.with_context(|| {
+                format!(
+                    "{weights}: no known architecture has these entries; see hone teacher info \
+                     --weights {weights} --entries"
+                )
+            }),
+        }
     }
 }

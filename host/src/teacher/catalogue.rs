@@ -24,40 +24,46 @@ pub struct Published {
     pub multiple: u64,
     /// Where the authors publish weights, if they do.
     pub weights: &'static str,
-    /// Licence of code and weights.
+    /// Licence of the authors' repository; that of their training pictures may say less.
     pub licence: &'static str,
     /// The publication.
     pub paper: &'static str,
 }
 
-const RESTORMER: &str = "https://github.com/swz30/Restormer/releases";
-const SWINIR: &str = "https://github.com/JingyunLiang/SwinIR/releases";
-const MPRNET: &str = "https://github.com/swz30/MPRNet (Deblurring)";
-const NAFNET: &str = "https://github.com/megvii-research/NAFNet";
+const NAFNET_W32: &str = "https://drive.google.com/file/d/1Fr2QadtDCEXg6iwWX8OzeZLbHOx2t5Bj";
+const NAFNET_W64: &str = "https://drive.google.com/file/d/1S0PVRbyTakYY9a82kujgZLbMihfNBLfC";
+/// Where SwinIR's authors publish their files, under these names.
+macro_rules! swinir_release {
+    () => {
+        "https://github.com/JingyunLiang/SwinIR/releases/download/v0.0/"
+    };
+}
+/// As its LICENSE.md says, which was an academic one at first: who got the files then is bound by that.
+const RESTORMER_LICENCE: &str = "MIT since 2025-10, before that Academic Public (non-commercial)";
 
 /// Every configuration that `hone teacher list` shows.
 pub fn all() -> Vec<Published> {
-    let restormer = |name, options, parameters, macs| Published {
+    let restormer = |name, options, parameters, macs, weights| Published {
         name,
         config: TeacherConfig::Restormer(options),
         parameters,
         macs_per_pixel: macs,
         multiple: 8,
-        weights: RESTORMER,
-        licence: "MIT; weights for academic use",
+        weights,
+        licence: RESTORMER_LICENCE,
         paper: "Zamir et al., CVPR 2022",
     };
-    let swinir = |name, options: SwinIrConfig, parameters, macs| Published {
+    let swinir = |name, options: SwinIrConfig, parameters, macs, weights| Published {
         name,
         multiple: options.window_size.unsigned_abs(),
         config: TeacherConfig::SwinIr(options),
         parameters,
         macs_per_pixel: macs,
-        weights: SWINIR,
+        weights,
         licence: "Apache-2.0",
         paper: "Liang et al., ICCVW 2021",
     };
-    let nafnet = |name, width, local_window, parameters, macs| Published {
+    let nafnet = |name, width, local_window, parameters, macs, weights| Published {
         name,
         config: TeacherConfig::NafNet(NafNetConfig {
             width,
@@ -67,8 +73,8 @@ pub fn all() -> Vec<Published> {
         parameters,
         macs_per_pixel: macs,
         multiple: 16,
-        weights: NAFNET,
-        licence: "MIT",
+        weights,
+        licence: "MIT, parts Apache-2.0 (BasicSR)",
         paper: "Chen et al., ECCV 2022",
     };
     let base = SwinIrConfig::default;
@@ -82,22 +88,67 @@ pub fn all() -> Vec<Published> {
             RestormerConfig::default(),
             26_126_644,
             2_363_312,
+            "https://github.com/swz30/Restormer/releases/download/v1.0/motion_deblurring.pth",
         ),
-        restormer("restormer-denoising", biasfree, 26_111_668, 2_363_312),
+        restormer(
+            "restormer-denoising",
+            biasfree,
+            26_111_668,
+            2_363_312,
+            "https://github.com/swz30/Restormer/releases/download/v1.0/real_denoising.pth",
+        ),
         Published {
             name: "mprnet-deblurring",
             config: TeacherConfig::MprNet(MprNetConfig::default()),
             parameters: 20_127_073,
             macs_per_pixel: 11_587_680,
             multiple: 8,
-            weights: MPRNET,
-            licence: "academic use only",
+            weights: "https://drive.google.com/file/d/1QwQUVbk6YVOJViCsOKYNykCsdJSVGRtb",
+            licence: "Academic Public (non-commercial)",
             paper: "Zamir et al., CVPR 2021",
         },
-        nafnet("nafnet-gopro-w32", 32, None, 17_111_907, 243_436),
-        nafnet("nafnet-gopro-w64", 64, None, 67_888_835, 962_008),
-        nafnet("nafnet-gopro-w32-local", 32, Some(384), 17_111_907, 243_436),
-        swinir("swinir-denoising", base(), 11_504_163, 12_211_560),
+        nafnet(
+            "nafnet-gopro-w32",
+            32,
+            None,
+            17_111_907,
+            243_436,
+            NAFNET_W32,
+        ),
+        nafnet(
+            "nafnet-gopro-w32-local",
+            32,
+            Some(384),
+            17_111_907,
+            243_436,
+            NAFNET_W32,
+        ),
+        nafnet(
+            "nafnet-gopro-w64",
+            64,
+            None,
+            67_888_835,
+            962_008,
+            NAFNET_W64,
+        ),
+        nafnet(
+            "nafnet-gopro-w64-local",
+            64,
+            Some(384),
+            67_888_835,
+            962_008,
+            NAFNET_W64,
+        ),
+        swinir(
+            "swinir-denoising",
+            base(),
+            11_504_163,
+            12_211_560,
+            concat!(
+                swinir_release!(),
+                "005_colorDN_DFWB_s128w8_SwinIR-M_noise15.pth"
+            ),
+        ),
         swinir(
             "swinir-jpeg",
             SwinIrConfig {
@@ -108,6 +159,10 @@ pub fn all() -> Vec<Published> {
             },
             11_492_067,
             12_017_160,
+            concat!(
+                swinir_release!(),
+                "006_colorCAR_DFWB_s126w7_SwinIR-M_jpeg40.pth"
+            ),
         ),
         swinir(
             "swinir-classical-x2",
@@ -119,6 +174,10 @@ pub fn all() -> Vec<Published> {
             },
             11_752_487,
             12_464_748,
+            concat!(
+                swinir_release!(),
+                "001_classicalSR_DF2K_s64w8_SwinIR-M_x2.pth"
+            ),
         ),
         swinir(
             "swinir-lightweight-x2",
@@ -133,6 +192,10 @@ pub fn all() -> Vec<Published> {
             },
             910_152,
             1_045_620,
+            concat!(
+                swinir_release!(),
+                "002_lightweightSR_DIV2K_s64w8_SwinIR-S_x2.pth"
+            ),
         ),
         Published {
             name: "unet",

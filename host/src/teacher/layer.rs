@@ -79,6 +79,16 @@ impl Conv {
         self
     }
 
+    /// `[outputs, inputs / groups, kernel, kernel]`.
+    pub fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
+    /// `[outputs]`, if there is one.
+    pub fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
+    }
+
     /// `[N,inputs,H,W]` to `[N,outputs,H/stride,W/stride]`.
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
@@ -189,6 +199,12 @@ impl LayerNorm {
 /// `x` times the sigmoid-free leaky slope: `torch.nn.LeakyReLU(slope)`.
 pub fn leaky_relu(x: &Tensor, slope: f64) -> Tensor {
     x.prelu(&Tensor::from(slope).to_kind(x.kind()).to_device(x.device()))
+}
+
+/// The same `[N,C,H,W]` values with the channels of a pixel side by side in memory: convolutions and
+/// normalisations run on it without reordering, and tensor cores want it.
+pub fn channels_last(x: &Tensor) -> Tensor {
+    x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }
 
 /// The number of elements of every variable of `vs`.

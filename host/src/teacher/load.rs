@@ -8,6 +8,7 @@ use tch::{Device, Kind, Tensor, nn};
 
 use crate::checkpoint::{self, Element, Entry};
 
+use super::layer::channels_last;
 use super::{Taps, Teacher, TeacherConfig, build};
 
 /// How [`load_with`] loads.
@@ -60,21 +61,57 @@ pub fn load_with(
     weights: &Path,
     options: &LoadOptions,
 ) -> anyhow::Result<Box<dyn Teacher>> {
-    let mut vs = nn::VarStore::new(options.device);
+    let file = checkpoint::read(weights, options.key.as_deref())?;
+    from_entries(config, &file.entries, options)
+        .with_context(|| format!("{} does not fit {}", weights.display(), config.name()))
+}
+
+/// Builds the teacher of `config` and fills it from a checkpoint's entries; its parameters need no
+/// gradient and lie as inference is fastest.
+///
+/// # Errors
+/// When an option is out of range, or entries are missing, unexpected or wrongly shaped: each is
+/// listed.
+pub fn from_entries(
+    config: &TeacherConfig,
+    entries: &[Entry],
+    options: &LoadOptions,
+) -> anyhow::Result<Box<dyn Teacher>> {
+    let vs = nn::VarStore::new(options.device);
     let teacher = build(config, &vs.root())?;
-    let entries = read_weights(weights, options.key.as_deref())?;
-    fill(teacher.as_ref(), &vs, &entries)
-        .with_context(|| format!("{} does not fit {}", weights.display(), teacher.name()))?;
+    fill(teacher.as_ref(), &vs, &tensors(entries)?)?;
+    Ok(ready(teacher, vs, options.kind))
+}
+
+/// A teacher with random weights, for measuring.
+///
+/// # Errors
+/// When an option is out of range.
+pub fn untrained(
+    config: &TeacherConfig,
+    options: &LoadOptions,
+) -> anyhow::Result<Box<dyn Teacher>> {
+    let vs = nn::VarStore::new(options.device);
+    let teacher = build(config, &vs.root())?;
+    Ok(ready(teacher, vs, options.kind))
+}
+
+/// Freezes the weights and lays them out as inference is fastest.
+fn ready(teacher: Box<dyn Teacher>, mut vs: nn::VarStore, kind: Kind) -> Box<dyn Teacher> {
     vs.freeze();
-    match options.kind {
+    match kind {
         Kind::Half => vs.half(),
         Kind::BFloat16 => vs.bfloat16(),
-        _ => return Ok(teacher),
+        _ => (),
     }
-    Ok(Box::new(Reduced {
+    for mut variable in vs.variables().into_values().filter(|v| v.dim() == 4) {
+        let reordered = channels_last(&variable);
+        variable.set_data(&reordered);
+    }
+    Box::new(Inference {
         inner: teacher,
-        kind: options.kind,
-    }))
+        kind,
+    })
 }
 
 /// The tensors of a weights file by name, on the CPU.
@@ -82,12 +119,16 @@ pub fn load_with(
 /// # Errors
 /// When the file cannot be read or is damaged.
 pub fn read_weights(path: &Path, key: Option<&str>) -> anyhow::Result<Vec<(String, Tensor)>> {
-    let checkpoint = checkpoint::read(path, key)?;
-    checkpoint
-        .entries
-        .into_iter()
-        .map(|entry| Ok((entry.name.clone(), tensor(&entry)?)))
-        .collect()
+    tensors(&checkpoint::read(path, key)?.entries)
+}
+
+/// A checkpoint's entries as tensors on the CPU.
+///
+/// # Errors
+/// When the data of one do not fill its shape.
+pub fn tensors(entries: &[Entry]) -> anyhow::Result<Vec<(String, Tensor)>> {
+    let named = |entry: &Entry| Ok((entry.name.clone(), tensor(entry)?));
+    entries.iter().map(named).collect()
 }
 
 /// A checkpoint's entry as a tensor on the CPU.
@@ -111,7 +152,7 @@ pub fn tensor(entry: &Entry) -> anyhow::Result<Tensor> {
         .map(|&s| i64::try_from(s))
         .collect::<Result<Vec<_>, _>>()?;
     if entry.data.is_empty() {
-        return Ok(Tensor::zeros(shape, (kind, Device::Cpu)));
+        return Ok(Tensor::f_zeros(shape, (kind, Device::Cpu))?);
     }
     Ok(Tensor::f_from_data_size(&entry.data, &shape, kind)?)
 }
@@ -171,14 +212,14 @@ pub fn fill(
     })
 }
 
-/// A teacher whose weights are of a smaller kind; f32 outside.
+/// A loaded teacher: computes in its own kind and channels-last, f32 outside.
 #[derive(Debug)]
-struct Reduced {
+struct Inference {
     inner: Box<dyn Teacher>,
     kind: Kind,
 }
 
-impl Teacher for Reduced {
+impl Teacher for Inference {
     fn name(&self) -> &'static str {
         self.inner.name()
     }
@@ -200,10 +241,10 @@ impl Teacher for Reduced {
     }
 
     fn stages(&self, x: &Tensor, taps: &mut Taps) -> Vec<Tensor> {
-        let outputs = self.inner.stages(&x.to_kind(self.kind), taps);
+        let x = channels_last(&x.to_kind(self.kind));
+        let outputs = self.inner.stages(&x, taps).into_iter();
         outputs
-            .into_iter()
-            .map(|y| y.to_kind(Kind::Float))
+            .map(|y| y.to_kind(Kind::Float).contiguous())
             .collect()
     }
 }
@@ -232,7 +273,8 @@ mod tests {
         vs.save(&path).unwrap();
         let x = Tensor::rand([1, 1, 8, 8], (Kind::Float, Device::Cpu));
         let loaded = load(&small(), &path, Device::Cpu).unwrap();
-        assert_eq!(loaded.forward(&x), teacher.forward(&x));
+        let error = loaded.forward(&x) - teacher.forward(&x);
+        assert!(error.abs().max().double_value(&[]) < 1e-6);
         assert!(!loaded.forward(&x).requires_grad());
         let options = LoadOptions {
             kind: Kind::BFloat16,

@@ -4,10 +4,11 @@
 
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
+use tch::Tensor;
 use tch::nn::Path;
-use tch::{Kind, Tensor};
 
-use super::layer::{Conv, LayerNorm, spatial_mean};
+use super::layer::Conv;
+use super::nafnet_block::Block;
 use super::{Padding, Taps, Teacher};
 
 /// Options of [`NafNet`]; the defaults are the GoPro network of width 32.
@@ -41,85 +42,6 @@ impl Default for NafNetConfig {
             local_window: None,
         }
     }
-}
-
-#[derive(Debug)]
-struct Block {
-    norm1: LayerNorm,
-    conv1: Conv,
-    conv2: Conv,
-    sca: Conv,
-    conv3: Conv,
-    norm2: LayerNorm,
-    conv4: Conv,
-    conv5: Conv,
-    beta: Tensor,
-    gamma: Tensor,
-    /// Pooling window at this block's resolution.
-    window: Option<i64>,
-}
-
-fn gate(x: &Tensor) -> Tensor {
-    let parts = x.chunk(2, 1);
-    &parts[0] * &parts[1]
-}
-
-impl Block {
-    fn new(vs: &Path, c: i64, window: Option<i64>) -> Self {
-        let conv = |name: &str, outputs| Conv::new(&(vs / name), c, outputs, 1, true);
-        Self {
-            norm1: LayerNorm::new(&(vs / "norm1"), c, 1e-6),
-            conv1: conv("conv1", 2 * c),
-            conv2: Conv::grouped(&(vs / "conv2"), 2 * c, 2 * c, 3, 2 * c, true),
-            sca: Conv::new(&(vs / "sca" / 1), c, c, 1, true),
-            conv3: conv("conv3", c),
-            norm2: LayerNorm::new(&(vs / "norm2"), c, 1e-6),
-            conv4: conv("conv4", 2 * c),
-            conv5: conv("conv5", c),
-            beta: vs.zeros("beta", &[1, c, 1, 1]),
-            gamma: vs.zeros("gamma", &[1, c, 1, 1]),
-            window,
-        }
-    }
-
-    fn forward(&self, x: &Tensor) -> Tensor {
-        let y = self
-            .conv2
-            .forward(&self.conv1.forward(&self.norm1.forward_channels(x)));
-        let y = gate(&y);
-        let pooled = match self.window {
-            Some(window) => local_mean(&y, window),
-            None => spatial_mean(&y),
-        };
-        let y = self.conv3.forward(&(y * self.sca.forward(&pooled)));
-        let x = x + y * &self.beta;
-        let y = gate(&self.conv4.forward(&self.norm2.forward_channels(&x)));
-        &x + self.conv5.forward(&y) * &self.gamma
-    }
-}
-
-/// Mean over a `window` x `window` neighbourhood of every pixel; at the borders the nearest whole
-/// window's. The global mean `[N,C,1,1]` when the window covers the picture.
-fn local_mean(x: &Tensor, window: i64) -> Tensor {
-    let (_, _, h, w) = x.size4().unwrap_or_default();
-    if window >= h && window >= w {
-        return spatial_mean(x);
-    }
-    let along = |x: &Tensor, axis: i64, length: i64| {
-        let k = window.min(length);
-        let pad = if axis == 3 {
-            [1, 0, 0, 0]
-        } else {
-            [0, 0, 1, 0]
-        };
-        let sums = x.cumsum(axis, Kind::Double).constant_pad_nd(pad);
-        let count = length + 1 - k;
-        (sums.narrow(axis, k, count) - sums.narrow(axis, 0, count)) / k as f64
-    };
-    let mean = along(&along(x, 3, w), 2, h).to_kind(Kind::Float);
-    let (dh, dw) = (h - mean.size()[2], w - mean.size()[3]);
-    mean.replication_pad2d([dw / 2, (dw + 1) / 2, dh / 2, (dh + 1) / 2])
-        .to_kind(x.kind())
 }
 
 /// See the module.
@@ -205,7 +127,7 @@ impl NafNet {
 }
 
 fn run(blocks: &[Block], x: Tensor) -> Tensor {
-    blocks.iter().fold(x, |x, block| block.forward(&x))
+    blocks.iter().fold(x, |x, block| block.forward(x))
 }
 
 impl Teacher for NafNet {
@@ -242,30 +164,5 @@ impl Teacher for NafNet {
             taps.offer(&format!("decoders.{i}"), &y);
         }
         vec![self.ending.forward(&y) + x]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tch::Device;
-
-    #[test]
-    fn the_local_mean_is_the_sliding_windows() {
-        let x = Tensor::rand([1, 2, 11, 14], (Kind::Float, Device::Cpu));
-        let y = local_mean(&x, 5);
-        assert_eq!(y.size(), x.size());
-        let by_hand = x.avg_pool2d([5, 5], [1, 1], [0, 0], false, true, None);
-        let error = (y.narrow(2, 3, 7).narrow(3, 4, 10).narrow(2, 0, 1)
-            - by_hand
-                .narrow(2, 1, 1)
-                .narrow(3, 2, 8)
-                .replication_pad2d([0, 2, 0, 0]))
-        .narrow(3, 0, 6)
-        .abs()
-        .max()
-        .double_value(&[]);
-        assert!(error < 1e-5, "{error}");
-        assert_eq!(local_mean(&x, 14).size(), [1, 2, 1, 1]);
     }
 }

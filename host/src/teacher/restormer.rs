@@ -2,10 +2,11 @@
 
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
-use tch::nn::{Init, Path};
-use tch::{Kind, Tensor};
+use tch::Tensor;
+use tch::nn::Path;
 
-use super::layer::{Conv, matmul};
+use super::layer::Conv;
+use super::restormer_block::Block;
 use super::{Taps, Teacher};
 
 /// Which statistics the normalisation removes.
@@ -58,106 +59,6 @@ impl Default for RestormerConfig {
             LayerNorm_type: Norm::WithBias,
             dual_pixel_task: false,
         }
-    }
-}
-
-/// Normalisation over channels, eps 1e-5.
-#[derive(Debug)]
-struct ChannelNorm {
-    weight: Tensor,
-    bias: Option<Tensor>,
-}
-
-impl ChannelNorm {
-    fn new(vs: &Path, dim: i64, kind: Norm) -> Self {
-        let vs = vs / "body";
-        Self {
-            weight: vs.ones("weight", &[dim]),
-            bias: (kind == Norm::WithBias).then(|| vs.zeros("bias", &[dim])),
-        }
-    }
-
-    /// The result lies channels-last in memory: pointwise convolutions run fastest on it.
-    fn forward(&self, x: &Tensor) -> Tensor {
-        let last = x.permute([0, 2, 3, 1]);
-        let dim = self.weight.size();
-        let y = if self.bias.is_some() {
-            last.layer_norm(dim, Some(&self.weight), self.bias.as_ref(), 1e-5, false)
-        } else {
-            let (_, _, rstd) = last.native_layer_norm(dim, None::<&Tensor>, None, 1e-5);
-            last.contiguous() * rstd.to_kind(x.kind()) * &self.weight
-        };
-        y.permute([0, 3, 1, 2])
-    }
-}
-
-/// A transposed-attention block with a gated feed-forward network.
-#[derive(Debug)]
-struct Block {
-    heads: i64,
-    norm1: ChannelNorm,
-    temperature: Tensor,
-    qkv: Conv,
-    qkv_dwconv: Conv,
-    attn_out: Conv,
-    norm2: ChannelNorm,
-    project_in: Conv,
-    dwconv: Conv,
-    ffn_out: Conv,
-}
-
-impl Block {
-    fn new(vs: &Path, dim: i64, heads: i64, c: &RestormerConfig) -> Self {
-        let hidden = (dim as f64 * c.ffn_expansion_factor) as i64;
-        let (attn, ffn, b) = (vs / "attn", vs / "ffn", c.bias);
-        Self {
-            heads,
-            norm1: ChannelNorm::new(&(vs / "norm1"), dim, c.LayerNorm_type),
-            temperature: attn.var("temperature", &[heads, 1, 1], Init::Const(1.0)),
-            qkv: Conv::new(&(&attn / "qkv"), dim, dim * 3, 1, b),
-            qkv_dwconv: Conv::grouped(&(&attn / "qkv_dwconv"), dim * 3, dim * 3, 3, dim * 3, b),
-            attn_out: Conv::new(&(&attn / "project_out"), dim, dim, 1, b),
-            norm2: ChannelNorm::new(&(vs / "norm2"), dim, c.LayerNorm_type),
-            project_in: Conv::new(&(&ffn / "project_in"), dim, hidden * 2, 1, b),
-            dwconv: Conv::grouped(&(&ffn / "dwconv"), hidden * 2, hidden * 2, 3, hidden * 2, b),
-            ffn_out: Conv::new(&(&ffn / "project_out"), hidden, dim, 1, b),
-        }
-    }
-
-    fn attention(&self, x: &Tensor) -> Tensor {
-        let (n, c, h, w) = x.size4().unwrap_or_default();
-        let qkv = self.qkv_dwconv.forward(&self.qkv.forward(x));
-        let parts = qkv.chunk(3, 1);
-        let split = |t: &Tensor| {
-            t.permute([0, 2, 3, 1])
-                .reshape([n, h * w, self.heads, c / self.heads])
-                .permute([0, 2, 3, 1])
-        };
-        let unit = |t: Tensor| {
-            let norm = t.norm_scalaropt_dim_dtype(2.0, [-1i64].as_slice(), true, Kind::Float);
-            t / norm.clamp_min(1e-12).to_kind(x.kind())
-        };
-        let (q, k, v) = (
-            unit(split(&parts[0])),
-            unit(split(&parts[1])),
-            split(&parts[2]),
-        );
-        let attention =
-            (matmul(&q, &k.transpose(-2, -1)) * &self.temperature).softmax(-1, x.kind());
-        let y = matmul(&attention, &v)
-            .permute([0, 3, 1, 2])
-            .reshape([n, h, w, c]);
-        self.attn_out.forward(&y.permute([0, 3, 1, 2]))
-    }
-
-    fn feed_forward(&self, x: &Tensor) -> Tensor {
-        let parts = self.dwconv.forward(&self.project_in.forward(x)).chunk(2, 1);
-        self.ffn_out.forward(&(parts[0].gelu("none") * &parts[1]))
-    }
-
-    fn forward(&self, x: &Tensor) -> Tensor {
-        let x = x + self.attention(&self.norm1.forward(x));
-        &x + self.feed_forward(&self.norm2.forward(&x))
     }
 }
 
@@ -260,7 +161,7 @@ impl Restormer {
 }
 
 fn run(blocks: &[Block], x: Tensor) -> Tensor {
-    blocks.iter().fold(x, |x, block| block.forward(&x))
+    blocks.iter().fold(x, |x, block| block.forward(x))
 }
 
 impl Teacher for Restormer {

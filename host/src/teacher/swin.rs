@@ -4,10 +4,8 @@ use tch::nn::Path;
 use tch::{Kind, Tensor};
 
 use super::layer::{LayerNorm, Linear, add_macs};
+use super::strip::pixels_at_once;
 use super::swinir::BIAS_INIT;
-
-/// Windows that share one attention call: bounds the memory of their masks.
-const WINDOWS_AT_ONCE: i64 = 1024;
 
 /// What depends on the size of the map and not on weights.
 #[derive(Debug)]
@@ -90,71 +88,76 @@ impl Block {
     /// `[N,H,W,C]` to the same shape.
     pub fn forward(&self, x: &Tensor, geometry: &Geometry) -> Tensor {
         let y = self.attention(&self.norm1.forward(x), geometry);
-        let x = x + y;
-        let y = self
-            .fc2
-            .forward(&self.fc1.forward(&self.norm2.forward(&x)).gelu("none"));
-        x + y
+        self.mlp(&(x + y))
+    }
+
+    /// The perceptron, some rows at a time.
+    fn mlp(&self, x: &Tensor) -> Tensor {
+        let (n, h, w, _) = x.size4().unwrap_or_default();
+        let rows = (pixels_at_once(x.device()) / (n * w).max(1)).max(1);
+        let part = |start: i64| {
+            let x = x.narrow(1, start, rows.min(h - start));
+            let y = self.fc1.forward(&self.norm2.forward(&x)).gelu("none");
+            x + self.fc2.forward(&y)
+        };
+        let parts: Vec<_> = (0..h).step_by(rows as usize).map(part).collect();
+        Tensor::cat(&parts, 1)
     }
 
     fn attention(&self, x: &Tensor, geometry: &Geometry) -> Tensor {
         let (n, h, w, c) = x.size4().unwrap_or_default();
-        let (window, heads) = (self.window, self.heads);
+        let window = self.window;
         let area = window * window;
         let x = if self.shift > 0 {
             x.roll([-self.shift; 2], [1, 2])
         } else {
             x.shallow_clone()
         };
-        let qkv = self.qkv.forward(&partition(&x, window));
-        let qkv = qkv
-            .view([-1, area, 3, heads, c / heads])
-            .permute([2, 0, 3, 1, 4]);
         let bias = self
             .table
             .index_select(0, &geometry.index)
-            .view([area, area, heads]);
+            .view([area, area, self.heads]);
         let bias = bias.permute([2, 0, 1]).contiguous().unsqueeze(0);
-        let windows = n * (h / window) * (w / window);
-        let per_picture = windows / n.max(1);
-        let step = WINDOWS_AT_ONCE.min(per_picture).max(1);
+        let windows = partition(&x, window);
+        let total = windows.size()[0];
+        let per_picture = (h / window) * (w / window);
+        let step = (pixels_at_once(x.device()) / area).clamp(1, per_picture.max(1));
         let mut parts = Vec::new();
         let mut start = 0;
-        while start < windows {
+        while start < total {
             let inside = start % per_picture;
             let count = step.min(per_picture - inside);
-            let [q, k, v] = [0, 1, 2].map(|i| qkv.select(0, i).narrow(0, start, count));
             let bias = if self.shift > 0 {
                 &bias + geometry.mask.narrow(0, inside, count)
             } else {
-                bias.expand([count, heads, area, area], false)
+                bias.expand([count, self.heads, area, area], false)
             };
-            parts.push(Tensor::scaled_dot_product_attention(
-                &q,
-                &k,
-                &v,
-                Some(bias),
-                0.0,
-                false,
-                None,
-                false,
-            ));
+            parts.push(self.attend(&windows.narrow(0, start, count), bias));
             start += count;
         }
-        add_macs(2 * windows * area * area * c);
-        let y = Tensor::cat(&parts, 0)
-            .transpose(1, 2)
-            .reshape([-1, area, c]);
-        let y = self
-            .proj
-            .forward(&y)
-            .view([n, h / window, w / window, window, window, c]);
+        add_macs(2 * total * area * area * c);
+        let y = Tensor::cat(&parts, 0).view([n, h / window, w / window, window, window, c]);
         let y = y.permute([0, 1, 3, 2, 4, 5]).reshape([n, h, w, c]);
         if self.shift > 0 {
             y.roll([self.shift; 2], [1, 2])
         } else {
             y
         }
+    }
+
+    /// Attention inside `windows` `[windows,pixels,C]`, with `bias` `[windows,heads,pixels,pixels]`.
+    fn attend(&self, windows: &Tensor, bias: Tensor) -> Tensor {
+        let (count, area, c) = windows.size3().unwrap_or_default();
+        let qkv = self
+            .qkv
+            .forward(windows)
+            .view([count, area, 3, self.heads, c / self.heads]);
+        let qkv = qkv.permute([2, 0, 3, 1, 4]);
+        let [q, k, v] = [0, 1, 2].map(|i| qkv.select(0, i));
+        let y =
+            Tensor::scaled_dot_product_attention(&q, &k, &v, Some(bias), 0.0, false, None, false);
+        self.proj
+            .forward(&y.transpose(1, 2).reshape([count, area, c]))
     }
 }
 

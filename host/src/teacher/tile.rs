@@ -1,9 +1,9 @@
-//! Large pictures in tiles, and what a picture needs without them.
+//! Large pictures in tiles.
 
 use anyhow::ensure;
 use tch::{Device, Kind, Tensor};
 
-use super::{Teacher, TeacherConfig};
+use super::Teacher;
 
 /// Restores `x` `[N,C,H,W]` in square tiles of `tile` pixels that share `overlap` pixels with their
 /// neighbours; where tiles overlap, their mean is taken, as SwinIR's published test code does.
@@ -63,29 +63,10 @@ pub fn run(
     Ok(sum.unwrap_or_else(|| x.shallow_clone()) / weight)
 }
 
-/// About how many bytes of working memory a picture of `pixels` needs at once, from the maps that
-/// live together in the widest block.
-pub fn working_bytes(config: &TeacherConfig, pixels: i64, kind: Kind) -> i64 {
-    let channels = match config {
-        TeacherConfig::UNet(c) => 8.0 * c.width as f64,
-        // Feed-forward of the first decoder level: both halves before and after the depthwise step.
-        TeacherConfig::Restormer(c) => 2.0 * c.dim as f64 * (5.0 * c.ffn_expansion_factor + 5.0),
-        TeacherConfig::SwinIr(c) => {
-            c.embed_dim as f64 * 12.0 + 64.0 * (c.upscale * c.upscale) as f64 * 2.0
-        }
-        TeacherConfig::MprNet(c) => {
-            10.0 * (c.n_feat + c.scale_orsnetfeats) as f64 + 6.0 * c.n_feat as f64
-        }
-        TeacherConfig::NafNet(c) => 12.0 * c.width as f64,
-    };
-    let bytes = if kind == Kind::Float { 4.0 } else { 2.0 };
-    (channels * bytes * pixels as f64) as i64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::teacher::{build, unet::UNetConfig};
+    use crate::teacher::{TeacherConfig, build, unet::UNetConfig};
 
     #[test]
     fn tiles_cover_the_picture() {

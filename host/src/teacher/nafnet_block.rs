@@ -1,0 +1,171 @@
+//! NAFNet's block: gates in place of nonlinearities, and channel weights from a pooled map.
+
+use tch::nn::Path;
+use tch::{Kind, Tensor};
+
+use super::layer::{Conv, LayerNorm, spatial_mean};
+use super::strip::{self, Strip};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Block {
+    norm1: LayerNorm,
+    conv1: Conv,
+    conv2: Conv,
+    sca: Conv,
+    conv3: Conv,
+    norm2: LayerNorm,
+    conv4: Conv,
+    conv5: Conv,
+    beta: Tensor,
+    gamma: Tensor,
+    /// Pooling window at this block's resolution.
+    window: Option<i64>,
+}
+
+fn gate(x: &Tensor) -> Tensor {
+    let parts = x.chunk(2, 1);
+    &parts[0] * &parts[1]
+}
+
+impl Block {
+    /// A block of `c` channels that pools over `window` pixels, or over the whole map.
+    pub fn new(vs: &Path, c: i64, window: Option<i64>) -> Self {
+        let conv = |name: &str, outputs| Conv::new(&(vs / name), c, outputs, 1, true);
+        Self {
+            norm1: LayerNorm::new(&(vs / "norm1"), c, 1e-6),
+            conv1: conv("conv1", 2 * c),
+            conv2: Conv::grouped(&(vs / "conv2"), 2 * c, 2 * c, 3, 2 * c, true),
+            sca: Conv::new(&(vs / "sca" / 1), c, c, 1, true),
+            conv3: conv("conv3", c),
+            norm2: LayerNorm::new(&(vs / "norm2"), c, 1e-6),
+            conv4: conv("conv4", 2 * c),
+            conv5: conv("conv5", c),
+            beta: vs.zeros("beta", &[1, c, 1, 1]),
+            gamma: vs.zeros("gamma", &[1, c, 1, 1]),
+            window,
+        }
+    }
+
+    /// `[N,c,H,W]` to the same shape; large maps in strips.
+    pub fn forward(&self, x: Tensor) -> Tensor {
+        match strip::strips(&x, &self.beta) {
+            Some(strips) => self.forward_strips(&x, &strips),
+            None => {
+                let gated = self.gated(&x);
+                let attention = self.attention(&gated);
+                self.rest(&x, &gated, &attention)
+            }
+        }
+    }
+
+    /// From the input to the first gate; sees one pixel around each.
+    fn gated(&self, x: &Tensor) -> Tensor {
+        let normed = self.norm1.forward_channels(x);
+        gate(&self.conv2.forward(&self.conv1.forward(&normed)))
+    }
+
+    /// Channel weights `[N,c,1,1]`, or `[N,c,H,W]` in the local form.
+    fn attention(&self, gated: &Tensor) -> Tensor {
+        let pooled = match self.window {
+            Some(window) => local_mean(gated, window),
+            None => spatial_mean(gated),
+        };
+        self.sca.forward(&pooled)
+    }
+
+    /// From the first gate to the output; pixel by pixel.
+    fn rest(&self, x: &Tensor, gated: &Tensor, attention: &Tensor) -> Tensor {
+        let y = self.conv3.forward(&(gated * attention));
+        let x = x + y * &self.beta;
+        let y = gate(&self.conv4.forward(&self.norm2.forward_channels(&x)));
+        &x + self.conv5.forward(&y) * &self.gamma
+    }
+
+    fn forward_strips(&self, x: &Tensor, strips: &[Strip]) -> Tensor {
+        let (_, c, height, _) = x.size4().unwrap_or_default();
+        let map = strip::unset(x, c);
+        for strip in strips {
+            let gated = self.gated(&strip.with_halo(x, 1));
+            strip.of(&map).copy_(&strip.without_halo(&gated, 1));
+        }
+        let attention = self.attention(&map);
+        let local = attention.size()[2] == height;
+        for strip in strips {
+            let gated = strip.of(&map);
+            let y = if local {
+                self.rest(&strip.of(x), &gated, &strip.of(&attention))
+            } else {
+                self.rest(&strip.of(x), &gated, &attention)
+            };
+            strip.of(&map).copy_(&y);
+        }
+        map
+    }
+}
+
+/// Mean over a `window` x `window` neighbourhood of every pixel; at the borders the nearest whole
+/// window's. The global mean `[N,C,1,1]` when the window covers the picture.
+fn local_mean(x: &Tensor, window: i64) -> Tensor {
+    let (_, _, h, w) = x.size4().unwrap_or_default();
+    if window >= h && window >= w {
+        return spatial_mean(x);
+    }
+    let along = |x: &Tensor, axis: i64, length: i64| {
+        let k = window.min(length);
+        let pad = if axis == 3 {
+            [1, 0, 0, 0]
+        } else {
+            [0, 0, 1, 0]
+        };
+        let sums = x.cumsum(axis, Kind::Double).constant_pad_nd(pad);
+        let count = length + 1 - k;
+        (sums.narrow(axis, k, count) - sums.narrow(axis, 0, count)) / k as f64
+    };
+    let mean = along(&along(x, 3, w), 2, h).to_kind(Kind::Float);
+    let (dh, dw) = (h - mean.size()[2], w - mean.size()[3]);
+    mean.replication_pad2d([dw / 2, (dw + 1) / 2, dh / 2, (dh + 1) / 2])
+        .to_kind(x.kind())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    #[test]
+    fn strips_give_the_whole_blocks_values() {
+        for window in [None, Some(9)] {
+            let vs = tch::nn::VarStore::new(Device::Cpu);
+            let block = Block::new(&vs.root(), 6, window);
+            tch::no_grad(|| {
+                let _ = block.beta.shallow_clone().fill_(0.7);
+                let _ = block.gamma.shallow_clone().fill_(-0.4);
+                let x = Tensor::randn([2, 6, 21, 10], (Kind::Float, Device::Cpu));
+                let whole = block.forward(x.shallow_clone());
+                let strips = block.forward_strips(&x, &strip::split(21, 8));
+                let error = (strips - whole).abs().max().double_value(&[]);
+                assert!(error < 1e-5, "{window:?}: {error}");
+            });
+        }
+    }
+
+    #[test]
+    fn the_local_mean_is_the_sliding_windows() {
+        let x = Tensor::rand([1, 2, 11, 14], (Kind::Float, Device::Cpu));
+        let y = local_mean(&x, 5);
+        assert_eq!(y.size(), x.size());
+        let by_hand = x.avg_pool2d([5, 5], [1, 1], [0, 0], false, true, None);
+        let error = (y.narrow(2, 3, 7).narrow(3, 4, 10).narrow(2, 0, 1)
+            - by_hand
+                .narrow(2, 1, 1)
+                .narrow(3, 2, 8)
+                .replication_pad2d([0, 2, 0, 0]))
+        .narrow(3, 0, 6)
+        .abs()
+        .max()
+        .double_value(&[]);
+        assert!(error < 1e-5, "{error}");
+        assert_eq!(local_mean(&x, 14).size(), [1, 2, 1, 1]);
+    }
+}
