@@ -6,6 +6,8 @@
 #   make arm     cross-compile for aarch64 and test under qemu (not yet run to the end)
 #   make lint    formatting, clippy, documentation
 #   make bench   the engine's speed beside ONNX Runtime
+#   make bench-teachers   the teachers' speed beside PyTorch
+#   make fuzz    the checkpoint reader on random bytes for two minutes (SECONDS=...)
 #   make setup   system packages, libtorch, Python checks
 #
 # TORCH=/path or TORCH=python uses an existing libtorch or PyTorch 2.11 (CUDA builds too).
@@ -31,7 +33,7 @@ PACKAGES := build-essential pkg-config python3 python3-venv python3-pip \
 VENV := $(CACHE)/venv
 BENCH_VENV := $(CACHE)/bench-venv
 
-.PHONY: setup system toolchain libtorch build demo test arm lint bench clean
+.PHONY: setup system toolchain libtorch build demo test arm lint bench bench-teachers fuzz clean
 
 setup: system toolchain libtorch $(VENV)/.ready
 
@@ -78,6 +80,13 @@ lint: system toolchain $(LIBTORCH_READY)
 # The engine beside ONNX Runtime, interleaved in one run.
 bench: build $(BENCH_VENV)/.ready
 	$(BENCH_VENV)/bin/python device/bench/table.py target/release/honed
+
+# Every teacher beside PyTorch eager, in turns.
+bench-teachers: build $(BENCH_VENV)/.ready
+	$(BENCH_VENV)/bin/python host/python/bench_teachers.py --hone target/release/hone
+
+fuzz: system toolchain
+	host/fuzz/run.sh $(SECONDS)
 
 clean:
 	rm -rf target out
