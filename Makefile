@@ -5,7 +5,10 @@
 #   make build   release `hone` and `honed` in target/release
 #   make arm     cross-compile for aarch64 and test under qemu (not yet run to the end)
 #   make lint    formatting, clippy, documentation
-#   make bench   the engine's speed beside ONNX Runtime
+#   make bench-engine   the engine's speed beside ONNX Runtime
+#   make arm-model      what boards should reach, predicted from the kernels' machine code
+#   make sanitise       the engine's tests under the address sanitizer
+#   make fuzz-engine    damaged models, and random students against tract, SECONDS=60 each
 #   make bench-teachers   the teachers' speed beside PyTorch
 #   make fuzz    the checkpoint reader on random bytes for two minutes (SECONDS=...)
 #   make setup   system packages, libtorch, Python checks
@@ -33,7 +36,8 @@ PACKAGES := build-essential pkg-config python3 python3-venv python3-pip \
 VENV := $(CACHE)/venv
 BENCH_VENV := $(CACHE)/bench-venv
 
-.PHONY: setup system toolchain libtorch build demo test arm lint bench bench-teachers fuzz clean
+.PHONY: setup system toolchain libtorch build demo test arm lint bench-engine bench-teachers arm-model sanitise \
+  fuzz fuzz-engine clean
 
 setup: system toolchain libtorch $(VENV)/.ready
 
@@ -77,9 +81,21 @@ lint: system toolchain $(LIBTORCH_READY)
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
 
-# The engine beside ONNX Runtime, interleaved in one run.
-bench: build $(BENCH_VENV)/.ready
-	$(BENCH_VENV)/bin/python device/bench/table.py target/release/honed
+# The engine beside ONNX Runtime, interleaved in one run; ISA=avx2 keeps both sides to AVX2.
+bench-engine: build $(VENV)/.ready
+	$(VENV)/bin/python device/bench/table.py target/release/honed $(if $(ISA),--isa $(ISA))
+
+arm-model: toolchain
+	@.ci/packages llvm-19
+	@rustup --quiet target add aarch64-unknown-linux-gnu
+	python3 device/bench/arm_model.py
+
+# Only our own code is checked; dependencies are those of other builds.
+sanitise: system toolchain
+	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/device/sanitise.sh $(CARGO) test --package hone-device --lib engine::
+
+fuzz-engine: system toolchain
+	device/fuzz/run.sh $(SECONDS)
 
 # Every teacher beside PyTorch eager, in turns.
 bench-teachers: build $(BENCH_VENV)/.ready

@@ -49,6 +49,14 @@ impl<T: Plain> Buffer<T> {
     }
 }
 
+impl<T: Plain> From<&[T]> for Buffer<T> {
+    fn from(numbers: &[T]) -> Self {
+        let mut buffer = Self::new(numbers.len());
+        buffer.copy_from_slice(numbers);
+        buffer
+    }
+}
+
 impl<T: Plain> std::ops::Deref for Buffer<T> {
     type Target = [T];
 

@@ -1,5 +1,6 @@
 //! The f32 path: groups of four rows, Winograd where a layer's channels fill vectors.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use hone_shared::student::ConvLayer;
@@ -8,7 +9,7 @@ use super::buffer::{Buffer, Ring};
 use super::ends::Io;
 use super::geometry::{Cut, Job, jobs};
 use super::layer::{Layer, Method, Shape};
-use super::{Layout, Path};
+use super::stages::{Layout, Path};
 use crate::engine::chain::F32Chain;
 use crate::engine::kernels::SLACK;
 use crate::engine::kernels::f32::{Activation, Direct, F32Kernels, Multiply, Output};
@@ -113,6 +114,70 @@ impl F32Path {
         }
         best
     }
+}
+
+impl Path for F32Path {
+    const APPLIES_STRENGTH: bool = false;
+    type Number = f32;
+    type Context = Context;
+
+    fn align(&self) -> usize {
+        GROUP
+    }
+
+    fn reaches(&self) -> Vec<usize> {
+        self.layers.iter().map(|l| l.kernel / 2).collect()
+    }
+
+    fn bytes_per_column(&self) -> usize {
+        self.layers
+            .iter()
+            .map(|l| ROWS * l.inputs * size_of::<f32>())
+            .sum()
+    }
+
+    fn context(&self, layout: Layout) -> Context {
+        let ring = |l: &Layer| Ring::new(ROWS, l.inputs, layout.left, layout.columns());
+        let winograd = || self.layers.iter().filter(|l| l.method != Method::Direct);
+        let inputs = winograd().map(|l| l.inputs).max().unwrap_or(0);
+        let outputs = winograd().map(|l| l.outputs.max(16)).max().unwrap_or(0);
+        let batch = TILES + SLACK;
+        let first = self.layers.first().map_or(4, |l| l.inputs);
+        let last = self.layers.last().map_or(4, |l| l.outputs);
+        Context {
+            rings: self.layers.iter().map(ring).collect(),
+            v: Buffer::new(batch * (36 * inputs + PAD)),
+            m: Buffer::new(batch * (36 * outputs + PAD)),
+            last: Buffer::new(GROUP * (layout.right + SLACK) * last),
+            bytes: Buffer::new(layout.columns() * first),
+            row: Buffer::new(layout.samples()),
+            line: Buffer::new(layout.samples()),
+        }
+    }
+
+    fn context_bytes(context: &Context) -> usize {
+        let rings: usize = context.rings.iter().map(Ring::bytes).sum();
+        let floats = [&context.v, &context.m, &context.last, &context.line];
+        let floats: usize = floats.into_iter().map(Buffer::bytes).sum();
+        rings + floats + context.bytes.bytes() + context.row.bytes()
+    }
+
+    fn rings(context: &mut Context) -> &mut [Ring<f32>] {
+        &mut context.rings
+    }
+
+    fn edge(&self, _: usize) -> f32 {
+        0.0
+    }
+
+    fn load(&self, context: &mut Context, io: &Io<'_>, y: usize, x: isize, columns: Range<usize>) {
+        let ring = &mut context.rings[0];
+        let stride = ring.channels;
+        let bytes = &mut context.bytes[..columns.len() * stride];
+        io.load(y, columns, 0, &mut context.row, (bytes, stride));
+        // SAFETY: these kernels run on this machine.
+        unsafe { (self.kernels.widen)(bytes, ring.row_mut(y as isize, x)) };
+    }
 
     fn convolve(&self, context: &mut Context, job: &Job, k: usize, group: isize) {
         let layer = &self.layers[k - 1];
@@ -199,106 +264,19 @@ impl F32Path {
             left -= tiles;
         }
     }
-}
 
-impl Path for F32Path {
-    const ALIGN: usize = GROUP;
-    const APPLIES_STRENGTH: bool = false;
-    type Context = Context;
-
-    fn reaches(&self) -> Vec<usize> {
-        self.layers.iter().map(|l| l.kernel / 2).collect()
-    }
-
-    fn bytes_per_column(&self) -> usize {
-        self.layers
-            .iter()
-            .map(|l| ROWS * l.inputs * size_of::<f32>())
-            .sum()
-    }
-
-    fn context(&self, layout: Layout) -> Context {
-        let ring = |l: &Layer| Ring::new(ROWS, l.inputs, layout.left, layout.columns());
-        let winograd = || self.layers.iter().filter(|l| l.method != Method::Direct);
-        let inputs = winograd().map(|l| l.inputs).max().unwrap_or(0);
-        let outputs = winograd().map(|l| l.outputs.max(16)).max().unwrap_or(0);
-        let batch = TILES + SLACK;
-        let first = self.layers.first().map_or(4, |l| l.inputs);
-        let last = self.layers.last().map_or(4, |l| l.outputs);
-        Context {
-            rings: self.layers.iter().map(ring).collect(),
-            v: Buffer::new(batch * (36 * inputs + PAD)),
-            m: Buffer::new(batch * (36 * outputs + PAD)),
-            last: Buffer::new(GROUP * (layout.right + SLACK) * last),
-            bytes: Buffer::new(layout.columns() * first),
-            row: Buffer::new(layout.samples()),
-            line: Buffer::new(layout.samples()),
-        }
-    }
-
-    fn context_bytes(context: &Context) -> usize {
-        let rings: usize = context.rings.iter().map(Ring::bytes).sum();
-        let floats = [&context.v, &context.m, &context.last, &context.line];
-        let floats: usize = floats.into_iter().map(Buffer::bytes).sum();
-        rings + floats + context.bytes.bytes() + context.row.bytes()
-    }
-
-    fn begin(&self, context: &mut Context, job: &Job) {
-        if job.x0 == 0 {
-            for ring in &mut context.rings {
-                ring.fill_left(0.0);
-            }
-        }
-    }
-
-    fn stage(
+    fn store(
         &self,
         context: &mut Context,
         io: &Io<'_>,
-        (width, height): (usize, usize),
-        job: &Job,
-        k: usize,
-        group: isize,
+        y: usize,
+        within: usize,
+        columns: Range<usize>,
     ) {
-        let columns = job.stages[k].columns.clone();
-        let x = columns.start as isize - job.x0 as isize;
-        let y = group * GROUP as isize;
-        let inside = (0..height.div_ceil(GROUP) as isize).contains(&group);
-        if inside && k > 0 {
-            self.convolve(context, job, k, group);
-        }
-        let end = columns.end.min(width);
-        for row in y..y + GROUP as isize {
-            if k == self.layers.len() {
-                if row < height as isize {
-                    let outputs = self.layers[k - 1].outputs;
-                    let start = (row - y) as usize * context.last.len() / GROUP;
-                    let residual = &context.last[start..][..(end - columns.start) * outputs];
-                    // SAFETY: jobs do not overlap and each is run by one thread.
-                    unsafe {
-                        let residual = (residual, outputs);
-                        io.store(row as usize, columns.start, residual, &mut context.line);
-                    }
-                }
-                continue;
-            }
-            let ring = &mut context.rings[k];
-            if row < 0 || row >= height as isize {
-                ring.fill(row, x, columns.len() + 1, 0.0);
-                continue;
-            }
-            if k == 0 {
-                let stride = ring.channels;
-                let bytes = &mut context.bytes[..(end - columns.start) * stride];
-                let range = columns.start..end;
-                io.load(row as usize, range, 0, &mut context.row, (bytes, stride));
-                // SAFETY: these kernels run on this machine.
-                unsafe { (self.kernels.widen)(bytes, ring.row_mut(row, x)) };
-            }
-            if columns.end >= width {
-                let right = end as isize - job.x0 as isize;
-                ring.fill(row, right, columns.end + 1 - end, 0.0);
-            }
-        }
+        let outputs = self.layers.last().map_or(4, |l| l.outputs);
+        let start = within * context.last.len() / GROUP;
+        let residual = &context.last[start..][..columns.len() * outputs];
+        // SAFETY: jobs do not overlap and each is run by one thread.
+        unsafe { io.store(y, columns.start, (residual, outputs), &mut context.line) };
     }
 }

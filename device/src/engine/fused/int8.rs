@@ -1,16 +1,20 @@
-//! The INT8 path: row by row, exact, the arithmetic of [`hone_shared::quant`].
+//! The INT8 path: row by row or two rows at a time, exact, the arithmetic of [`hone_shared::quant`].
+
+use std::ops::Range;
 
 use hone_shared::quant::QuantChain;
 
 use super::buffer::{Buffer, Ring};
 use super::ends::Io;
 use super::geometry::Job;
-use super::{Layout, Path};
+use super::stages::{Layout, Path};
 use crate::engine::kernels::SLACK;
-use crate::engine::kernels::int8::{Int8Kernel, Int8Kernels, Out, Row, Unpacked, settle};
+use crate::engine::kernels::int8::{
+    Int8Kernel, Int8Kernels, Out, Pair, PairKernel, Row, Unpacked, settle,
+};
 
-/// Rows in a ring: the three that a stage reads and one to spare.
-const ROWS: usize = 4;
+/// Groups of rows in a ring: a stage reads one, and a row of each neighbour.
+const GROUPS: usize = 3;
 
 struct Layer {
     kernel: Int8Kernel,
@@ -26,12 +30,16 @@ struct Layer {
     weights: Buffer<u8>,
     bias: Buffer<i32>,
     multiplier: Buffer<f32>,
+    /// Weights for two rows at a time, where that is faster.
+    pair: Option<(&'static PairKernel, Buffer<i16>)>,
 }
 
 /// A chain prepared for one instruction set.
 pub(super) struct Int8Path {
     flip: u8,
     layers: Vec<Layer>,
+    /// Rows computed at a time.
+    group: usize,
     /// What one step of the residual is worth, in bytes.
     step: f32,
 }
@@ -39,8 +47,11 @@ pub(super) struct Int8Path {
 /// One thread's memory.
 pub(super) struct Context {
     rings: Vec<Ring<u8>>,
-    /// A row of residual blocks.
+    /// A group of rows of residual blocks.
     last: Buffer<f32>,
+    /// Transformed inputs and products of two rows.
+    v: Buffer<i16>,
+    m: Buffer<i32>,
     row: Buffer<u8>,
     line: Buffer<f32>,
 }
@@ -59,15 +70,18 @@ impl Int8Path {
                 Some(narrow) if last && layer.outputs <= narrow.lanes => narrow,
                 _ => kernels.wide,
             };
-            let packed = (kernel.pack)(&Unpacked {
+            let unpacked = Unpacked {
                 weights: &layer.weights,
                 outputs: layer.outputs,
                 inputs: layer.inputs,
                 stride,
                 taps: layer.kernel,
-            });
-            let mut weights = Buffer::new(packed.len());
-            weights.copy_from_slice(&packed);
+            };
+            let weights = Buffer::from(&(kernel.pack)(&unpacked)[..]);
+            let pair = kernels
+                .pair
+                .filter(|p| layer.kernel == 3 && stride.is_multiple_of(p.inputs));
+            let pair = pair.map(|p| (p, Buffer::from(&(p.pack)(&unpacked)[..])));
             let outputs = layer.outputs.next_multiple_of(kernel.lanes);
             let (mut bias, mut multiplier) = (Buffer::new(outputs), Buffer::new(outputs));
             let zero_in = chain.input_of(i).zero_point;
@@ -90,23 +104,29 @@ impl Int8Path {
                 weights,
                 bias,
                 multiplier,
+                pair,
             });
             stride = outputs;
         }
         Self {
             flip: kernels.flip,
+            group: if layers.iter().any(|l| l.pair.is_some()) {
+                2
+            } else {
+                1
+            },
             layers,
             step: chain.residual_affine().scale * 255.0,
         }
     }
 
-    fn convolve(&self, context: &mut Context, job: &Job, k: usize, y: isize) {
+    /// One row of convolution `k`.
+    fn row(&self, context: &mut Context, job: &Job, k: usize, y: isize, out: Out) {
         let layer = &self.layers[k - 1];
         let columns = &job.stages[k].columns;
         let x = columns.start as isize - job.x0 as isize;
         let reach = (layer.taps / 2) as isize;
-        let (before, after) = context.rings.split_at_mut(k);
-        let input = &before[k - 1];
+        let input = &context.rings[k - 1];
         let row = Row {
             pixels: columns.len(),
             rows: [0, 1, 2].map(|r| input.pointer(y + (r - 1) * reach, x - reach)),
@@ -117,61 +137,46 @@ impl Int8Path {
             bias: layer.bias.as_ptr(),
             multiplier: layer.multiplier.as_ptr(),
             zero: i32::from(layer.zero),
-            out: match after.first_mut() {
-                Some(ring) => Out::Bytes(ring.pointer_mut(y, x)),
-                None => Out::Floats(context.last.as_mut_ptr()),
-            },
+            out,
         };
         // SAFETY: rings and `last` hold SLACK columns beyond the stage's; weights, bias and
         // multipliers were packed for this kernel.
         unsafe { (layer.kernel.row)(&row) };
     }
-
-    /// Requantises the last row and adds it to the frame.
-    fn finish(
-        &self,
-        context: &mut Context,
-        io: &Io<'_>,
-        y: usize,
-        columns: std::ops::Range<usize>,
-    ) {
-        let Some(layer) = self.layers.last() else {
-            return;
-        };
-        let zero = f32::from(layer.zero);
-        let residual = &mut context.last[..columns.len() * layer.outputs];
-        settle(residual, -zero, 255.0 - zero, io.strength * self.step);
-        // SAFETY: jobs do not overlap and each is run by one thread.
-        unsafe {
-            io.store(
-                y,
-                columns.start,
-                (residual, layer.outputs),
-                &mut context.line,
-            )
-        };
-    }
 }
 
 impl Path for Int8Path {
-    const ALIGN: usize = 1;
     const APPLIES_STRENGTH: bool = true;
+    type Number = u8;
     type Context = Context;
+
+    fn align(&self) -> usize {
+        self.group
+    }
 
     fn reaches(&self) -> Vec<usize> {
         self.layers.iter().map(|l| l.taps / 2).collect()
     }
 
     fn bytes_per_column(&self) -> usize {
-        self.layers.iter().map(|l| ROWS * l.stride).sum()
+        let rows = GROUPS * self.group;
+        self.layers.iter().map(|l| rows * l.stride).sum()
     }
 
     fn context(&self, layout: Layout) -> Context {
-        let ring = |l: &Layer| Ring::new(ROWS, l.stride, layout.left, layout.columns());
+        let rows = GROUPS * self.group;
+        let ring = |l: &Layer| Ring::new(rows, l.stride, layout.left, layout.columns());
         let last = self.layers.last().map_or(4, |l| l.outputs);
+        let scratch = |channels: fn(&Layer) -> usize| {
+            let layers = self.layers.iter();
+            let sizes = layers.filter_map(|l| Some(l.pair.as_ref()?.0.tiles * 16 * channels(l)));
+            sizes.max().unwrap_or(0)
+        };
         Context {
             rings: self.layers.iter().map(ring).collect(),
-            last: Buffer::new((layout.right + SLACK) * last),
+            last: Buffer::new(self.group * (layout.right + SLACK) * last),
+            v: Buffer::new(scratch(|l| l.stride)),
+            m: Buffer::new(scratch(|l| l.outputs)),
             row: Buffer::new(layout.samples()),
             line: Buffer::new(layout.samples()),
         }
@@ -179,54 +184,78 @@ impl Path for Int8Path {
 
     fn context_bytes(context: &Context) -> usize {
         let rings: usize = context.rings.iter().map(Ring::bytes).sum();
-        rings + context.last.bytes() + context.row.bytes() + context.line.bytes()
+        let products = context.v.bytes() + context.m.bytes();
+        rings + products + context.last.bytes() + context.row.bytes() + context.line.bytes()
     }
 
-    fn begin(&self, context: &mut Context, job: &Job) {
-        if job.x0 == 0 {
-            for (ring, layer) in context.rings.iter_mut().zip(&self.layers) {
-                ring.fill_left(layer.edge);
+    fn rings(context: &mut Context) -> &mut [Ring<u8>] {
+        &mut context.rings
+    }
+
+    fn edge(&self, k: usize) -> u8 {
+        self.layers[k].edge
+    }
+
+    fn load(&self, context: &mut Context, io: &Io<'_>, y: usize, x: isize, columns: Range<usize>) {
+        let ring = &mut context.rings[0];
+        let stride = ring.channels;
+        let to = &mut ring.row_mut(y as isize, x)[..columns.len() * stride];
+        io.load(y, columns, self.flip, &mut context.row, (to, stride));
+    }
+
+    fn convolve(&self, context: &mut Context, job: &Job, k: usize, group: isize) {
+        let layer = &self.layers[k - 1];
+        let columns = &job.stages[k].columns;
+        let x = columns.start as isize - job.x0 as isize;
+        let y = group * self.group as isize;
+        let wide = context.last.len() / self.group;
+        let out = [0, 1].map(|within| match context.rings.get_mut(k) {
+            Some(ring) => Out::Bytes(ring.pointer_mut(y + within as isize, x)),
+            None => Out::Floats(context.last.as_mut_ptr().wrapping_add(within * wide)),
+        });
+        let Some((kernel, weights)) = &layer.pair else {
+            for (y, out) in (y..).zip(out).take(self.group) {
+                self.row(context, job, k, y, out);
             }
-        }
+            return;
+        };
+        let input = &context.rings[k - 1];
+        let pair = Pair {
+            tiles: columns.len() / 2,
+            rows: [-1, 0, 1, 2].map(|r| input.pointer(y + r, x - 1)),
+            stride: layer.stride,
+            vectors: layer.outputs / layer.kernel.lanes,
+            weights: weights.as_ptr(),
+            bias: layer.bias.as_ptr(),
+            multiplier: layer.multiplier.as_ptr(),
+            zero: i32::from(layer.zero),
+            out,
+            v: context.v.as_mut_ptr(),
+            m: context.m.as_mut_ptr(),
+        };
+        // SAFETY: rings hold a column on each side of the stage's, which are an even number, and v
+        // and m the kernel's tiles for the widest layer.
+        unsafe { (kernel.run)(&pair) };
     }
 
-    fn stage(
+    fn store(
         &self,
         context: &mut Context,
         io: &Io<'_>,
-        (width, height): (usize, usize),
-        job: &Job,
-        k: usize,
-        y: isize,
+        y: usize,
+        within: usize,
+        columns: Range<usize>,
     ) {
-        let columns = job.stages[k].columns.clone();
-        let x = columns.start as isize - job.x0 as isize;
-        let inside = (0..height as isize).contains(&y);
-        if inside && k > 0 {
-            self.convolve(context, job, k, y);
-        }
-        if k == self.layers.len() {
-            self.finish(context, io, y as usize, columns);
+        let Some(layer) = self.layers.last() else {
             return;
-        }
-        let (ring, edge) = (&mut context.rings[k], self.layers[k].edge);
-        if !inside {
-            ring.fill(y, x, columns.len() + 1, edge);
-            return;
-        }
-        if k == 0 {
-            let stride = ring.channels;
-            let to = &mut ring.row_mut(y, x)[..columns.len() * stride];
-            io.load(
-                y as usize,
-                columns.clone(),
-                self.flip,
-                &mut context.row,
-                (to, stride),
-            );
-        }
-        if columns.end == width {
-            ring.fill(y, columns.end as isize - job.x0 as isize, 1, edge);
-        }
+        };
+        let zero = f32::from(layer.zero);
+        let start = within * context.last.len() / self.group;
+        let residual = &mut context.last[start..][..columns.len() * layer.outputs];
+        // The last layer's bytes, then what they add at this strength.
+        settle(residual, -zero, 255.0 - zero, io.strength * self.step);
+        let residual = (&*residual, layer.outputs);
+        // SAFETY: jobs do not overlap and each is run by one thread.
+        unsafe { io.store(y, columns.start, residual, &mut context.line) };
     }
 }

@@ -17,6 +17,7 @@ mod f32;
 mod geometry;
 mod int8;
 mod layer;
+mod stages;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -30,85 +31,17 @@ use self::ends::Io;
 use self::f32::F32Path;
 use self::geometry::{Cut, Job, jobs};
 use self::int8::Int8Path;
+use self::stages::{Layout, Path};
 use super::chain::F32Chain;
 use super::frame::{FrameView, FrameViewMut};
 use super::isa::Isa;
-use super::kernels::{self, SLACK};
+use super::kernels;
 use super::pool::Pool;
 use super::rows::{Sink, Source, copy_planes};
 use super::{Engine, EngineError, EngineOptions, Executor, StudentInfo};
 
 /// Bytes of rings that one thread should stay under: about the second-level cache of a core.
 const CACHE: usize = 3 << 19;
-
-/// Sizes of one thread's memory, in columns of blocks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Layout {
-    /// Columns left of a job's first one, column -1 included.
-    left: usize,
-    /// Columns from a job's first one on.
-    right: usize,
-    /// Samples (of the frame) in a block's row.
-    run: usize,
-}
-
-impl Layout {
-    fn of<'a>(jobs: impl IntoIterator<Item = &'a Job>, run: usize) -> Self {
-        let (mut left, mut right) = (0, 0);
-        for job in jobs {
-            for stage in &job.stages {
-                left = left.max(job.x0.saturating_sub(stage.columns.start));
-                right = right.max(stage.columns.end - job.x0);
-            }
-        }
-        Self {
-            left: left + 4,
-            right,
-            run,
-        }
-    }
-
-    /// Columns of a ring: what kernels touch beyond a stage's columns included.
-    fn columns(self) -> usize {
-        self.left + self.right + SLACK + 4
-    }
-
-    /// Samples in a row of the frame.
-    fn samples(self) -> usize {
-        (self.left + self.right) * self.run
-    }
-}
-
-/// What f32 and INT8 do differently.
-trait Path: Send + Sync {
-    /// Rows of a group; columns are computed in multiples of it.
-    const ALIGN: usize;
-    /// Whether residuals come out times the strength already.
-    const APPLIES_STRENGTH: bool;
-    /// One thread's memory.
-    type Context: Send;
-
-    /// Rows and columns that each convolution looks around.
-    fn reaches(&self) -> Vec<usize>;
-    /// Bytes of rings for one column.
-    fn bytes_per_column(&self) -> usize;
-    /// Allocates one thread's memory.
-    fn context(&self, layout: Layout) -> Self::Context;
-    /// Bytes that `context` allocated.
-    fn context_bytes(context: &Self::Context) -> usize;
-    /// Prepares the rings for a job.
-    fn begin(&self, context: &mut Self::Context, job: &Job);
-    /// Computes one group of one stage of an image of `size` (width, height) blocks.
-    fn stage(
-        &self,
-        context: &mut Self::Context,
-        io: &Io<'_>,
-        size: (usize, usize),
-        job: &Job,
-        stage: usize,
-        group: isize,
-    );
-}
 
 /// One thread's rows.
 struct Band {
@@ -219,7 +152,7 @@ impl<P: Path> FusedEngine<P> {
         let cut = Cut {
             width,
             height,
-            align: P::ALIGN,
+            align: self.path.align(),
             across: (self.path.bytes_per_column() * width).div_ceil(CACHE),
         };
         let mut prepared = Prepared {
@@ -315,8 +248,10 @@ impl<P: Path> Engine for FusedEngine<P> {
             };
             let mut context = context.lock().unwrap_or_else(PoisonError::into_inner);
             prepared.share(thread, |job| {
-                path.begin(&mut context, job);
-                job.walk(|stage, group| path.stage(&mut context, &io, size, job, stage, group));
+                stages::begin(path, &mut context, job);
+                job.walk(|stage, group| {
+                    stages::stage(path, &mut context, &io, size, job, (stage, group));
+                });
             });
         });
         self.rebalance();

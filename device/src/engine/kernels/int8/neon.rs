@@ -16,6 +16,7 @@ pub(super) static NEON: Int8Kernels = Int8Kernels {
         row: smull,
     },
     narrow: None,
+    pair: None,
 };
 
 pub(super) static NEON_DOT: Int8Kernels = Int8Kernels {
@@ -30,6 +31,7 @@ pub(super) static NEON_DOT: Int8Kernels = Int8Kernels {
         row: sdot,
     },
     narrow: None,
+    pair: None,
 };
 
 #[inline(always)]

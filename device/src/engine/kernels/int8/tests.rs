@@ -167,3 +167,89 @@ fn settling_rounds_half_to_even() {
     settle(&mut values, -128.0, 127.0, 0.25);
     assert_eq!(values, [0.0, 0.5, 0.0, -0.5, 31.75, -32.0, 0.5]);
 }
+
+/// Two rows at once against one after the other.
+#[test]
+fn pairs_of_rows_are_two_rows() {
+    for isa in Isa::available() {
+        let kernels = kernels(isa);
+        let Some(kernel) = kernels.pair else {
+            continue;
+        };
+        for (inputs, outputs, tiles) in [(16, 8, 1), (16, 4, 13), (32, 33, 7), (64, 64, 25)] {
+            for extreme in [None, Some((255, -128)), Some((255, 127))] {
+                check_pair(kernels, kernel, (inputs, outputs, tiles), extreme);
+            }
+        }
+    }
+}
+
+/// `extreme` gives every activation and every weight.
+fn check_pair(
+    kernels: &Int8Kernels,
+    kernel: &PairKernel,
+    (inputs, outputs, tiles): (usize, usize, usize),
+    extreme: Option<(u8, i8)>,
+) {
+    let mut numbers = Numbers(5);
+    let (wide, pixels) = (kernels.wide, 2 * tiles);
+    let padded = outputs.next_multiple_of(wide.lanes);
+    let weights = numbers.bytes(9 * inputs * outputs).into_iter();
+    let weights: Vec<i8> = weights.map(|b| extreme.map_or(b as i8, |e| e.1)).collect();
+    let unpacked = Unpacked {
+        weights: &weights,
+        outputs,
+        inputs,
+        stride: inputs,
+        taps: 3,
+    };
+    let input = [(); 4].map(|()| {
+        let bytes = numbers.bytes((pixels + 2 + SLACK) * inputs).into_iter();
+        bytes
+            .map(|b| extreme.map_or(b, |e| e.0))
+            .collect::<Vec<u8>>()
+    });
+    let bias: Vec<i32> = (0..padded).map(|_| (numbers.unit() * 9e4) as i32).collect();
+    let multiplier = vec![1.3e-4; padded];
+    let (one, two) = ((wide.pack)(&unpacked), (kernel.pack)(&unpacked));
+    let mut got = [(); 2].map(|()| vec![0.0_f32; (pixels + SLACK) * padded]);
+    let mut v = Buffer::<i16>::new(kernel.tiles * 16 * inputs);
+    let mut m = Buffer::<i32>::new(kernel.tiles * 16 * padded);
+    let pair = Pair {
+        tiles,
+        rows: input.each_ref().map(|r| r.as_ptr()),
+        stride: inputs,
+        vectors: padded / wide.lanes,
+        weights: two.as_ptr(),
+        bias: bias.as_ptr(),
+        multiplier: multiplier.as_ptr(),
+        zero: 0,
+        out: got.each_mut().map(|r| Out::Floats(r.as_mut_ptr())),
+        v: v.as_mut_ptr(),
+        m: m.as_mut_ptr(),
+    };
+    // SAFETY: the buffers above hold what the kernel asks for, and it is this machine's.
+    unsafe { (kernel.run)(&pair) };
+    for (y, got) in got.iter().enumerate() {
+        let mut want = vec![0.0_f32; (pixels + SLACK) * padded];
+        let row = Row {
+            pixels,
+            rows: [0, 1, 2].map(|r| input[y + r].as_ptr()),
+            taps: 3,
+            stride: inputs,
+            vectors: padded / wide.lanes,
+            weights: one.as_ptr(),
+            bias: bias.as_ptr(),
+            multiplier: multiplier.as_ptr(),
+            zero: 0,
+            out: Out::Floats(want.as_mut_ptr()),
+        };
+        // SAFETY: as above.
+        unsafe { (wide.row)(&row) };
+        let used = pixels * padded;
+        assert!(
+            want[..used] == got[..used],
+            "{inputs} to {outputs}, {tiles} tiles, row {y}"
+        );
+    }
+}
