@@ -10,6 +10,7 @@
 #   make sanitise       the engine's tests under the address sanitizer
 #   make fuzz-engine    damaged models, and random students against tract, SECONDS=60 each
 #   make bench-teachers   the teachers' speed beside PyTorch
+#   make bench-train   training speed beside PyTorch eager
 #   make fuzz    the checkpoint reader on random bytes for two minutes (SECONDS=...)
 #   make setup   system packages, libtorch, Python checks
 #
@@ -36,7 +37,7 @@ PACKAGES := build-essential pkg-config python3 python3-venv python3-pip \
 VENV := $(CACHE)/venv
 BENCH_VENV := $(CACHE)/bench-venv
 
-.PHONY: setup system toolchain libtorch build demo test arm lint bench-engine bench-teachers arm-model sanitise \
+.PHONY: setup system toolchain libtorch build demo test arm lint bench-engine bench-teachers bench-train arm-model sanitise \
   fuzz fuzz-engine clean
 
 setup: system toolchain libtorch $(VENV)/.ready
@@ -103,6 +104,10 @@ bench-teachers: build $(BENCH_VENV)/.ready
 
 fuzz: system toolchain
 	host/fuzz/run.sh $(SECONDS)
+
+# Training beside PyTorch eager, interleaved in one run.
+bench-train: build $(BENCH_VENV)/.ready
+	$(BENCH_VENV)/bin/python host/python/bench_train.py target/release/hone
 
 clean:
 	rm -rf target out
