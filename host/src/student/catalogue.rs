@@ -10,12 +10,11 @@ use super::{PlainConfig, StudentConfig};
 /// Name, planes and size of every shipped student: the real-time ladder, smallest first, then the
 /// students of the reports.
 pub fn catalogue() -> Vec<(&'static str, Colour, StudentConfig)> {
-    let plain = |channels, convs| {
-        let channels = Channels::Uniform(channels);
+    let plain = |channels: &[usize]| {
         StudentConfig::Plain(PlainConfig {
             scale: 2,
-            channels,
-            convs,
+            channels: Channels::Each(channels.to_vec()),
+            convs: channels.len() + 1,
             branches: true,
         })
     };
@@ -27,10 +26,10 @@ pub fn catalogue() -> Vec<(&'static str, Colour, StudentConfig)> {
         channels: 64,
     });
     vec![
-        ("nano", Colour::Luma, plain(8, 4)),
-        ("small", Colour::Luma, plain(8, 6)),
-        ("medium", Colour::Luma, plain(16, 5)),
-        ("large", Colour::Luma, plain(24, 4)),
+        ("nano", Colour::Luma, plain(&[8; 3])),
+        ("small", Colour::Luma, plain(&[8; 5])),
+        ("medium", Colour::Luma, plain(&[16, 16, 16, 12])),
+        ("large", Colour::Luma, plain(&[16, 16, 16, 16, 16, 12])),
         ("cnn4", Colour::Rgb, cnn4),
         ("studentcnn", Colour::Rgb, studentcnn),
         ("studentnet", Colour::Rgb, studentnet),
