@@ -37,6 +37,9 @@ pub struct DistillArgs {
     /// Leave the teacher and every loss that needs it out, for comparison.
     #[arg(long)]
     no_teacher: bool,
+    /// Start from the best weights of this earlier run instead of random ones.
+    #[arg(long, value_name = "RUN_DIR", conflicts_with = "resume")]
+    from: Option<PathBuf>,
     /// Go on with the run in RUN_DIR.
     #[arg(long)]
     resume: bool,
@@ -87,6 +90,7 @@ impl DistillArgs {
             text,
             out: out.clone(),
             resume: self.resume,
+            from: self.from,
             teacher: self.teacher,
             cache: self.cache,
             device,

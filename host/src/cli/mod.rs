@@ -9,11 +9,13 @@ pub mod eval;
 pub mod export;
 pub mod metrics;
 pub mod progress;
+pub mod prune;
 pub mod quantize;
 pub mod report;
 pub mod restore;
 pub mod restorer;
 pub mod student;
+pub mod sweep;
 pub mod teacher;
 pub mod teacher_bench;
 pub mod teacher_cache;
@@ -57,6 +59,10 @@ pub enum Command {
     Eval(Box<eval::EvalArgs>),
     /// Distil a student from a recipe, under a frozen teacher.
     Distill(distill::DistillArgs),
+    /// Distil once for every combination of a grid of recipe keys.
+    Sweep(sweep::SweepArgs),
+    /// Take the weakest channels out of a student and train what is left.
+    Prune(prune::PruneArgs),
     /// Keys and bundles: pack, sign, verify, inspect
     Bundle(bundle::BundleArgs),
     /// Bring a bundle to boards over ssh
@@ -90,6 +96,8 @@ impl Cli {
             Command::Check(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Distill(args) => args.run(),
+            Command::Sweep(args) => args.run(),
+            Command::Prune(args) => args.run(),
             Command::Bundle(args) => args.run(),
             Command::Deploy(args) => args.run(),
             Command::Status(args) => args.run(),

@@ -1,0 +1,108 @@
+//! `hone sweep`: a grid of distillations.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use comfy_table::Table;
+
+use super::torch_device::DeviceChoice;
+use crate::recipe::RecipeText;
+use crate::train::cache::Shard;
+use crate::train::distill::DistillOptions;
+use crate::train::interrupt::Interrupt;
+use crate::train::sweep::{self, Axis};
+
+/// Distils once for every combination of a grid of recipe keys.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hone sweep models/recipes/demo.toml --no-teacher --grid optimizer.learning_rate=1e-3,2e-3 --grid student.channels=8,16 --out out/sweep
+  hone sweep models/recipes/demo.toml --cache out/cache --grid seed=1,2,3 --out out/seeds --shard 2/3
+
+The table is in OUT/sweep.csv too. The same command goes on after Ctrl-C; shards may share OUT.")]
+pub struct SweepArgs {
+    /// Recipe (TOML).
+    recipe: PathBuf,
+    /// A key and its values; may be repeated, every combination is trained.
+    #[arg(long, value_name = "KEY=VALUE,VALUE", required = true)]
+    grid: Vec<Axis>,
+    /// Folder of the runs, OUT/001 and so on.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Train part I of N of the runs only, I from 1: one task of a batch system's array.
+    #[arg(long, value_name = "I/N", default_value = "1/1")]
+    shard: Shard,
+    /// Folder of `hone teacher train`, or a weights file, instead of the recipe's.
+    #[arg(long, value_name = "PATH", conflicts_with = "no_teacher")]
+    teacher: Option<PathBuf>,
+    /// Folder of `hone teacher cache`.
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Leave the teacher and every loss that needs it out.
+    #[arg(long)]
+    no_teacher: bool,
+    /// Change a key of the recipe for all runs. May be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// cpu, cuda, cuda:N or auto.
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+    /// Print the table as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl SweepArgs {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// One sentence that says what failed, where, and what to do.
+    pub fn run(self) -> anyhow::Result<()> {
+        let mut text = RecipeText::read(&self.recipe)?;
+        text.set(&self.set)?;
+        if self.no_teacher {
+            text.remove_teacher()?;
+        }
+        let options = DistillOptions {
+            text,
+            out: self.out,
+            resume: false,
+            from: None,
+            teacher: self.teacher,
+            cache: self.cache,
+            device: self.device.resolve()?,
+            interrupt: Interrupt::on_signals()?,
+        };
+        let rows = sweep::run(&options, &self.grid, self.shard)?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&rows)?);
+            return Ok(());
+        }
+        let mut table = Table::new();
+        table.load_preset(comfy_table::presets::UTF8_FULL_CONDENSED);
+        table.set_header([
+            "run",
+            "settings",
+            "best epoch",
+            "PSNR dB",
+            "SSIM",
+            "seconds",
+        ]);
+        for row in rows {
+            let best = row.best.map(|(epoch, s)| (epoch.to_string(), s));
+            let (epoch, scores) = best.map_or(("-".to_owned(), None), |(e, s)| (e, Some(s)));
+            let number = |value: Option<f64>, digits: usize| {
+                value.map_or("-".to_owned(), |v| format!("{v:.digits$}"))
+            };
+            table.add_row([
+                row.run,
+                row.settings.join("\n"),
+                epoch,
+                number(scores.map(|s| s.psnr), 2),
+                number(scores.map(|s| s.ssim), 4),
+                number(Some(row.seconds), 0),
+            ]);
+        }
+        println!("{table}");
+        Ok(())
+    }
+}

@@ -1,0 +1,216 @@
+//! `hone sweep`: one distillation for every combination of a grid of overrides.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
+use toml::{Table, Value};
+
+use super::cache::Shard;
+use super::distill::{self, DistillOptions};
+use super::log;
+use super::run::{RunStatus, status};
+use super::state::Scores;
+
+/// Most runs of a sweep.
+const MAX_RUNS: usize = 10_000;
+
+/// One key and the values it takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Axis {
+    key: String,
+    values: Vec<String>,
+}
+
+impl std::str::FromStr for Axis {
+    type Err = String;
+
+    /// `key=value,value`; values are TOML (`[8, 16]` is one value) or bare words.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (key, list) = text
+            .split_once('=')
+            .ok_or_else(|| format!("grid '{text}' is not key=value,value"))?;
+        let typed = format!("v = [{list}]").parse::<Table>().ok();
+        let values: Vec<String> = match typed.as_ref().and_then(|t| t.get("v")) {
+            Some(Value::Array(values)) => values.iter().map(Value::to_string).collect(),
+            _ => list.split(',').map(|v| v.trim().to_owned()).collect(),
+        };
+        if key.trim().is_empty() || values.is_empty() || values.iter().any(String::is_empty) {
+            return Err(format!("grid '{text}' names no key or no value"));
+        }
+        let key = key.trim().to_owned();
+        Ok(Self { key, values })
+    }
+}
+
+/// One combination: `key=value` pairs in the grid's order.
+pub type Setting = Vec<String>;
+
+/// Every combination, the last axis fastest.
+///
+/// # Errors
+/// When there are none or too many.
+pub fn combinations(grid: &[Axis]) -> Result<Vec<Setting>> {
+    let count = grid
+        .iter()
+        .try_fold(1_usize, |n, axis| n.checked_mul(axis.values.len()));
+    ensure!(
+        !grid.is_empty() && count.is_some_and(|n| n <= MAX_RUNS),
+        "a sweep needs a --grid, and at most {MAX_RUNS} combinations"
+    );
+    let mut settings: Vec<Setting> = vec![Vec::new()];
+    for axis in grid {
+        let extend = |setting: &Setting| {
+            let with = |value: &String| {
+                let mut longer = setting.clone();
+                longer.push(format!("{}={value}", axis.key));
+                longer
+            };
+            axis.values.iter().map(with).collect::<Vec<_>>()
+        };
+        settings = settings.iter().flat_map(extend).collect();
+    }
+    Ok(settings)
+}
+
+/// A run of a sweep.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SweepRow {
+    /// Folder under the sweep's.
+    pub run: String,
+    /// What was set.
+    pub settings: Setting,
+    /// Whether it ended.
+    pub finished: bool,
+    /// Best epoch and its scores.
+    pub best: Option<(u64, Scores)>,
+    /// Seconds of training.
+    pub seconds: f64,
+}
+
+/// Trains what is missing of the shard's runs in `options.out`, then reads all runs there are.
+///
+/// # Errors
+/// When a combination's recipe is refused or a run fails; finished runs stay.
+pub fn run(options: &DistillOptions, grid: &[Axis], shard: Shard) -> Result<Vec<SweepRow>> {
+    let settings = combinations(grid)?;
+    let out = &options.out;
+    let list = settings.iter().map(|s| s.join(" ")).collect::<Vec<_>>();
+    claim(out, &(list.join("\n") + "\n"))?;
+    for (number, setting) in settings.iter().enumerate() {
+        let path = out.join(name(number));
+        let state = status(&path)?;
+        if !shard.takes(number) || state == RunStatus::Finished {
+            continue;
+        }
+        eprintln!(
+            "-- run {} of {}: {}",
+            number + 1,
+            settings.len(),
+            list[number]
+        );
+        let mut text = options.text.clone();
+        text.set(setting)?;
+        let one = DistillOptions {
+            text,
+            out: path,
+            resume: state == RunStatus::Started,
+            ..options.clone()
+        };
+        let outcome = distill::run(&one).with_context(|| list[number].clone())?;
+        if outcome.interrupted {
+            bail!("stopped in run {}; the same command goes on", number + 1);
+        }
+    }
+    let rows = read(out, &settings)?;
+    hone_device::atomic::write_bytes(&out.join("sweep.csv"), table(&rows).as_bytes())?;
+    Ok(rows)
+}
+
+fn name(number: usize) -> String {
+    format!("{:03}", number + 1)
+}
+
+/// Makes `out` the place of this grid, unless it is another grid's.
+fn claim(out: &Path, grid: &str) -> Result<()> {
+    let path: PathBuf = out.join("grid.txt");
+    match std::fs::read_to_string(&path) {
+        Ok(old) if old == grid => Ok(()),
+        Ok(_) => bail!(
+            "{} holds another sweep: choose another --out",
+            out.display()
+        ),
+        Err(_) => {
+            std::fs::create_dir_all(out)
+                .with_context(|| format!("cannot create {}", out.display()))?;
+            Ok(hone_device::atomic::write_bytes(&path, grid.as_bytes())?)
+        }
+    }
+}
+
+fn read(out: &Path, settings: &[Setting]) -> Result<Vec<SweepRow>> {
+    let mut rows = Vec::new();
+    for (number, setting) in settings.iter().enumerate() {
+        let path = out.join(name(number));
+        let state = status(&path)?;
+        if state == RunStatus::None {
+            continue;
+        }
+        let lines = match path.join("log.jsonl") {
+            file if file.exists() => log::read(&file)?,
+            _ => Vec::new(),
+        };
+        let best = lines.iter().rev().find(|l| l.best);
+        rows.push(SweepRow {
+            run: name(number),
+            settings: setting.clone(),
+            finished: state == RunStatus::Finished,
+            best: best.map(|l| (l.epoch, l.validation)),
+            seconds: lines.last().map_or(0.0, |l| l.seconds),
+        });
+    }
+    Ok(rows)
+}
+
+fn table(rows: &[SweepRow]) -> String {
+    let mut text = String::from("run,settings,finished,epoch,psnr,ssim,seconds\n");
+    for row in rows {
+        let settings = row.settings.join(" ").replace('"', "\"\"");
+        let _ = write!(text, "{},\"{settings}\",{}", row.run, row.finished);
+        match row.best {
+            Some((epoch, scores)) => {
+                let _ = write!(text, ",{epoch},{},{}", scores.psnr, scores.ssim);
+            }
+            None => text.push_str(",,,"),
+        }
+        let _ = writeln!(text, ",{}", row.seconds);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grid_becomes_every_combination() {
+        let axis = |text: &str| text.parse::<Axis>().unwrap();
+        let grid = [
+            axis("optimizer.learning_rate=1e-3,2e-3"),
+            axis("student.channels=8,[8, 12]"),
+        ];
+        let settings = combinations(&grid).unwrap();
+        assert_eq!(settings.len(), 4);
+        assert_eq!(settings[0][1], "student.channels=8");
+        assert_eq!(settings[3][1], "student.channels=[8, 12]");
+        assert_eq!(
+            axis("data.degradation=motion,defocus").values,
+            ["motion", "defocus"]
+        );
+        for wrong in ["", "a", "a=", "=1"] {
+            assert!(wrong.parse::<Axis>().is_err(), "{wrong}");
+        }
+        assert!(combinations(&[]).is_err());
+    }
+}
