@@ -99,6 +99,15 @@ impl Picture {
         let format = image::ImageFormat::from_path(path).with_context(|| {
             format!("{}: unknown image ending; use .png or .jpg", path.display())
         })?;
+        let bytes = self.encode(format)?;
+        Ok(hone_device::atomic::write_bytes(path, &bytes)?)
+    }
+
+    /// The bytes of an image file.
+    ///
+    /// # Errors
+    /// When the format cannot hold the picture.
+    pub fn encode(&self, format: image::ImageFormat) -> anyhow::Result<Vec<u8>> {
         let (width, height) = (u32::try_from(self.width)?, u32::try_from(self.height)?);
         let bytes = self.to_bytes();
         let image = match self.channels {
@@ -108,7 +117,7 @@ impl Picture {
         .context("the picture's samples do not fit its size")?;
         let mut encoded = std::io::Cursor::new(Vec::new());
         image.write_to(&mut encoded, format)?;
-        Ok(hone_device::atomic::write_bytes(path, encoded.get_ref())?)
+        Ok(encoded.into_inner())
     }
 
     /// BT.601 full-range luma `0.299 R + 0.587 G + 0.114 B`, as JPEG and most cameras deliver it.

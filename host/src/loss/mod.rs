@@ -8,18 +8,21 @@ mod feature;
 mod perceptual;
 mod picture;
 mod ssim;
+mod weighting;
 
 use std::path::Path as FilePath;
 
 use anyhow::Result;
+use tch::Tensor;
 use tch::nn::Path;
-use tch::{Kind, Tensor};
 
 pub use config::{FeatureMode, LossConfig, Measure};
 pub use feature::{FeatureShapes, FeatureTerm};
 pub use perceptual::{Vgg, VggKind};
 pub use picture::{charbonnier, lab, sobel_magnitude, spectrum};
 pub use ssim::{ms_ssim, ssim};
+use weighting::Weighting;
+pub use weighting::WeightingConfig;
 
 /// What a term may look at.
 #[derive(Debug)]
@@ -34,6 +37,8 @@ pub struct View<'a> {
     pub student_features: &'a [(String, Tensor)],
     /// The teacher's named maps.
     pub teacher_features: &'a [(String, Tensor)],
+    /// The student's parameters, for weightings that measure gradients.
+    pub parameters: &'a [Tensor],
 }
 
 /// One term of the loss.
@@ -47,7 +52,9 @@ pub trait Term: Send {
 
 /// The weighted sum of all terms of a recipe.
 pub struct Loss {
-    terms: Vec<(String, f64, Box<dyn Term>)>,
+    terms: Vec<(String, Box<dyn Term>)>,
+    weights: Vec<f64>,
+    weighting: Weighting,
 }
 
 impl std::fmt::Debug for Loss {
@@ -64,11 +71,12 @@ impl Loss {
     /// When a term names a map that is not there or a weight file that cannot be read.
     pub fn new(
         configs: &[LossConfig],
+        weighting: &WeightingConfig,
         shapes: &FeatureShapes,
         adaptors: &Path,
         base: &FilePath,
     ) -> Result<Self> {
-        let mut terms: Vec<(String, f64, Box<dyn Term>)> = Vec::with_capacity(configs.len());
+        let mut terms: Vec<(String, Box<dyn Term>)> = Vec::with_capacity(configs.len());
         for config in configs {
             let label = config.label();
             let same = terms.iter().filter(|t| t.0.starts_with(&label)).count();
@@ -78,9 +86,15 @@ impl Loss {
                 format!("{label}-{}", same + 1)
             };
             let term = config.build(shapes, &(adaptors / name.as_str()), base)?;
-            terms.push((name, config.weight(), term));
+            terms.push((name, term));
         }
-        Ok(Self { terms })
+        let weights: Vec<f64> = configs.iter().map(LossConfig::weight).collect();
+        let weighting = Weighting::new(weighting, &weights, &(adaptors / "weighting"));
+        Ok(Self {
+            terms,
+            weights,
+            weighting,
+        })
     }
 
     /// Names of the terms, in the recipe's order.
@@ -93,14 +107,12 @@ impl Loss {
     /// # Errors
     /// As the terms'.
     pub fn evaluate(&self, view: &View) -> Result<(Tensor, Tensor)> {
-        let mut total = Tensor::zeros([], (Kind::Float, view.restored.device()));
-        let mut values = Vec::with_capacity(self.terms.len());
-        for (_, weight, term) in &self.terms {
-            let value = term.value(view)?;
-            total += &value * *weight;
-            values.push(value.detach());
-        }
-        Ok((total, Tensor::stack(&values, 0)))
+        let values = self.terms.iter().map(|(_, term)| term.value(view));
+        let values = values.collect::<Result<Vec<Tensor>>>()?;
+        let total = self
+            .weighting
+            .total(&values, &self.weights, view.parameters)?;
+        Ok((total, Tensor::stack(&values, 0).detach()))
     }
 }
 

@@ -142,9 +142,15 @@ fn a_feature_term_names_the_maps_there_are() {
         pairs: vec![("conv9".into(), "enc1".into())],
         mode: FeatureMode::Adaptor,
     };
-    let error = Loss::new(&[config], &shapes, &store.root(), "/".as_ref())
-        .unwrap_err()
-        .to_string();
+    let error = Loss::new(
+        &[config],
+        &WeightingConfig::Static,
+        &shapes,
+        &store.root(),
+        "/".as_ref(),
+    )
+    .unwrap_err()
+    .to_string();
     assert!(
         error.contains("conv9") && error.contains("it has conv1"),
         "{error}"
@@ -174,7 +180,14 @@ fn an_adaptor_learns_and_terms_are_reported_apart() {
             mode,
         },
     ];
-    let loss = Loss::new(&configs, &shapes, &store.root(), "/".as_ref()).unwrap();
+    let loss = Loss::new(
+        &configs,
+        &WeightingConfig::Static,
+        &shapes,
+        &store.root(),
+        "/".as_ref(),
+    )
+    .unwrap();
     assert_eq!(loss.names(), ["l1", "feature"]);
     let truth = Tensor::zeros([1, 1, 8, 8], tch::kind::FLOAT_CPU);
     let restored = &truth + 0.25;
@@ -184,6 +197,7 @@ fn an_adaptor_learns_and_terms_are_reported_apart() {
         teacher: None,
         student_features: &student,
         teacher_features: &teacher,
+        parameters: &[],
     };
     let (total, values) = loss.evaluate(&view).unwrap();
     let (l1, feature) = (values.double_value(&[0]), values.double_value(&[1]));

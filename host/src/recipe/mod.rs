@@ -12,7 +12,7 @@ use hone_shared::student::Colour;
 use serde::{Deserialize, Serialize};
 
 use crate::data::config::DataConfig;
-use crate::loss::LossConfig;
+use crate::loss::{LossConfig, WeightingConfig};
 use crate::student::StudentConfig;
 use crate::teacher::TeacherConfig;
 use crate::train::optimizer::OptimizerConfig;
@@ -41,6 +41,9 @@ pub struct Recipe {
     /// Terms of the loss.
     #[serde(rename = "loss")]
     pub losses: Vec<LossConfig>,
+    /// How the terms' weights are used.
+    #[serde(default)]
+    pub weighting: WeightingConfig,
     /// The update.
     pub optimizer: OptimizerConfig,
     /// The learning rate over time.
@@ -87,6 +90,9 @@ pub struct TeacherRecipe {
     /// Terms of the loss.
     #[serde(rename = "loss")]
     pub losses: Vec<LossConfig>,
+    /// How the terms' weights are used.
+    #[serde(default)]
+    pub weighting: WeightingConfig,
     /// The update.
     pub optimizer: OptimizerConfig,
     /// The learning rate over time.
@@ -115,6 +121,7 @@ impl Recipe {
 
     fn check(&self) -> Result<()> {
         self.student.validate()?;
+        self.weighting.validate()?;
         check_losses(&self.losses, self.colour, &self.stages)?;
         check_training(
             &self.optimizer,
@@ -157,6 +164,11 @@ impl TeacherRecipe {
     }
 
     fn check(&self) -> Result<()> {
+        self.weighting.validate()?;
+        ensure!(
+            self.training.precision == TrainPrecision::F32,
+            "training.precision is for students; a teacher trains in f32"
+        );
         if let Some(loss) = self.losses.iter().find(|l| l.needs_teacher()) {
             bail!(
                 "loss '{}' compares with a teacher; a teacher has none",

@@ -91,6 +91,26 @@ impl RecipeText {
         toml::from_str(&self.text).map_err(|e| self.explain(&e))
     }
 
+    /// The whole path of a file that the recipe names.
+    ///
+    /// # Errors
+    /// When it is not there; the message names the recipe's line.
+    pub fn require(&self, path: &Path) -> Result<PathBuf> {
+        let whole = self.base.join(path);
+        if whole.exists() {
+            return Ok(whole);
+        }
+        let quoted = ['"', '\''].map(|q| format!("{q}{}{q}", path.display()));
+        let names = |line: &str| quoted.iter().any(|name| line.contains(name));
+        let line = self.text.lines().position(names);
+        let line = line.map_or(String::new(), |n| format!(", line {}", n + 1));
+        bail!(
+            "{}{line}: there is no file {}",
+            self.origin.display(),
+            whole.display()
+        )
+    }
+
     fn table(&self) -> Result<Table> {
         self.text.parse().map_err(|e| self.explain(&e))
     }

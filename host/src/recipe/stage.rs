@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
+use tch::Kind;
 
 /// One stage of the curriculum.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +62,17 @@ pub enum TrainPrecision {
     Bf16,
     /// IEEE half with dynamic loss scaling.
     F16,
+}
+
+impl TrainPrecision {
+    /// The kind of number.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::F32 => Kind::Float,
+            Self::Bf16 => Kind::BFloat16,
+            Self::F16 => Kind::Half,
+        }
+    }
 }
 
 /// The `[training]` table.
@@ -129,14 +141,6 @@ impl TrainingConfig {
                 "training.{key} is 0; it must be 1 or more"
             );
         }
-        ensure!(
-            self.precision == TrainPrecision::F32,
-            "training.precision: this version of hone trains in f32 only"
-        );
-        ensure!(
-            self.samples_every.is_none(),
-            "training.samples_every: this version of hone writes no sample grids"
-        );
         let workers = self.workers;
         let fits = (1..=256).contains(&workers);
         ensure!(fits, "training.workers is {workers}; it must be 1 to 256");

@@ -98,6 +98,23 @@ fn impossible_combinations_are_refused() {
 }
 
 #[test]
+fn a_missing_file_is_named_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recipe = text(GOOD);
+    recipe.base = folder.path().to_path_buf();
+    let error = recipe.require("teacher".as_ref()).unwrap_err().to_string();
+    assert!(
+        error.contains("r.toml, line 14: there is no file"),
+        "{error}"
+    );
+    std::fs::write(folder.path().join("teacher"), "").unwrap();
+    assert_eq!(
+        recipe.require("teacher".as_ref()).unwrap(),
+        folder.path().join("teacher")
+    );
+}
+
+#[test]
 fn overrides_reach_tables_and_lists() {
     let mut changed = text(GOOD);
     let set = [

@@ -3,7 +3,7 @@
 pub mod compare;
 pub mod mos;
 pub mod page;
-mod plot;
+pub(crate) mod plot;
 
 use crate::picture::Picture;
 

@@ -171,7 +171,7 @@ pub(super) fn scatter(
 }
 
 /// Curves over a common axis, each with its label at its end.
-pub(super) fn curves(
+pub(crate) fn curves(
     title: &str,
     x_label: &str,
     y_label: &str,

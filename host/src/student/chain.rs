@@ -90,7 +90,9 @@ impl Unit {
                 convolve(x, &kernel, &bias)
             }
             Self::Normed { kernel, bias, norm } => {
-                norm.forward_t(&convolve(x, kernel, bias), train)
+                // Statistics of bytes' size differences need all of f32.
+                let y = convolve(x, kernel, bias).to_kind(Kind::Float);
+                norm.forward_t(&y, train).to_kind(x.kind())
             }
         }
     }
@@ -116,13 +118,14 @@ impl Unit {
 
 fn convolve(x: &Tensor, kernel: &Tensor, bias: &Tensor) -> Tensor {
     let pad = kernel.size()[2] / 2;
-    x.conv2d(kernel, Some(bias), [1, 1], [pad, pad], [1, 1], 1)
+    let (kernel, bias) = (kernel.to_kind(x.kind()), bias.to_kind(x.kind()));
+    x.conv2d(&kernel, Some(&bias), [1, 1], [pad, pad], [1, 1], 1)
 }
 
 impl Student for ChainStudent {
-    fn forward(&self, frame: &Tensor, train: bool) -> StudentOutput {
+    fn forward_in(&self, frame: &Tensor, train: bool, kind: Kind) -> StudentOutput {
         let scale = self.scale as i64;
-        let mut x = space_to_depth(frame, scale);
+        let mut x = space_to_depth(&frame.to_kind(kind), scale);
         let mut features = Vec::with_capacity(self.units.len());
         for (i, unit) in self.units.iter().enumerate() {
             x = unit.forward(&x, train);
@@ -131,7 +134,7 @@ impl Student for ChainStudent {
                 features.push((format!("conv{}", i + 1), x.shallow_clone()));
             }
         }
-        let restored = frame + depth_to_space(&x, scale);
+        let restored = frame + depth_to_space(&x, scale).to_kind(Kind::Float);
         StudentOutput { restored, features }
     }
 

@@ -115,7 +115,7 @@ impl Graph {
         self.add(op, &[input])
     }
 
-    /// Runs the graph in torch; gives the residual and the named maps.
+    /// Runs the graph in torch, in the frame's kind of numbers; gives the residual and the named maps.
     pub fn run(&self, frame: &Tensor) -> (Tensor, Vec<(String, Tensor)>) {
         let mut values: Vec<Tensor> = Vec::with_capacity(self.nodes.len());
         for (op, inputs) in &self.nodes {
@@ -197,12 +197,14 @@ impl Op {
                 groups,
             } => {
                 let (stride, padding) = ([*stride; 2], [*padding; 2]);
-                x.conv2d(kernel, bias.as_ref(), stride, padding, [1, 1], *groups)
+                let kernel = kernel.to_kind(x.kind());
+                let bias = bias.as_ref().map(|b| b.to_kind(x.kind()));
+                x.conv2d(&kernel, bias.as_ref(), stride, padding, [1, 1], *groups)
             }
             Self::Relu => x.relu(),
             Self::Add => x + y,
             Self::Mul => x * y,
-            Self::Scale(factor) => x * factor,
+            Self::Scale(factor) => x * factor.to_kind(x.kind()),
             Self::Concat => Tensor::cat(&[x, y], 1),
             Self::Slice { start, length } => x.narrow(1, *start, *length),
             Self::GlobalPool => x.mean_dim([2i64, 3].as_slice(), true, None::<Kind>),
@@ -211,13 +213,16 @@ impl Op {
                 shift,
                 epsilon,
             } => {
+                let kind = x.kind();
+                let x = x.to_kind(Kind::Float);
                 let mean = x.mean_dim([1i64].as_slice(), true, None::<Kind>);
                 let centred = x - mean;
                 let variance = centred
                     .square()
                     .mean_dim([1i64].as_slice(), true, None::<Kind>);
                 let unit = centred / (variance + *epsilon).sqrt();
-                unit * scale.reshape([1, -1, 1, 1]) + shift.reshape([1, -1, 1, 1])
+                let y = unit * scale.reshape([1, -1, 1, 1]) + shift.reshape([1, -1, 1, 1]);
+                y.to_kind(kind)
             }
             Self::Upsample => {
                 let size = x.size();

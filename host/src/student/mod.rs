@@ -14,7 +14,7 @@ mod unet;
 
 use anyhow::Result;
 use hone_shared::student::ConvChain;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 pub use branched::BranchedConv;
 pub use catalogue::catalogue;
@@ -37,7 +37,13 @@ pub struct StudentOutput {
 pub trait Student: Send {
     /// Restores `frame` `[N,C,H,W]`, 0..1; H and W must be multiples of [`Student::multiple`].
     /// `train` selects batch statistics where a student has batch normalisation.
-    fn forward(&self, frame: &Tensor, train: bool) -> StudentOutput;
+    fn forward(&self, frame: &Tensor, train: bool) -> StudentOutput {
+        self.forward_in(frame, train, Kind::Float)
+    }
+
+    /// As [`Student::forward`] for an f32 frame, its maps computed in `kind` (f32, bf16 or f16) from
+    /// weights that stay f32; so does the sum with the frame.
+    fn forward_in(&self, frame: &Tensor, train: bool, kind: Kind) -> StudentOutput;
 
     /// H and W must be multiples of this.
     fn multiple(&self) -> usize;

@@ -7,7 +7,7 @@ use tch::nn::Path;
 use super::config::{DsUnetConfig, NafnetLiteConfig};
 use super::graph::{ConvSpec, Graph, Node, Op};
 use super::{Student, StudentOutput};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// A student that torch runs from its graph.
 #[derive(Debug)]
@@ -17,10 +17,10 @@ pub struct GraphStudent {
 }
 
 impl Student for GraphStudent {
-    fn forward(&self, frame: &Tensor, _train: bool) -> StudentOutput {
-        let (residual, features) = self.graph.run(frame);
+    fn forward_in(&self, frame: &Tensor, _train: bool, kind: Kind) -> StudentOutput {
+        let (residual, features) = self.graph.run(&frame.to_kind(kind));
         StudentOutput {
-            restored: frame + residual,
+            restored: frame + residual.to_kind(Kind::Float),
             features,
         }
     }

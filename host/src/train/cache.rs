@@ -18,7 +18,7 @@ use crate::data::pool::{
 };
 use crate::data::source::{Pair, PairSource};
 use crate::loss::LossConfig;
-use crate::recipe::{Recipe, RecipeText};
+use crate::recipe::{Recipe, RecipeText, TrainPrecision};
 
 /// Patches that the teacher sees at once.
 const TEACHER_BATCH: usize = 8;
@@ -102,7 +102,7 @@ pub fn run(options: &CacheOptions) -> Result<CacheOutcome> {
         None => None,
         Some(from) => {
             let found = FoundTeacher::find(from, &options.text, options.teacher.as_deref())?;
-            let teacher = found.load(options.device)?;
+            let teacher = found.load(options.device, TrainPrecision::F32)?;
             let guide = Guide::new(teacher, !wanted.is_empty(), recipe.colour)?;
             manifest.teacher = Some(found.identity);
             for crop in &mut manifest.crops {

@@ -13,13 +13,16 @@ use super::guide::Guide;
 use super::interrupt::Interrupt;
 use super::plan::Plan;
 use super::run::{RunFolder, RunInputs, RunKind, TeacherInput};
+use super::samples::{self, Sample};
+use super::start;
 use super::teacher_source::{FoundTeacher, provenance};
 use super::trainer::{Outcome, Trainer};
+use super::validate::ValidationPair;
 use crate::data;
 use crate::data::pool::{Manifest, Pool};
 use crate::data::source::PairSource;
 use crate::loss::{FeatureShapes, Loss, LossConfig};
-use crate::recipe::{Recipe, RecipeText};
+use crate::recipe::{Recipe, RecipeText, TeacherSource, TrainPrecision};
 use crate::student::{self, Student, StudentOutput};
 use crate::teacher::Teacher;
 
@@ -32,6 +35,8 @@ pub struct DistillOptions {
     pub out: PathBuf,
     /// Go on with the run in `out`.
     pub resume: bool,
+    /// An earlier run of the same student, whose best weights are the start.
+    pub from: Option<PathBuf>,
     /// Takes the place of the recipe's `teacher.from`.
     pub teacher: Option<PathBuf>,
     /// A folder of `hone teacher cache`; takes the place of the recipe's `teacher.cache`.
@@ -80,7 +85,13 @@ pub fn run(options: &DistillOptions) -> Result<Outcome> {
     let colour = recipe.colour;
     let batch_colour = parts.guide.as_ref().map_or(colour, Guide::batch_colour);
     let validation = validation_pairs(source.as_ref(), colour, options.device)?;
-    let mut inputs = RunInputs::new(RunKind::Student, &options.text, parts.teacher);
+    let samples = match recipe.training.samples_every {
+        Some(_) => sample_rows(&recipe, options, source.as_ref(), &validation, &parts)?,
+        None => Vec::new(),
+    };
+    let start = start::fill(&parts.network, options.from.as_deref())?;
+    let mut inputs =
+        RunInputs::new(RunKind::Student, &options.text, parts.teacher).started_from(start);
     let feeds: Box<dyn FeedSource> = match pool {
         Some(pool) => {
             inputs.pool = Some(pool.manifest().key()?);
@@ -104,7 +115,7 @@ pub fn run(options: &DistillOptions) -> Result<Outcome> {
     let folder = RunFolder::prepare(&options.out, &options.text, &inputs, options.resume)?;
     let (training, restoring) = (Rc::clone(&parts.student), parts.student);
     let trainer = Trainer {
-        forward: Box::new(move |x, train| training.forward(x, train)),
+        forward: Box::new(move |x, kind| training.forward_in(x, true, kind)),
         restore: Box::new(move |x| student::restore(restoring.as_ref(), x)),
         network: parts.network,
         adaptors: parts.adaptors,
@@ -116,11 +127,36 @@ pub fn run(options: &DistillOptions) -> Result<Outcome> {
         plan: Plan::new(&recipe.stages),
         feeds,
         training: recipe.training,
+        samples,
         validation,
         folder,
         interrupt: options.interrupt.clone(),
     };
     trainer.run(options.resume)
+}
+
+/// The rows of the sample grids. The teacher of a cache is loaded for them, where it is named.
+fn sample_rows(
+    recipe: &Recipe,
+    options: &DistillOptions,
+    source: &dyn PairSource,
+    validation: &[ValidationPair],
+    parts: &Apprentice,
+) -> Result<Vec<Sample>> {
+    let named = |s: &&TeacherSource| options.teacher.is_some() || s.from.is_some();
+    let loaded = match (&parts.guide, recipe.teacher.as_ref().filter(named)) {
+        (None, Some(from)) => {
+            let found = FoundTeacher::find(from, &options.text, options.teacher.as_deref())?;
+            let teacher = found.load(options.device, TrainPrecision::F32)?;
+            Some(Guide::new(teacher, false, recipe.colour)?)
+        }
+        _ => None,
+    };
+    let Some(guide) = parts.guide.as_ref().or(loaded.as_ref()) else {
+        return Ok(samples::choose(validation, None, &[]));
+    };
+    let for_teacher = validation_pairs(source, guide.batch_colour(), options.device)?;
+    Ok(samples::choose(validation, Some(guide), &for_teacher))
 }
 
 /// The cache that a distillation uses, if any.
@@ -162,6 +198,11 @@ pub fn prepare(
     pool: Option<&Pool>,
     device: Device,
 ) -> Result<Apprentice> {
+    for loss in &recipe.losses {
+        if let LossConfig::Perceptual { weights, .. } = loss {
+            text.require(weights)?;
+        }
+    }
     tch::manual_seed(recipe.seed as i64);
     let network = VarStore::new(device);
     let student: Rc<dyn Student> =
@@ -174,7 +215,11 @@ pub fn prepare(
         (None, _) => (None, None),
         (Some(source), None) => {
             let found = FoundTeacher::find(source, text, teacher)?;
-            let guide = Guide::new(found.load(device)?, features, recipe.colour)?;
+            let guide = Guide::new(
+                found.load(device, recipe.training.precision)?,
+                features,
+                recipe.colour,
+            )?;
             (Some(guide), Some(found.input()))
         }
         (Some(source), Some(pool)) => {
@@ -212,7 +257,13 @@ pub fn prepare(
         shapes.teacher = maps.map(|m| (m.name.clone(), m.channels as i64)).collect();
     }
     let adaptors = VarStore::new(device);
-    let loss = Loss::new(&recipe.losses, &shapes, &adaptors.root(), &text.base)?;
+    let loss = Loss::new(
+        &recipe.losses,
+        &recipe.weighting,
+        &shapes,
+        &adaptors.root(),
+        &text.base,
+    )?;
     Ok(Apprentice {
         student,
         network,

@@ -1,19 +1,26 @@
-//! `hone distill --dry-run`: the resolved plan, with time and memory measured on one real step.
+//! `hone distill --dry-run`: the resolved plan, with time and memory measured on real steps.
 
 use std::fmt;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
 use super::distill::{cache_folder, prepare};
 use super::guide::{Guidance, Guide, to_colour};
+use super::optimizer::Adam;
 use super::plan::Plan;
 use crate::data::pool::{MapShape, Pool};
 use crate::loss::View;
 use crate::recipe::{Recipe, RecipeText};
+
+/// How long steps are measured.
+const MEASURE: Duration = Duration::from_secs(1);
+/// Most steps measured.
+const MOST_STEPS: usize = 50;
 
 /// What a distillation would be.
 #[derive(Debug, Clone, Serialize)]
@@ -49,12 +56,12 @@ pub struct DryStage {
     pub batch: usize,
     /// Side of a patch.
     pub crop: usize,
-    /// Seconds for one update, measured on random patches.
+    /// Seconds for one update, the median on random patches.
     pub seconds_per_step: f64,
 }
 
-/// Builds everything but the data, runs two steps of each stage on random patches and times the
-/// second.
+/// Builds everything but the data, runs steps of each stage on random patches for about a second
+/// and takes the median time.
 ///
 /// # Errors
 /// As building student, teacher and loss.
@@ -74,10 +81,16 @@ pub fn measure(
         .guide
         .as_ref()
         .map_or(recipe.colour, Guide::batch_colour);
-    let step = |batch: i64, crop: i64| -> Result<f64> {
+    let trained = [&parts.network, &parts.adaptors].map(VarStore::trainable_variables);
+    let mut adam = Adam::new(
+        recipe.optimizer.clone(),
+        trained.into_iter().flatten().collect(),
+    );
+    let mut step = |batch: i64, crop: i64| -> Result<f64> {
         let shape = [batch, batch_colour.channels() as i64, crop, crop];
         let patches = Tensor::f_rand(shape, (Kind::Float, device))?;
         let begin = Instant::now();
+        adam.zero_gradients();
         let input = to_colour(&patches, recipe.colour);
         let guidance = match (&parts.guide, &pool) {
             (Some(guide), _) => Some(guide.guide(&patches)),
@@ -86,16 +99,20 @@ pub fn measure(
             }
             _ => None,
         };
-        let output = parts.student.forward(&input, true);
+        let kind = recipe.training.precision.kind();
+        let output = parts.student.forward_in(&input, true, kind);
         let view = View {
             restored: &output.restored,
             truth: &input,
             teacher: guidance.as_ref().map(|g| &g.output),
             student_features: &output.features,
             teacher_features: guidance.as_ref().map_or(&[], |g| &g.features),
+            parameters: &adam.parameters,
         };
         let (total, _) = parts.loss.evaluate(&view)?;
         total.f_backward().context("the backward pass failed")?;
+        let gradient = adam.gradient();
+        adam.update(&gradient, 0.0);
         // Waits for the device.
         let _ = total.double_value(&[]);
         Ok(begin.elapsed().as_secs_f64() * recipe.training.accumulate as f64)
@@ -104,12 +121,18 @@ pub fn measure(
     for stage in &recipe.stages {
         let (batch, crop) = (stage.batch as i64, stage.crop as i64);
         step(batch, crop)?;
+        let begin = Instant::now();
+        let mut times = vec![step(batch, crop)?];
+        while begin.elapsed() < MEASURE && times.len() < MOST_STEPS {
+            times.push(step(batch, crop)?);
+        }
+        times.sort_by(f64::total_cmp);
         stages.push(DryStage {
             epochs: stage.epochs,
             steps: stage.steps,
             batch: stage.batch,
             crop: stage.crop,
-            seconds_per_step: step(batch, crop)?,
+            seconds_per_step: times[times.len() / 2],
         });
     }
     let names = parts.loss.names();

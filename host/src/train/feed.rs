@@ -25,6 +25,25 @@ pub struct TrainBatch {
     pub guidance: Option<Guidance>,
 }
 
+impl TrainBatch {
+    /// `count` patches from `first` on.
+    pub fn narrow(&self, first: i64, count: i64) -> Self {
+        let part = |t: &Tensor| t.narrow(0, first, count);
+        Self {
+            input: part(&self.input),
+            truth: part(&self.truth),
+            guidance: self.guidance.as_ref().map(|g| Guidance {
+                output: part(&g.output),
+                features: g
+                    .features
+                    .iter()
+                    .map(|(n, m)| (n.clone(), part(m)))
+                    .collect(),
+            }),
+        }
+    }
+}
+
 /// Batches in order.
 pub trait Feed {
     /// The next batch.

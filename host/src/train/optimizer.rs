@@ -89,7 +89,8 @@ impl OptimizerConfig {
 #[derive(Debug)]
 pub struct Adam {
     config: OptimizerConfig,
-    parameters: Vec<Tensor>,
+    /// What is trained.
+    pub parameters: Vec<Tensor>,
     sizes: Vec<i64>,
     /// f32 `[P]`.
     pub master: Tensor,

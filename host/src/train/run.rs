@@ -9,6 +9,10 @@
 //!   epoch-0010.safetensors  kept weights (training.checkpoint_every)
 //!   teacher.json          a teacher's architecture; only in runs of `hone teacher train`
 //!   log.jsonl             one line an epoch: losses apart, PSNR, SSIM, rate, speed
+//!   log.csv               the same as a table
+//!   tensorboard/          the same as event files
+//!   samples/epoch-0010.png  input | student | teacher | truth (training.samples_every)
+//!   curves.svg            losses and scores over the epochs, when the training has ended
 //! ```
 //!
 //! Every file is replaced as a whole, so a run can be killed at any moment.
@@ -21,7 +25,7 @@ use tch::Device;
 use tch::nn::VarStore;
 
 use super::checkpoint::Checkpoint;
-use super::state::Scores;
+use super::state::{STATE_KEY, Scores, State};
 use crate::recipe::{Recipe, RecipeText};
 use crate::student::{self, Student};
 
@@ -49,6 +53,9 @@ pub struct RunInputs {
     /// Key of the pool of patches that it was trained on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
+    /// SHA-256 of the weights that it started from, when not from random ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_sha256: Option<String>,
 }
 
 /// What a run trains.
@@ -94,7 +101,14 @@ impl RunInputs {
             base: text.base.clone(),
             teacher,
             pool: None,
+            start_sha256: None,
         }
+    }
+
+    /// The same, started from weights of this SHA-256.
+    pub fn started_from(mut self, sha256: Option<String>) -> Self {
+        self.start_sha256 = sha256;
+        self
     }
 }
 
@@ -184,6 +198,32 @@ impl RunFolder {
         self.path.join("log.jsonl")
     }
 
+    /// The log as a table for spreadsheets.
+    pub fn table(&self) -> PathBuf {
+        self.path.join("log.csv")
+    }
+
+    /// TensorBoard's folder.
+    pub fn tensorboard(&self) -> PathBuf {
+        self.path.join("tensorboard")
+    }
+
+    /// Curves of a finished training.
+    pub fn curves(&self) -> PathBuf {
+        self.path.join("curves.svg")
+    }
+
+    /// The sample grid after `epoch`; its folder is made.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn samples(&self, epoch: u64) -> Result<PathBuf> {
+        let folder = self.path.join("samples");
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        Ok(folder.join(format!("epoch-{epoch:04}.png")))
+    }
+
     fn inputs_path(&self) -> PathBuf {
         self.path.join("run.json")
     }
@@ -271,6 +311,35 @@ pub fn open(path: &Path) -> Result<LoadedRun> {
         card,
         student,
         network,
+    })
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunStatus {
+    /// There is none, or it stopped before its first checkpoint.
+    None,
+    /// It can be resumed.
+    Started,
+    /// It ended.
+    Finished,
+}
+
+/// How far the run in `path` is.
+///
+/// # Errors
+/// When its checkpoint is damaged.
+pub fn status(path: &Path) -> Result<RunStatus> {
+    let last = path.join("last.safetensors");
+    if !last.exists() {
+        return Ok(RunStatus::None);
+    }
+    let checkpoint = Checkpoint::read(&last)?;
+    let text = checkpoint.metadata.get(STATE_KEY);
+    let text = text.with_context(|| format!("{} holds no state", last.display()))?;
+    Ok(match State::from_text(text)?.finished {
+        true => RunStatus::Finished,
+        false => RunStatus::Started,
     })
 }
 

@@ -13,6 +13,7 @@ use super::feed::{DataFeed, validation_pairs};
 use super::interrupt::Interrupt;
 use super::plan::Plan;
 use super::run::{RunFolder, RunInputs, RunKind, TeacherInput};
+use super::samples;
 use super::trainer::{Outcome, Trainer};
 use crate::data::{self, index};
 use crate::loss::{FeatureShapes, Loss};
@@ -28,6 +29,8 @@ pub struct TeacherOptions {
     pub out: PathBuf,
     /// Go on with the run in `out`.
     pub resume: bool,
+    /// An earlier run of the same network, whose best weights are the start.
+    pub from: Option<PathBuf>,
     /// Where to compute.
     pub device: Device,
     /// Ctrl-C.
@@ -67,6 +70,7 @@ pub fn run(options: &TeacherOptions) -> Result<Outcome> {
     let adaptors = VarStore::new(options.device);
     let loss = Loss::new(
         &recipe.losses,
+        &recipe.weighting,
         &FeatureShapes::default(),
         &adaptors.root(),
         &options.text.base,
@@ -96,6 +100,7 @@ pub fn run(options: &TeacherOptions) -> Result<Outcome> {
             device: options.device,
         }),
         training: recipe.training,
+        samples: samples::choose(&validation, None, &[]),
         validation,
         folder,
         interrupt: options.interrupt.clone(),

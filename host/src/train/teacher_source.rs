@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use tch::Device;
+use tch::{Device, Kind};
 
 use super::run::TeacherInput;
 use crate::data::index;
 use crate::data::pool::PoolTeacher;
-use crate::recipe::{RecipeText, TeacherSource, sha256};
-use crate::teacher::{self, Teacher, TeacherConfig};
+use crate::recipe::{RecipeText, TeacherSource, TrainPrecision, sha256};
+use crate::teacher::{self, LoadOptions, Teacher, TeacherConfig};
 
 /// A teacher that was found but not loaded.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +28,7 @@ impl FoundTeacher {
     pub fn find(source: &TeacherSource, text: &RecipeText, instead: Option<&Path>) -> Result<Self> {
         let from = match (instead, &source.from) {
             (Some(path), _) => path.to_path_buf(),
-            (None, Some(path)) => text.base.join(path),
+            (None, Some(path)) => text.require(path)?,
             (None, None) => bail!(
                 "the recipe's [teacher] has no 'from': name its weights there or with --teacher, \
                  or train without one by --no-teacher"
@@ -66,12 +66,22 @@ impl FoundTeacher {
         provenance(&self.identity)
     }
 
-    /// Loads it.
+    /// Loads it, on a GPU to compute in the training's precision.
     ///
     /// # Errors
     /// When its weights do not fit its options.
-    pub fn load(&self, device: Device) -> Result<Box<dyn Teacher>> {
-        teacher::load(&self.config, &self.weights, device)
+    pub fn load(&self, device: Device, precision: TrainPrecision) -> Result<Box<dyn Teacher>> {
+        // Processors gain nothing from half precision, GPUs do.
+        let kind = match device {
+            Device::Cpu => Kind::Float,
+            _ => precision.kind(),
+        };
+        let options = LoadOptions {
+            device,
+            kind,
+            ..LoadOptions::default()
+        };
+        teacher::load_with(&self.config, &self.weights, &options)
     }
 }
 

@@ -13,9 +13,10 @@ use super::feed::{Feed, FeedSource, TrainBatch};
 use super::interrupt::Interrupt;
 use super::plan::Plan;
 use super::run::{RunFolder, RunInputs, RunKind};
+use super::state::{STATE_KEY, State};
 use super::trainer::{Outcome, Trainer};
 use super::validate::ValidationPair;
-use super::{log, run};
+use super::{log, run, samples};
 use crate::loss::{FeatureShapes, Loss};
 use crate::recipe::{Recipe, RecipeText, Stage};
 use crate::student::{self, Student};
@@ -96,6 +97,17 @@ fn text(recipe: &str) -> RecipeText {
 }
 
 fn train(out: &Path, recipe: &str, resume: bool, stop_after: Option<u64>) -> Result<Outcome> {
+    train_within(out, recipe, resume, stop_after, i64::MAX)
+}
+
+/// As [`train`] on a GPU whose memory holds so many patches.
+fn train_within(
+    out: &Path,
+    recipe: &str,
+    resume: bool,
+    stop_after: Option<u64>,
+    memory: i64,
+) -> Result<Outcome> {
     let text = text(recipe);
     let recipe = Recipe::from_text(&text)?;
     tch::manual_seed(recipe.seed as i64);
@@ -105,6 +117,7 @@ fn train(out: &Path, recipe: &str, resume: bool, stop_after: Option<u64>) -> Res
     let adaptors = VarStore::new(Device::Cpu);
     let loss = Loss::new(
         &recipe.losses,
+        &recipe.weighting,
         &FeatureShapes::default(),
         &adaptors.root(),
         &text.base,
@@ -112,9 +125,13 @@ fn train(out: &Path, recipe: &str, resume: bool, stop_after: Option<u64>) -> Res
     let inputs = RunInputs::new(RunKind::Student, &text, None);
     let interrupt = Interrupt::default();
     let (input, truth) = pair(999, 1, 64);
+    let validation = vec![ValidationPair { input, truth }];
     let restoring = Rc::clone(&student);
     let trainer = Trainer {
-        forward: Box::new(move |x, train| student.forward(x, train)),
+        forward: Box::new(move |x, kind| {
+            assert!(x.size()[0] <= memory, "CUDA out of memory");
+            student.forward_in(x, true, kind)
+        }),
         restore: Box::new(move |x| student::restore(restoring.as_ref(), x)),
         network,
         adaptors,
@@ -128,7 +145,8 @@ fn train(out: &Path, recipe: &str, resume: bool, stop_after: Option<u64>) -> Res
         feeds: Box::new(Boxes {
             interrupt: stop_after.map(|n| (interrupt.clone(), n)),
         }),
-        validation: vec![ValidationPair { input, truth }],
+        samples: samples::choose(&validation, None, &[]),
+        validation,
         folder: RunFolder::prepare(out, &text, &inputs, resume)?,
         interrupt,
     };
@@ -234,4 +252,112 @@ fn a_loss_that_explodes_is_reported() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("no longer a finite number"), "{error}");
+}
+
+#[test]
+fn half_precision_trains_too_and_keeps_f32_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    for precision in ["bf16", "f16"] {
+        let out = folder.path().join(precision);
+        let recipe = RECIPE
+            .replace("steps = 6", "steps = 30")
+            .replace("accumulate = 2", &format!("precision = \"{precision}\""));
+        let outcome = train(&out, &recipe, false, None).unwrap();
+        let gain = outcome.best.unwrap().1.psnr - outcome.input.psnr;
+        assert!(gain > 0.5, "{precision}: {gain}");
+        let best = Checkpoint::read(&out.join("best.safetensors")).unwrap();
+        assert!(best.tensors.values().all(|t| t.kind() == Kind::Float));
+    }
+}
+
+#[test]
+fn an_overflow_makes_no_update_and_halves_the_loss_scale() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("r");
+    let recipe = RECIPE
+        .replace("weight = 1.0", "weight = 1e4")
+        .replace("epochs = 2", "epochs = 1")
+        .replace("accumulate = 2", "precision = \"f16\"");
+    train(&out, &recipe, false, None).unwrap();
+    let last = Checkpoint::read(&out.join("last.safetensors")).unwrap();
+    let state = State::from_text(&last.metadata[STATE_KEY]).unwrap();
+    assert!(state.loss_scale < 65_536.0, "{}", state.loss_scale);
+    assert!(state.updates < 10, "{}", state.updates);
+}
+
+#[test]
+fn a_batch_too_large_for_the_gpu_is_cut_with_the_same_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, cut) = (folder.path().join("whole"), folder.path().join("cut"));
+    let recipe = RECIPE.replace("batch = 3", "batch = 4");
+    train(&whole, &recipe, false, None).unwrap();
+    train_within(&cut, &recipe, false, None, 1).unwrap();
+    let worst = difference(&whole, &cut, "best.safetensors");
+    assert!(worst < 1e-3, "{worst}");
+    let none = train_within(&folder.path().join("none"), &recipe, false, None, 0);
+    let error = none.unwrap_err().to_string();
+    assert!(
+        error.contains("single patch") && error.contains("crop"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_training_without_progress_stops_early_and_leaves_its_logs() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("r");
+    let recipe = RECIPE
+        .replace("4e-3", "1e-30")
+        .replace("epochs = 2, steps = 6", "epochs = 9, steps = 1")
+        .replace(
+            "accumulate = 2",
+            "early_stopping = 2, checkpoint_every = 2, samples_every = 3",
+        )
+        .replace(
+            "kind = \"cosine\", warmup = 3",
+            "kind = \"plateau\", patience = 0",
+        );
+    let outcome = train(&out, &recipe, false, None).unwrap();
+    assert_eq!((outcome.epochs, outcome.best.unwrap().0), (3, 1));
+    for file in [
+        "epoch-0002.safetensors",
+        "samples/epoch-0003.png",
+        "curves.svg",
+    ] {
+        assert!(out.join(file).exists(), "{file}");
+    }
+    let rates: Vec<f64> = log::read(&out.join("log.jsonl"))
+        .unwrap()
+        .iter()
+        .map(|l| l.learning_rate)
+        .collect();
+    assert_eq!(rates, [1e-30, 1e-30, 1e-30 * 0.1]);
+    let table = std::fs::read_to_string(out.join("log.csv")).unwrap();
+    assert_eq!(table.lines().count(), 4);
+    assert!(
+        table.starts_with("epoch,step,seconds,best,loss/total,loss/l1,"),
+        "{table}"
+    );
+    assert_eq!(
+        std::fs::read_dir(out.join("tensorboard")).unwrap().count(),
+        1
+    );
+}
+
+#[test]
+fn balanced_weights_resume_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    for (i, kind) in ["uncertainty", "gradient-norm"].iter().enumerate() {
+        let recipe = format!("{RECIPE}weighting = {{ kind = \"{kind}\" }}\n");
+        let at = |name: &str| folder.path().join(format!("{name}{i}"));
+        train(&at("whole"), &recipe, false, None).unwrap();
+        assert!(
+            train(&at("parts"), &recipe, false, Some(9))
+                .unwrap()
+                .interrupted
+        );
+        train(&at("parts"), &recipe, true, None).unwrap();
+        let worst = difference(&at("whole"), &at("parts"), "last.safetensors");
+        assert_eq!(worst, 0.0, "{kind}");
+    }
 }

@@ -1,0 +1,169 @@
+//! One optimiser update: forward and backward passes, loss scaling, clipping, moving average.
+
+use anyhow::{Context, Result, bail};
+use tch::{Kind, Tensor};
+
+use super::feed::{Feed, TrainBatch};
+use super::guide::to_colour;
+use super::memory;
+use super::progress::Progress;
+use super::trainer::Trainer;
+use crate::loss::View;
+use crate::recipe::TrainPrecision;
+
+/// Updates without overflow before the loss scale doubles (Micikevicius et al., "Mixed Precision
+/// Training", ICLR 2018).
+const CLEAN_STEPS: u64 = 2000;
+/// Largest loss scale.
+const MAX_SCALE: f64 = 16_777_216.0;
+
+impl Trainer {
+    /// Makes one update at this learning rate.
+    pub(super) fn step(
+        &self,
+        rate: f64,
+        progress: &mut Progress,
+        feed: &mut dyn Feed,
+    ) -> Result<()> {
+        let batches = (0..self.training.accumulate)
+            .map(|_| feed.next())
+            .collect::<Result<Vec<_>>>()?;
+        let values = loop {
+            progress.adam.zero_gradients();
+            let scale = self.scale(progress);
+            let pass = || self.pass(&batches, progress.pieces, scale, &progress.adam.parameters);
+            match memory::guard(pass)? {
+                Some(values) => break values,
+                None => progress.pieces = self.halve(&batches, progress.pieces)?,
+            }
+        };
+        for (sum, value) in progress.state.sums.iter_mut().zip(&values) {
+            *sum += value;
+        }
+        if values.iter().any(|v| !v.is_finite()) {
+            bail!(
+                "the loss is no longer a finite number in epoch {}, step {}: lower \
+                 optimizer.learning_rate or set training.clip; the last good weights are in {}",
+                progress.state.epoch + 1,
+                progress.state.step + 1,
+                self.folder.path().display()
+            );
+        }
+        let gradient = progress.adam.gradient() / self.scale(progress);
+        let Some(mut gradient) = self.sound(gradient, progress) else {
+            return Ok(());
+        };
+        if let Some(limit) = self.training.clip {
+            let norm = gradient.square().sum(Kind::Float).sqrt();
+            gradient *= (limit / (norm + 1e-6)).clamp_max(1.0);
+        }
+        progress.adam.update(&gradient, rate);
+        if let (Some(average), Some(decay)) = (&mut progress.average, self.training.ema) {
+            let _ = tch::no_grad(|| average.lerp_(&progress.adam.master, 1.0 - decay));
+        }
+        Ok(())
+    }
+
+    /// Factor on the loss, so that small half-precision gradients do not vanish.
+    fn scale(&self, progress: &Progress) -> f64 {
+        match self.training.precision {
+            TrainPrecision::F16 => progress.state.loss_scale,
+            TrainPrecision::F32 | TrainPrecision::Bf16 => 1.0,
+        }
+    }
+
+    /// In half precision, drops gradients that overflowed and adapts the loss scale.
+    fn sound(&self, gradient: Tensor, progress: &mut Progress) -> Option<Tensor> {
+        if self.training.precision != TrainPrecision::F16 {
+            return Some(gradient);
+        }
+        let state = &mut progress.state;
+        let sum = gradient.abs().sum(Kind::Double).double_value(&[]);
+        if !sum.is_finite() {
+            state.loss_scale = (state.loss_scale / 2.0).max(1.0);
+            state.clean_steps = 0;
+            return None;
+        }
+        state.clean_steps += 1;
+        if state.clean_steps >= CLEAN_STEPS {
+            state.loss_scale = (state.loss_scale * 2.0).min(MAX_SCALE);
+            state.clean_steps = 0;
+        }
+        Some(gradient)
+    }
+
+    /// Cuts batches into twice as many pieces after the memory ran out.
+    fn halve(&self, batches: &[TrainBatch], pieces: usize) -> Result<usize> {
+        let batch = batches.first().map_or(0, |b| b.input.size()[0]) as usize;
+        if 2 * pieces > batch {
+            bail!(
+                "the GPU's memory does not hold a single patch of this training: lower the stage's \
+                 crop, choose training.precision = \"bf16\", or cache the teacher (hone teacher cache)"
+            );
+        }
+        eprintln!(
+            "note: the GPU's memory does not hold {} patches: going on with pieces of {}, the \
+             gradients of {} of them make one update",
+            batch.div_ceil(pieces),
+            batch.div_ceil(2 * pieces),
+            2 * pieces
+        );
+        Ok(2 * pieces)
+    }
+
+    /// Adds the gradients of all batches, each cut into `pieces`; gives the mean loss and terms.
+    fn pass(
+        &self,
+        batches: &[TrainBatch],
+        pieces: usize,
+        scale: f64,
+        parameters: &[Tensor],
+    ) -> Result<Vec<f64>> {
+        let mut sums = vec![0.0; self.loss.names().len() + 1];
+        for batch in batches {
+            let size = batch.input.size()[0];
+            let length = size.div_euclid(pieces as i64) + i64::from(size % pieces as i64 != 0);
+            for first in (0..size).step_by(length as usize) {
+                let count = length.min(size - first);
+                let share = count as f64 / size as f64 / batches.len() as f64;
+                let piece = batch.narrow(first, count);
+                let values = self.gradients(&piece, share * scale, parameters)?;
+                for (sum, value) in sums.iter_mut().zip(values) {
+                    *sum += value * share;
+                }
+            }
+        }
+        Ok(sums)
+    }
+
+    /// Adds a batch's gradients times `factor`; gives the loss and its terms.
+    fn gradients(
+        &self,
+        batch: &TrainBatch,
+        factor: f64,
+        parameters: &[Tensor],
+    ) -> Result<Vec<f64>> {
+        let asked = || self.guide.as_ref().map(|g| g.guide(&batch.input));
+        let live = batch.guidance.is_none().then(asked).flatten();
+        let guidance = batch.guidance.as_ref().or(live.as_ref());
+        let input = to_colour(&batch.input, self.colour);
+        let truth = to_colour(&batch.truth, self.colour);
+        let output = (self.forward)(&input, self.training.precision.kind());
+        let view = View {
+            restored: &output.restored,
+            truth: &truth,
+            teacher: guidance.map(|g| &g.output),
+            student_features: &output.features,
+            teacher_features: guidance.map_or(&[], |g| &g.features),
+            parameters,
+        };
+        let (total, terms) = self.loss.evaluate(&view)?;
+        (&total * factor)
+            .f_backward()
+            .context("the backward pass failed")?;
+        let all = Tensor::cat(&[total.detach().reshape([1]), terms], 0);
+        Ok(Vec::try_from(
+            all.to_kind(Kind::Double).to_device(tch::Device::Cpu),
+        )?)
+    }
+}
