@@ -29,8 +29,6 @@ pub struct TeacherOptions {
     pub out: PathBuf,
     /// Go on with the run in `out`.
     pub resume: bool,
-    /// An earlier run of the same network, whose best weights are the start.
-    pub from: Option<PathBuf>,
     /// Where to compute.
     pub device: Device,
     /// Ctrl-C.

@@ -331,7 +331,8 @@ fn a_training_without_progress_stops_early_and_leaves_its_logs() {
         .iter()
         .map(|l| l.learning_rate)
         .collect();
-    assert_eq!(rates, [1e-30, 1e-30, 1e-30 * 0.1]);
+    assert_eq!(rates[0], rates[1]);
+    assert!((rates[2] / rates[1] - 0.1).abs() < 1e-9, "{rates:?}");
     let table = std::fs::read_to_string(out.join("log.csv")).unwrap();
     assert_eq!(table.lines().count(), 4);
     assert!(

@@ -267,6 +267,10 @@ pub fn merge(parts: &[PathBuf], out: &Path) -> Result<usize> {
     manifest.claim(out)?;
     let mut copied = 0;
     for maps in &manifest.crops {
+        if let Some(place) = chunk_path(out, maps.crop, 0).parent() {
+            std::fs::create_dir_all(place)
+                .with_context(|| format!("cannot create {}", place.display()))?;
+        }
         for number in 0..manifest.chunks() {
             if has_chunk(out, &manifest, maps, number) {
                 continue;
