@@ -1,7 +1,7 @@
 //! Board, kernel, temperature, space, clock, permissions.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Check, Verdict};
@@ -12,16 +12,8 @@ const LITTLE_SPACE: u64 = 512;
 
 /// Looks at the machine whose file system starts at `root`.
 pub fn examine(root: &Path) -> Vec<Check> {
-    let read = |path: &str| {
-        fs::read_to_string(root.join(path))
-            .ok()
-            .map(|text| text.trim_matches(['\0', '\n', ' ']).to_owned())
-            .filter(|text| !text.is_empty())
-    };
-    let model = read("proc/device-tree/model")
-        .or_else(|| read("sys/class/dmi/id/product_name"))
-        .unwrap_or_else(|| "unknown".into());
-    let kernel = read("proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".into());
+    let model = model(root);
+    let kernel = read(root, "proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".into());
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     vec![
         Check::good(
@@ -29,12 +21,26 @@ pub fn examine(root: &Path) -> Vec<Check> {
             format!("{model}, {}, {cores} cores", std::env::consts::ARCH),
         ),
         Check::good("kernel", kernel),
-        temperature(&mut BoardThermometer::below(&root.join("sys"))),
+        temperature(&mut BoardThermometer::below(root)),
         cameras(root),
         gpio(root),
         space(),
         clock(root),
     ]
+}
+
+/// The name that a board's device tree or a computer's firmware gives.
+pub fn model(root: &Path) -> String {
+    read(root, "proc/device-tree/model")
+        .or_else(|| read(root, "sys/class/dmi/id/product_name"))
+        .unwrap_or_else(|| "unknown".into())
+}
+
+fn read(root: &Path, path: &str) -> Option<String> {
+    fs::read_to_string(root.join(path))
+        .ok()
+        .map(|text| text.trim_matches(['\0', '\n', ' ']).to_owned())
+        .filter(|text| !text.is_empty())
 }
 
 fn temperature(thermometer: &mut dyn Thermometer) -> Check {
@@ -59,19 +65,8 @@ fn temperature(thermometer: &mut dyn Thermometer) -> Check {
 
 /// Whether video devices are there and may be opened.
 fn cameras(root: &Path) -> Check {
-    let devices: Vec<_> = fs::read_dir(root.join("dev"))
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.ok().map(|e| e.path()))
-        .filter(|path| {
-            path.file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with("video"))
-        })
-        .collect();
-    let closed = devices.iter().find(|device| {
-        let opened = fs::OpenOptions::new().read(true).write(true).open(device);
-        opened.is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied)
-    });
+    let devices = entries(&root.join("dev"), "video");
+    let closed = devices.iter().find(|device| may_not_open(device));
     match (closed, devices.len()) {
         (Some(device), _) => Check::new(
             "video devices",
@@ -89,18 +84,38 @@ fn cameras(root: &Path) -> Check {
     }
 }
 
+/// Whether the GPIO chips may be opened.
 fn gpio(root: &Path) -> Check {
-    let chip = root.join("dev/gpiochip0");
-    match fs::OpenOptions::new().read(true).write(true).open(&chip) {
-        Ok(_) => Check::good("GPIO", "gpiochip0 can be opened"),
-        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => Check::new(
+    let chips = entries(&root.join("dev"), "gpiochip");
+    let closed = chips.iter().find(|chip| may_not_open(chip));
+    match (closed, chips.len()) {
+        (Some(chip), _) => Check::new(
             "GPIO",
             Verdict::Lacking,
-            "gpiochip0 may not be opened",
-            "add the user to the group gpio: sudo usermod -aG gpio $USER",
+            format!("{} may not be opened", chip.display()),
+            "add the user to the group gpio: sudo usermod -aG gpio $USER, then log in again",
         ),
-        Err(_) => Check::good("GPIO", "none"),
+        (None, 0) => Check::good("GPIO", "none"),
+        (None, count) => Check::good("GPIO", format!("{count} chips, all can be opened")),
     }
+}
+
+fn entries(folder: &Path, prefix: &str) -> Vec<PathBuf> {
+    let found = fs::read_dir(folder).into_iter().flatten();
+    let mut paths: Vec<PathBuf> = found
+        .filter_map(|entry| entry.ok().map(|e| e.path()))
+        .filter(|path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with(prefix))
+        })
+        .collect();
+    paths.sort();
+    paths
+}
+
+fn may_not_open(device: &PathBuf) -> bool {
+    let opened = fs::OpenOptions::new().read(true).write(true).open(device);
+    opened.is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
 /// Free space where recordings would go, by df(1).

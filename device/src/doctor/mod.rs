@@ -63,12 +63,13 @@ impl Check {
 
 /// Looks at everything but the student.
 pub fn examine() -> Vec<Check> {
-    let mut checks = board::examine(std::path::Path::new("/"));
-    checks.extend(video::examine());
+    let root = std::path::Path::new("/");
+    let mut checks = board::examine(root);
+    checks.extend(video::examine(&board::model(root)));
     checks
 }
 
-/// Loads the students of `source` and runs each for a second on 1280x720 frames.
+/// Loads the students of `source` and runs them on 1280x720 frames, five seconds in all.
 pub fn examine_student(source: &crate::camera::student::Source) -> Vec<Check> {
     video::student(source)
 }

@@ -1,0 +1,131 @@
+//! H.264 with the encoder that the board has.
+
+use super::elements;
+use super::error::CameraError;
+
+/// H.264 encoders that `honed` knows, the best first.
+pub const ENCODERS: &[Encoder] = &[
+    Encoder::V4l2,
+    Encoder::Nvidia,
+    Encoder::X264,
+    Encoder::OpenH264,
+];
+
+/// An H.264 encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoder {
+    /// The hardware of a Raspberry Pi up to the 4 and of many other boards.
+    V4l2,
+    /// The hardware of a Jetson.
+    Nvidia,
+    /// Software.
+    X264,
+    /// Software, without x264's licence.
+    OpenH264,
+}
+
+impl Encoder {
+    /// The best one installed here.
+    ///
+    /// # Errors
+    /// [`CameraError::MissingElement`] when there is none.
+    pub fn of_this_board() -> Result<Self, CameraError> {
+        let found = ENCODERS.iter().find(|e| elements::installed(e.element()));
+        found.copied().ok_or_else(|| elements::missing("x264enc"))
+    }
+
+    /// The GStreamer element.
+    pub const fn element(self) -> &'static str {
+        match self {
+            Self::V4l2 => "v4l2h264enc",
+            Self::Nvidia => "nvv4l2h264enc",
+            Self::X264 => "x264enc",
+            Self::OpenH264 => "openh264enc",
+        }
+    }
+
+    /// Whether a circuit of its own does the work, and the cores are free for the student.
+    pub const fn hardware(self) -> bool {
+        matches!(self, Self::V4l2 | Self::Nvidia)
+    }
+
+    /// What a person should know of it on a board with this model name, if anything.
+    pub fn warning(self, model: &str) -> Option<String> {
+        if self.hardware() {
+            return None;
+        }
+        let why = if model.contains("Raspberry Pi 5") {
+            "a Raspberry Pi 5 has no H.264 encoder in hardware"
+        } else {
+            "no H.264 encoder in hardware was found"
+        };
+        Some(format!(
+            "{why}: {} takes about one core; a smaller --size or --fps leaves more for the student",
+            self.element()
+        ))
+    }
+
+    /// From raw video to H.264; the element `exit` takes the frame.
+    fn line(self, live: bool) -> String {
+        const I420: &str = "videoconvert ! video/x-raw,format=I420";
+        match self {
+            Self::V4l2 => {
+                format!("{I420} ! v4l2h264enc name=exit ! video/x-h264,level=(string)4")
+            }
+            Self::Nvidia => format!(
+                "{I420} ! nvvidconv ! video/x-raw(memory:NVMM),format=NV12 ! nvv4l2h264enc name=exit insert-sps-pps=true"
+            ),
+            Self::X264 if live => format!(
+                "{I420} ! x264enc name=exit tune=zerolatency speed-preset=ultrafast key-int-max=60 bitrate=4000"
+            ),
+            Self::X264 => {
+                format!("{I420} ! x264enc name=exit speed-preset=veryfast pass=quant quantizer=18")
+            }
+            Self::OpenH264 => format!("{I420} ! openh264enc name=exit gop-size=60"),
+        }
+    }
+}
+
+/// From raw video to a parsed H.264 stream, with the encoder that this board has.
+///
+/// # Errors
+/// [`CameraError::MissingElement`] when there is none.
+pub(super) fn h264(live: bool) -> Result<String, CameraError> {
+    elements::require("h264parse")?;
+    let encode = Encoder::of_this_board()?.line(live);
+    Ok(format!("{encode} ! h264parse"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_raspberry_pi_5_is_told_what_it_lacks() {
+        let pi5 = "Raspberry Pi 5 Model B Rev 1.0";
+        let warning = Encoder::X264.warning(pi5).unwrap();
+        assert!(warning.starts_with("a Raspberry Pi 5 has no H.264"));
+        assert_eq!(Encoder::V4l2.warning("Raspberry Pi 4 Model B"), None);
+    }
+
+    #[test]
+    fn every_encoder_installed_here_builds() {
+        elements::start().unwrap();
+        let mut built = 0;
+        for encoder in ENCODERS {
+            if !elements::installed(encoder.element()) {
+                continue;
+            }
+            for live in [true, false] {
+                let line = format!("appsrc ! {} ! fakesink", encoder.line(live));
+                elements::launch(&line, |reason| CameraError::SinkSpec {
+                    given: line.clone(),
+                    reason,
+                })
+                .unwrap();
+                built += 1;
+            }
+        }
+        assert!(built > 0, "no encoder is installed");
+    }
+}
