@@ -1,8 +1,11 @@
 //! The configuration of `honed`: one TOML file, which `hone` can write and check too.
 
 pub mod edit;
+mod gpio;
 
 use serde::{Deserialize, Serialize};
+
+pub use gpio::GpioConfig;
 
 /// The default configuration with every key explained.
 pub const DEFAULT: &str = include_str!("default.toml");
@@ -43,6 +46,8 @@ pub struct Config {
     pub output: OutputConfig,
     /// What happens when the board is too slow or too hot.
     pub governor: GovernorConfig,
+    /// What is wired to the board's pins.
+    pub gpio: GpioConfig,
 }
 
 /// `[student]`
@@ -249,7 +254,7 @@ impl Config {
         if self.output.sinks.is_empty() {
             return wrong("output.sinks", "empty".into(), "give at least one sink");
         }
-        Ok(())
+        self.gpio.validate()
     }
 }
 
@@ -281,6 +286,13 @@ mod tests {
             let key = line.split(" = ").next().unwrap();
             assert!(DEFAULT.contains(&format!("\n{key} = ")), "{key}");
         }
+        for key in ["led", "button", "fan", "trigger"] {
+            let line = format!("\n# {key} = ");
+            assert!(DEFAULT.contains(&line), "{key}");
+            let wired = Config::parse(&DEFAULT.replace(&line, &format!("\n{key} = ")));
+            assert_ne!(wired, Ok(Config::default()), "{key}");
+            assert!(wired.is_ok(), "{wired:?}");
+        }
     }
 
     #[test]
@@ -301,6 +313,10 @@ mod tests {
             ("output.sinks = []", "output.sinks"),
             ("slots.trial_frames = 0", "slots.trial_frames"),
             ("slots.trial_seconds = 4000", "slots.trial_seconds"),
+            ("gpio.button_pull = 'left'", "gpio.button_pull"),
+            ("gpio.fan_on_celsius = 80.0", "gpio.fan_full_celsius"),
+            ("gpio.trigger_micros = 5", "gpio.trigger_micros"),
+            ("gpio.led = 4\ngpio.trigger = 4", "gpio.trigger"),
         ] {
             assert!(error(text).starts_with(key), "{}", error(text));
         }

@@ -1,0 +1,334 @@
+//! The thread that blinks the lamp, watches the button and turns the fan.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use hone_shared::config::GpioConfig;
+
+use super::{Button, FanCurve, GpioError, InputPin, Lamp, OutputPin, Pins, Press, Pull, Pwm};
+use crate::camera::sharpener::Dials;
+use crate::governor::thermometer::Thermometer;
+
+/// Time between two looks at the button.
+const TICK: Duration = Duration::from_millis(10);
+/// Time between two looks at the thermometer.
+const FAN_EVERY: Duration = Duration::from_secs(2);
+/// Part of the width that the A/B view gives the camera's own picture.
+const HALF: f32 = 0.5;
+
+/// What a panel acts on.
+pub struct PanelParts {
+    /// What the lamp shows.
+    pub lamp: Lamp,
+    /// What short and long presses turn.
+    pub dials: Arc<Dials>,
+    /// Raised by a very long press.
+    pub stop: Arc<AtomicBool>,
+    /// Raised with it when the board is to be switched off.
+    pub power_off: Arc<AtomicBool>,
+    /// What the fan follows.
+    pub thermometer: Box<dyn Thermometer>,
+}
+
+struct WiredButton {
+    pin: Box<dyn InputPin>,
+    pressed_high: bool,
+    button: Button,
+}
+
+struct WiredFan {
+    pwm: Pwm,
+    curve: FanCurve,
+    next: Duration,
+}
+
+/// Everything that is wired.
+pub struct Panel {
+    led: Option<Box<dyn OutputPin>>,
+    lit: Option<bool>,
+    button: Option<WiredButton>,
+    fan: Option<WiredFan>,
+    power_off_wanted: bool,
+    parts: PanelParts,
+}
+
+impl Panel {
+    /// Takes the pins that `config` names.
+    ///
+    /// # Errors
+    /// [`GpioError`] with the first pin that cannot be had.
+    pub fn new(
+        config: &GpioConfig,
+        pins: &mut dyn Pins,
+        parts: PanelParts,
+    ) -> Result<Self, GpioError> {
+        let pull = Pull::named(&config.button_pull);
+        let failed = |pin, purpose| {
+            move |reason| GpioError {
+                pin,
+                purpose,
+                reason,
+            }
+        };
+        let led = match config.led {
+            Some(pin) => Some(pins.output(pin).map_err(failed(pin, "gpio.led"))?),
+            None => None,
+        };
+        let button = match config.button {
+            Some(pin) => Some(WiredButton {
+                pin: pins.input(pin, pull).map_err(failed(pin, "gpio.button"))?,
+                pressed_high: pull == Pull::Down,
+                button: Button::default(),
+            }),
+            None => None,
+        };
+        let fan = match config.fan {
+            Some(pin) => {
+                let failed = failed(pin, "gpio.fan");
+                let output = pins.output(pin).map_err(&failed)?;
+                Some(WiredFan {
+                    pwm: Pwm::start(output).map_err(|e| failed(e.to_string()))?,
+                    curve: FanCurve::new(config.fan_on_celsius, config.fan_full_celsius),
+                    next: Duration::ZERO,
+                })
+            }
+            None => None,
+        };
+        Ok(Self {
+            led,
+            lit: None,
+            button,
+            fan,
+            power_off_wanted: config.power_off,
+            parts,
+        })
+    }
+
+    /// One look at everything, at `now` since the start.
+    ///
+    /// # Errors
+    /// The system's words when a pin fails.
+    pub fn tick(&mut self, now: Duration) -> Result<(), String> {
+        if let Some(led) = &mut self.led {
+            let lit = self.parts.lamp.state().lit(now);
+            if self.lit != Some(lit) {
+                led.set(lit)?;
+                self.lit = Some(lit);
+            }
+        }
+        if let Some(fan) = &mut self.fan
+            && now >= fan.next
+        {
+            fan.next = now + FAN_EVERY;
+            let celsius = self.parts.thermometer.read().celsius;
+            fan.pwm.set(fan.curve.speed(celsius));
+        }
+        let Some(wired) = &mut self.button else {
+            return Ok(());
+        };
+        let down = wired.pin.is_high()? == wired.pressed_high;
+        if let Some(press) = wired.button.look(now, down) {
+            self.act(press);
+        }
+        Ok(())
+    }
+
+    fn act(&self, press: Press) {
+        let dials = &self.parts.dials;
+        match press {
+            Press::Short => dials.set_bypass(!dials.bypass()),
+            Press::Long => dials.set_split(if dials.split() > 0.0 { 0.0 } else { HALF }),
+            Press::VeryLong => {
+                self.parts
+                    .power_off
+                    .store(self.power_off_wanted, Ordering::Relaxed);
+                self.parts.stop.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Ticks on a thread of its own until what is returned is dropped. A pin that fails is told once;
+    /// video goes on.
+    ///
+    /// # Errors
+    /// The system's, when no thread can be started.
+    pub fn start(mut self) -> std::io::Result<Running> {
+        let over = Arc::new(AtomicBool::new(false));
+        let thread = std::thread::Builder::new().name("panel".into()).spawn({
+            let over = over.clone();
+            move || {
+                let start = Instant::now();
+                let mut told = false;
+                while !over.load(Ordering::Relaxed) {
+                    if let Err(error) = self.tick(start.elapsed())
+                        && !std::mem::replace(&mut told, true)
+                    {
+                        eprintln!("warning: GPIO: {error}");
+                    }
+                    std::thread::sleep(TICK);
+                }
+                if let Some(led) = &mut self.led {
+                    // The last thing this run can say; there is no one to tell when it fails.
+                    let _ = led.set(false);
+                }
+            }
+        })?;
+        Ok(Running {
+            over,
+            thread: Some(thread),
+        })
+    }
+}
+
+/// A panel that ticks until this is dropped.
+#[derive(Debug)]
+pub struct Running {
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // A panel that panicked has nothing left to release.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::camera::session::Event;
+    use crate::governor::thermometer::{Reading, SetThermometer};
+    use crate::gpio::twin::TwinPins;
+
+    fn config() -> GpioConfig {
+        GpioConfig {
+            led: Some(17),
+            button: Some(27),
+            fan: Some(18),
+            power_off: true,
+            ..GpioConfig::default()
+        }
+    }
+
+    struct Wired {
+        board: TwinPins,
+        panel: Panel,
+        lamp: Lamp,
+        dials: Arc<Dials>,
+        stop: Arc<AtomicBool>,
+        power_off: Arc<AtomicBool>,
+        hot: SetThermometer,
+    }
+
+    fn wired() -> Wired {
+        let mut board = TwinPins::default();
+        let (lamp, dials) = (Lamp::default(), Arc::<Dials>::default());
+        let (stop, power_off) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let hot = SetThermometer::default();
+        let parts = PanelParts {
+            lamp: lamp.clone(),
+            dials: dials.clone(),
+            stop: stop.clone(),
+            power_off: power_off.clone(),
+            thermometer: Box::new(hot.clone()),
+        };
+        let panel = Panel::new(&config(), &mut board, parts).unwrap();
+        Wired {
+            board,
+            panel,
+            lamp,
+            dials,
+            stop,
+            power_off,
+            hot,
+        }
+    }
+
+    impl Wired {
+        /// Ticks from one millisecond to another.
+        fn play(&mut self, from: u64, to: u64) {
+            for ms in (from..to).step_by(10) {
+                self.panel.tick(Duration::from_millis(ms)).unwrap();
+            }
+        }
+
+        /// Holds the button, which pulls the pin low.
+        fn hold(&mut self, from: u64, to: u64) {
+            self.board.press(27, false);
+            self.play(from, to);
+            self.board.press(27, true);
+            self.play(to, to + 100);
+        }
+    }
+
+    #[test]
+    fn presses_turn_the_dials() {
+        let mut wired = wired();
+        wired.play(0, 100);
+        wired.hold(100, 300);
+        assert!(wired.dials.bypass());
+        wired.hold(500, 700);
+        assert!(!wired.dials.bypass());
+        wired.hold(1000, 3000);
+        assert_eq!(wired.dials.split(), HALF);
+        wired.hold(4000, 6000);
+        assert_eq!(wired.dials.split(), 0.0);
+        assert!(!wired.stop.load(Ordering::Relaxed));
+        wired.hold(7000, 13_000);
+        assert!(wired.stop.load(Ordering::Relaxed));
+        assert!(wired.power_off.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn the_lamp_follows_the_session() {
+        let mut wired = wired();
+        wired.play(0, 1000);
+        assert_eq!(wired.board.history(17).len(), 10, "quick blinking");
+        wired.lamp.hear(&Event::Live);
+        wired.play(1000, 3000);
+        assert!(wired.board.is_high(17));
+        let before = wired.board.history(17).len();
+        wired.lamp.hear(&Event::Dark("unplugged".into()));
+        wired.play(3000, 5000);
+        assert_eq!(wired.board.history(17)[before..], [false, true, false]);
+    }
+
+    #[test]
+    fn the_fan_follows_the_heat() {
+        let mut wired = wired();
+        let set = |hot: &SetThermometer, celsius| {
+            *hot.0.lock().unwrap() = Reading {
+                celsius: Some(celsius),
+                throttled: false,
+            };
+        };
+        set(&wired.hot, 90.0);
+        wired.play(0, 100);
+        while !wired.board.is_high(18) {
+            std::thread::sleep(TICK);
+        }
+        set(&wired.hot, 30.0);
+        wired.play(3000, 3100);
+        while wired.board.is_high(18) {
+            std::thread::sleep(TICK);
+        }
+    }
+
+    #[test]
+    fn a_pin_that_is_taken_is_named() {
+        let mut board = TwinPins::default();
+        let _taken = board.output(27).unwrap();
+        let parts = wired().panel.parts;
+        let error = Panel::new(&config(), &mut board, parts).err().unwrap();
+        assert_eq!(
+            error.to_string(),
+            "GPIO pin 27 (gpio.button) cannot be used: it is in use"
+        );
+    }
+}
