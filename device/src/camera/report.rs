@@ -10,8 +10,9 @@ use serde::Serialize;
 
 use super::capture::{Frame, frame_rate};
 use super::histogram::Histogram;
-use super::output::OutputStats;
+use super::session::OutputRecord;
 use super::sharpener::Sharpener;
+use super::status::Recent;
 use super::timeline::between;
 
 /// Milliseconds of one stage.
@@ -99,13 +100,6 @@ pub struct RunReport {
     pub outputs: Vec<OutputReport>,
 }
 
-/// What an output did before it was started anew, and how often that was.
-#[derive(Debug, Clone, Default)]
-struct Lost {
-    stats: OutputStats,
-    restarts: u64,
-}
-
 /// Steps of the governor that a report tells; older ones are forgotten.
 const STEPS: usize = 100;
 
@@ -116,31 +110,19 @@ pub struct Meter {
     pub frames: u64,
     /// Frames that stood in for missing ones.
     pub slates: u64,
-    /// When the last of them went out.
-    pub last_slate: gst::ClockTime,
     /// Times the source was lost.
     pub reconnects: u64,
-    /// Frames captured by cameras that are gone.
-    pub captured: u64,
     governor: VecDeque<String>,
     wait: Histogram,
     deliver: Histogram,
     age: Histogram,
+    recent: Recent,
     first: Option<gst::ClockTime>,
     last: gst::ClockTime,
     caps: String,
-    lost: Vec<Lost>,
 }
 
 impl Meter {
-    /// A meter for so many outputs.
-    pub fn new(outputs: usize) -> Self {
-        Self {
-            lost: vec![Lost::default(); outputs],
-            ..Self::default()
-        }
-    }
-
     /// Notes a frame that every output has at `now`.
     pub fn note(&mut self, frame: &Frame, now: gst::ClockTime) {
         let mark = &frame.mark;
@@ -148,7 +130,9 @@ impl Meter {
             self.wait.add(between(mark.captured, begun));
             self.deliver.add(between(done, now));
         }
-        self.age.add(between(mark.captured, now));
+        let age = between(mark.captured, now);
+        self.age.add(age);
+        self.recent.age.add(age);
         self.frames += 1;
         self.first.get_or_insert(now);
         self.last = now;
@@ -165,36 +149,30 @@ impl Meter {
         self.governor.push_back(step);
     }
 
-    /// Notes that the output with this index is gone, and what it did.
-    pub fn output_lost(&mut self, index: usize, stats: &OutputStats) {
-        let lost = &mut self.lost[index];
-        lost.stats.given += stats.given;
-        lost.stats.taken += stats.taken;
-        lost.restarts += 1;
+    /// A line on the time since the last one, when `every` has passed.
+    pub fn status(&mut self, now: gst::ClockTime, every: Duration) -> Option<String> {
+        self.recent.line(now, every)
     }
 
-    /// The report of a session whose outputs are still as they are.
+    /// The report of a session that is over; `captured` frames came from its cameras.
     pub fn report(
         &self,
         source: &str,
         live: bool,
+        captured: u64,
         sharpener: &Sharpener,
-        outputs: &[(String, OutputStats)],
+        outputs: &[OutputRecord],
     ) -> RunReport {
         let stats = sharpener.stats();
         let seconds = self
             .first
             .map_or(0.0, |first| between(first, self.last).as_secs_f64());
-        let outputs = outputs.iter().zip(&self.lost).map(|((sink, stats), lost)| {
-            let given = stats.given + lost.stats.given;
-            let taken = stats.taken + lost.stats.taken;
-            OutputReport {
-                sink: sink.clone(),
-                frames: taken,
-                dropped: given.saturating_sub(taken),
-                age_ms: (&stats.age).into(),
-                restarts: lost.restarts,
-            }
+        let outputs = outputs.iter().map(|record| OutputReport {
+            sink: record.name.clone(),
+            frames: record.stats.taken,
+            dropped: record.stats.given.saturating_sub(record.stats.taken),
+            age_ms: (&record.stats.age).into(),
+            restarts: record.restarts,
         });
         RunReport {
             source: source.to_owned(),
@@ -207,12 +185,12 @@ impl Meter {
             } else {
                 0.0
             },
-            captured: self.captured,
+            captured,
             frames: self.frames,
             sharpened: stats.sharpened,
             untouched: stats.untouched,
             failed: stats.failed,
-            dropped: self.captured.saturating_sub(self.frames),
+            dropped: captured.saturating_sub(self.frames),
             slates: self.slates,
             reconnects: self.reconnects,
             governor: self.governor.iter().cloned().collect(),

@@ -90,6 +90,8 @@ impl Clock for ManualClock {
 pub enum Script {
     /// Gives a frame after a thirtieth of a second.
     Frame,
+    /// Gives a frame after 0.4 seconds that was captured at their start.
+    Slow,
     /// Fails.
     Fail,
     /// Says nothing ever again.
@@ -101,10 +103,16 @@ pub enum Script {
 pub struct ScriptedCamera {
     script: std::vec::IntoIter<Script>,
     silent: bool,
+    /// A slow frame is on its way since, and is to be asked for again.
+    begun: Option<gst::ClockTime>,
+    again: bool,
     clock: ManualClock,
     caps: gst::Caps,
     captured: u64,
 }
+
+/// Time that a slow frame takes.
+const SLOW: gst::ClockTime = gst::ClockTime::from_mseconds(400);
 
 impl ScriptedCamera {
     /// A camera whose frames have `caps`, GRAY8.
@@ -112,9 +120,23 @@ impl ScriptedCamera {
         Self {
             script: script.into_iter(),
             silent: false,
+            begun: None,
+            again: false,
             clock,
             caps,
             captured: 0,
+        }
+    }
+
+    /// A frame captured at `pts`.
+    fn frame(&mut self, pts: gst::ClockTime) -> Frame {
+        self.captured += 1;
+        let mut buffer = gst::Buffer::with_size(96 * 64).unwrap();
+        buffer.get_mut().unwrap().set_pts(pts);
+        Frame {
+            buffer,
+            caps: self.caps.clone(),
+            mark: Mark::at(pts),
         }
     }
 }
@@ -123,21 +145,26 @@ impl Camera for ScriptedCamera {
     fn next(&mut self, wait: Duration) -> Result<Next, CameraError> {
         let step = if self.silent {
             None
+        } else if std::mem::take(&mut self.again) {
+            Some(Script::Slow)
         } else {
             self.script.next()
         };
         match step {
             Some(Script::Frame) => {
                 self.clock.sleep(Duration::from_nanos(33_333_333));
-                self.captured += 1;
-                let now = self.clock.now();
-                let mut buffer = gst::Buffer::with_size(96 * 64).unwrap();
-                buffer.get_mut().unwrap().set_pts(now);
-                Ok(Next::Frame(Frame {
-                    buffer,
-                    caps: self.caps.clone(),
-                    mark: Mark::at(now),
-                }))
+                Ok(Next::Frame(self.frame(self.clock.now())))
+            }
+            Some(Script::Slow) => {
+                let begun = *self.begun.get_or_insert(self.clock.now());
+                let left = Duration::from(begun + SLOW).saturating_sub(self.clock.now().into());
+                self.clock.sleep(wait.min(left));
+                if left > wait {
+                    self.again = true;
+                    return Ok(Next::Waiting);
+                }
+                self.begun = None;
+                Ok(Next::Frame(self.frame(begun)))
             }
             Some(Script::Fail) => Err(CameraError::Source {
                 source_name: "twin".into(),

@@ -108,10 +108,14 @@ impl Governor {
         self.window.busy += busy;
     }
 
-    /// Decides at `now` (on any clock that only goes forward), at most twice a second.
+    /// Whether it is time to decide: at most twice a second.
+    pub fn is_due(&self, now: Duration) -> bool {
+        now.saturating_sub(self.window_start) >= WINDOW
+    }
+
+    /// Decides at `now` (on any clock that only goes forward), when that is due.
     pub fn decide(&mut self, now: Duration, board: Reading) -> Option<Step> {
-        let length = now.saturating_sub(self.window_start);
-        if length < WINDOW {
+        if !self.is_due(now) {
             return None;
         }
         let window = std::mem::take(&mut self.window);

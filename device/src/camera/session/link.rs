@@ -1,0 +1,141 @@
+//! The camera's end of a session: there, being opened, or away until the next attempt.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::time::Duration;
+
+use gstreamer as gst;
+
+use super::{LOOK, OpenCamera, clock_time};
+use crate::camera::backoff::Backoff;
+use crate::camera::capture::{Camera, Frame, Next};
+use crate::camera::error::CameraError;
+use crate::camera::timeline::Clock;
+
+type Opened = Result<Box<dyn Camera + Send>, CameraError>;
+
+enum State {
+    Up(Box<dyn Camera + Send>),
+    Opening(Receiver<Opened>),
+    Down { retry_at: gst::ClockTime },
+}
+
+/// What a look at the camera shows.
+pub(super) enum Sight {
+    /// A frame.
+    Frame(Frame),
+    /// The camera is there and says nothing.
+    Silent,
+    /// It is away.
+    Away,
+    /// It was opened just now.
+    Opened,
+    /// There will be no more frames.
+    Ended,
+    /// It failed, or could not be opened.
+    Failed(CameraError),
+}
+
+pub(super) struct Link {
+    state: State,
+    open: Arc<OpenCamera>,
+    backoff: Backoff,
+    /// Frames captured by cameras that are gone.
+    captured: u64,
+}
+
+impl Link {
+    pub(super) fn new(camera: Option<Box<dyn Camera + Send>>, open: Arc<OpenCamera>) -> Self {
+        let down = State::Down {
+            retry_at: gst::ClockTime::ZERO,
+        };
+        Self {
+            state: camera.map_or(down, State::Up),
+            open,
+            backoff: Backoff::default(),
+            captured: 0,
+        }
+    }
+
+    /// Looks at the camera, waiting for at most `wait`. A camera that is opened again brings its
+    /// frames to `shape`.
+    pub(super) fn look(
+        &mut self,
+        wait: Duration,
+        clock: &dyn Clock,
+        shape: Option<&gst::Caps>,
+    ) -> Sight {
+        match &mut self.state {
+            State::Up(camera) => match camera.next(wait) {
+                Ok(Next::Frame(frame)) => Sight::Frame(frame),
+                Ok(Next::Waiting) => Sight::Silent,
+                Ok(Next::Ended) => Sight::Ended,
+                Err(error) => Sight::Failed(error),
+            },
+            State::Opening(answer) => match answer.try_recv() {
+                Ok(Ok(camera)) => {
+                    self.state = State::Up(camera);
+                    Sight::Opened
+                }
+                Ok(Err(error)) => Sight::Failed(error),
+                Err(TryRecvError::Empty) => {
+                    clock.sleep(wait.min(LOOK / 5));
+                    Sight::Away
+                }
+                Err(TryRecvError::Disconnected) => Sight::Failed(CameraError::Gstreamer(
+                    "the thread that opens the camera is gone".into(),
+                )),
+            },
+            State::Down { retry_at } => {
+                if clock.now() >= *retry_at {
+                    self.state = State::Opening(opening(self.open.clone(), shape.cloned()));
+                } else {
+                    clock.sleep(wait);
+                }
+                Sight::Away
+            }
+        }
+    }
+
+    /// Notes that frames flow: the next attempt after a failure comes soon again.
+    pub(super) fn works(&mut self) {
+        self.backoff.reset();
+    }
+
+    /// Gives the camera up until the next attempt.
+    pub(super) fn give_up(&mut self, now: gst::ClockTime) {
+        let retry_at = now + clock_time(self.backoff.wait());
+        self.retire(retry_at);
+    }
+
+    /// Opens the camera anew at once.
+    pub(super) fn start_over(&mut self, now: gst::ClockTime) {
+        self.retire(now);
+    }
+
+    /// Frames captured so far, dropped ones included.
+    pub(super) fn captured(&self) -> u64 {
+        match &self.state {
+            State::Up(camera) => self.captured + camera.captured(),
+            _ => self.captured,
+        }
+    }
+
+    /// The old camera goes down on a thread of its own, since some take seconds.
+    fn retire(&mut self, retry_at: gst::ClockTime) {
+        let down = State::Down { retry_at };
+        if let State::Up(camera) = std::mem::replace(&mut self.state, down) {
+            self.captured += camera.captured();
+            std::thread::spawn(move || drop(camera));
+        }
+    }
+}
+
+fn opening(open: Arc<OpenCamera>, shape: Option<gst::Caps>) -> Receiver<Opened> {
+    let (send, receive) = channel();
+    std::thread::spawn(move || {
+        // A session that is over wants no camera any more; it closes again by being dropped.
+        let _ = send.send(open(shape.as_ref()));
+    });
+    receive
+}

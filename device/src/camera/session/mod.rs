@@ -1,0 +1,266 @@
+//! The loop that carries frames from a camera to the outputs and never goes dark: a live camera
+//! that fails is opened again, an output that fails is started again, and a slate stands in.
+
+mod link;
+mod outputs;
+mod plan;
+mod stand_in;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gstreamer as gst;
+
+use super::capture::{Camera, Frame, frame_rate};
+use super::error::CameraError;
+use super::output::Output;
+use super::report::{Meter, RunReport};
+use super::sharpener::{Dials, Sharpener};
+use super::timeline::{Clock, between};
+use crate::governor::thermometer::Thermometer;
+use crate::governor::{Governor, Rung};
+use link::{Link, Sight};
+use outputs::Outputs;
+use stand_in::StandIn;
+
+pub use outputs::OutputRecord;
+pub use plan::{Event, Plan};
+
+/// How often the loop looks whether it is to stop.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Opens a camera; with caps, its frames are brought to them.
+pub type OpenCamera =
+    dyn Fn(Option<&gst::Caps>) -> Result<Box<dyn Camera + Send>, CameraError> + Send + Sync;
+/// Starts the output with this index.
+pub type OpenOutput<'a> = dyn FnMut(usize) -> Result<Box<dyn Output>, CameraError> + 'a;
+
+/// What a session works with, each a trait that has a twin in memory.
+pub struct World<'a> {
+    /// A camera that is already open.
+    pub camera: Option<Box<dyn Camera + Send>>,
+    /// Opens it again.
+    pub open_camera: Arc<OpenCamera>,
+    /// Outputs that are already started.
+    pub outputs: Vec<Box<dyn Output>>,
+    /// Starts one of them again.
+    pub open_output: &'a mut OpenOutput<'a>,
+    /// The students and their dials.
+    pub sharpener: Arc<Sharpener>,
+    /// The time of the run.
+    pub clock: &'a dyn Clock,
+    /// The board's temperature.
+    pub thermometer: &'a mut dyn Thermometer,
+    /// Hears of every event.
+    pub notify: &'a mut dyn FnMut(&Event),
+}
+
+/// A run of `honed`.
+pub struct Session<'a> {
+    plan: Plan,
+    sharpener: Arc<Sharpener>,
+    clock: &'a dyn Clock,
+    thermometer: &'a mut dyn Thermometer,
+    notify: &'a mut dyn FnMut(&Event),
+    link: Link,
+    outputs: Outputs<'a>,
+    stand_in: StandIn,
+    governor: Option<Governor>,
+    meter: Meter,
+    live: bool,
+    offset: gst::ClockTime,
+    end: gst::ClockTime,
+}
+
+impl<'a> Session<'a> {
+    /// A session that is to follow `plan`.
+    pub fn new(plan: Plan, world: World<'a>) -> Self {
+        let live = world.camera.as_ref().is_none_or(|c| c.live());
+        let governor = plan
+            .governed_fps
+            .filter(|_| live)
+            .map(|fps| Governor::new(world.sharpener.levels(), fps));
+        Self {
+            link: Link::new(world.camera, world.open_camera),
+            outputs: Outputs::new(world.outputs, world.open_output, live),
+            stand_in: StandIn::new(plan.fallback.clone(), plan.keep_trying, world.clock.now()),
+            plan,
+            sharpener: world.sharpener,
+            clock: world.clock,
+            thermometer: world.thermometer,
+            notify: world.notify,
+            governor,
+            meter: Meter::default(),
+            live,
+            offset: gst::ClockTime::ZERO,
+            end: gst::ClockTime::ZERO,
+        }
+    }
+
+    /// Runs until the source ends, the frames are counted, or `stop` says so; then completes the
+    /// outputs.
+    ///
+    /// # Errors
+    /// [`CameraError`] when a file, or a camera that never delivered, fails; or when the last output
+    /// is gone for good. Then no file appears.
+    pub fn run(mut self, stop: &dyn Fn() -> bool) -> Result<RunReport, CameraError> {
+        while !stop() && self.plan.frames.is_none_or(|n| self.meter.frames < n) {
+            if !self.turn()? {
+                break;
+            }
+        }
+        if self.meter.frames == 0 && self.meter.slates == 0 && !stop() {
+            return Err(CameraError::NoFrame {
+                source_name: self.plan.source,
+                reason: "it ended before the first frame".into(),
+            });
+        }
+        let captured = self.link.captured();
+        let outputs = self.outputs.finish()?;
+        let (source, live) = (&self.plan.source, self.live);
+        Ok(self
+            .meter
+            .report(source, live, captured, &self.sharpener, &outputs))
+    }
+
+    /// One look at the camera; false when there is nothing more to come.
+    fn turn(&mut self) -> Result<bool, CameraError> {
+        let mut wait = LOOK;
+        if self.live {
+            wait = wait.min(self.stand_in.due(self.clock.now()));
+        }
+        let shape = self.stand_in.last().map(|frame| frame.caps.clone());
+        match self.link.look(wait, self.clock, shape.as_ref()) {
+            Sight::Frame(frame) => self.frame(frame)?,
+            Sight::Silent => self.silence()?,
+            Sight::Away => {}
+            Sight::Opened => self.stand_in.opened(self.clock.now()),
+            Sight::Ended => return self.ended(),
+            Sight::Failed(error) => self.lose(error)?,
+        }
+        if self.live
+            && let Some(frame) = self.stand_in.stand_in(self.clock.now())?
+        {
+            self.end = frame.mark.pts + gst::ClockTime::NSECOND;
+            self.meter.slates += 1;
+            self.deliver(&frame)?;
+        }
+        if let Some(every) = self.plan.status_every
+            && let Some(line) = self.meter.status(self.clock.now(), every)
+        {
+            (self.notify)(&Event::Status(line));
+        }
+        Ok(true)
+    }
+
+    fn frame(&mut self, mut frame: Frame) -> Result<(), CameraError> {
+        let now = self.clock.now();
+        let mut pts = frame.buffer.pts().unwrap_or(now) + self.offset;
+        if self.live {
+            // Captured before what stood in for it: late, but the newest picture there is.
+            pts = pts.max(self.end);
+        }
+        let interval = gst::ClockTime::from_nseconds((1e9 / frame_rate(&frame.caps)) as u64);
+        let length = frame.buffer.duration().unwrap_or(interval);
+        frame.buffer.make_mut().set_pts(pts);
+        self.end = pts
+            + if self.live {
+                gst::ClockTime::NSECOND
+            } else {
+                length
+            };
+        if self.live && (self.stand_in.showing() || self.stand_in.last().is_none()) {
+            (self.notify)(&Event::Live);
+        }
+        self.link.works();
+        self.deliver(&frame)?;
+        let now = self.clock.now();
+        self.meter.note(&frame, now);
+        if let Some(tally) = &self.plan.tally {
+            let age = between(frame.mark.captured, now);
+            tally.note(self.sharpener.sharpened(), age);
+        }
+        self.stand_in.frame(frame, now);
+        self.govern();
+        Ok(())
+    }
+
+    fn deliver(&mut self, frame: &Frame) -> Result<(), CameraError> {
+        self.outputs
+            .deliver(frame, self.clock.now(), &mut *self.notify)
+    }
+
+    fn govern(&mut self) {
+        let Some(governor) = &mut self.governor else {
+            return;
+        };
+        governor.frame(self.sharpener.take_last().unwrap_or_default());
+        let now = Duration::from(self.clock.now());
+        if !governor.is_due(now) {
+            return;
+        }
+        if let Some(step) = governor.decide(now, self.thermometer.read()) {
+            let levels = self.sharpener.levels().len();
+            apply(step.rung, self.sharpener.dials(), levels);
+            self.meter.governed(step.reason.clone());
+            (self.notify)(&Event::Governed {
+                reason: step.reason,
+                degraded: step.rung != Rung::Level(0),
+            });
+        }
+    }
+
+    fn silence(&mut self) -> Result<(), CameraError> {
+        let silent = self.clock.now().saturating_sub(self.stand_in.last_at());
+        if !self.live || Duration::from(silent) <= self.plan.stall {
+            return Ok(());
+        }
+        self.lose(CameraError::Source {
+            source_name: self.plan.source.clone(),
+            reason: format!("no frame for {:.1} s", silent.seconds_f64()),
+        })
+    }
+
+    /// Gives up the camera for now; without hope, or before anything worked, that is an error.
+    fn lose(&mut self, error: CameraError) -> Result<(), CameraError> {
+        let worked = self.stand_in.last().is_some();
+        if !self.plan.comes_back || !(worked || self.plan.keep_trying) {
+            return Err(error);
+        }
+        self.meter.reconnects += 1;
+        (self.notify)(&Event::Dark(error.to_string()));
+        self.link.give_up(self.clock.now());
+        Ok(())
+    }
+
+    fn ended(&mut self) -> Result<bool, CameraError> {
+        let got_some = self.stand_in.last().is_some();
+        if self.plan.looping && got_some {
+            self.offset = self.end;
+            self.link.start_over(self.clock.now());
+            return Ok(true);
+        }
+        if self.live && self.plan.comes_back && got_some {
+            self.lose(CameraError::Source {
+                source_name: self.plan.source.clone(),
+                reason: "the stream ended".into(),
+            })?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}
+
+fn apply(rung: Rung, dials: &Dials, levels: usize) {
+    match rung {
+        Rung::Level(level) => dials.set_load(level, false, false),
+        Rung::EverySecond => dials.set_load(levels.saturating_sub(1), true, false),
+        Rung::Bypass => dials.set_load(levels.saturating_sub(1), false, true),
+    }
+}
+
+fn clock_time(duration: Duration) -> gst::ClockTime {
+    gst::ClockTime::try_from(duration).unwrap_or(gst::ClockTime::MAX)
+}

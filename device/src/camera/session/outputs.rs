@@ -1,0 +1,137 @@
+//! The outputs' end of a session: each fails and comes back alone.
+
+use gstreamer as gst;
+
+use super::plan::Event;
+use super::{OpenOutput, clock_time};
+use crate::camera::backoff::Backoff;
+use crate::camera::capture::Frame;
+use crate::camera::error::CameraError;
+use crate::camera::output::{Output, OutputStats};
+
+/// An output that took so many frames works: if it fails again, the first attempt comes soon.
+const SETTLED: u64 = 300;
+
+/// An output, being there or not.
+struct Slot {
+    name: String,
+    output: Option<Box<dyn Output>>,
+    retry_at: gst::ClockTime,
+    backoff: Backoff,
+    /// Frames taken since its last start.
+    taken: u64,
+    lost: OutputStats,
+    restarts: u64,
+}
+
+/// What an output did in a whole session.
+#[derive(Debug, Clone)]
+pub struct OutputRecord {
+    /// The sink as the user named it.
+    pub name: String,
+    /// Over all its starts; the ages are those since the last.
+    pub stats: OutputStats,
+    /// Times it failed and was started anew.
+    pub restarts: u64,
+}
+
+pub(super) struct Outputs<'a> {
+    slots: Vec<Slot>,
+    open: &'a mut OpenOutput<'a>,
+    /// Whether an output that fails may come back; a file's would have a hole.
+    live: bool,
+}
+
+impl<'a> Outputs<'a> {
+    pub(super) fn new(
+        outputs: Vec<Box<dyn Output>>,
+        open: &'a mut OpenOutput<'a>,
+        live: bool,
+    ) -> Self {
+        let slots = outputs.into_iter().map(|output| Slot {
+            name: output.name().to_owned(),
+            output: Some(output),
+            retry_at: gst::ClockTime::ZERO,
+            backoff: Backoff::default(),
+            taken: 0,
+            lost: OutputStats::default(),
+            restarts: 0,
+        });
+        Self {
+            slots: slots.collect(),
+            open,
+            live,
+        }
+    }
+
+    /// Gives `frame` to every output that is there; tells of those that go and come.
+    pub(super) fn deliver(
+        &mut self,
+        frame: &Frame,
+        now: gst::ClockTime,
+        tell: &mut dyn FnMut(&Event),
+    ) -> Result<(), CameraError> {
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            if slot.output.is_none() && now >= slot.retry_at {
+                match (self.open)(index) {
+                    Ok(output) => {
+                        tell(&Event::OutputBack(slot.name.clone()));
+                        slot.output = Some(output);
+                        slot.taken = 0;
+                    }
+                    Err(_) => slot.retry_at = now + clock_time(slot.backoff.wait()),
+                }
+            }
+            let Some(output) = &mut slot.output else {
+                continue;
+            };
+            match output.push(frame) {
+                Ok(()) => {
+                    slot.taken += 1;
+                    if slot.taken == SETTLED {
+                        slot.backoff.reset();
+                    }
+                }
+                Err(error) if !self.live => return Err(error),
+                Err(error) => {
+                    tell(&Event::OutputFailed(error.to_string()));
+                    slot.lost.add(&output.stats());
+                    slot.restarts += 1;
+                    slot.output = None;
+                    slot.retry_at = now + clock_time(slot.backoff.wait());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Completes all outputs that are there.
+    pub(super) fn finish(mut self) -> Result<Vec<OutputRecord>, CameraError> {
+        let mut failed = None;
+        let mut complete = 0;
+        for output in self.slots.iter_mut().filter_map(|s| s.output.as_mut()) {
+            match output.finish() {
+                Ok(()) => complete += 1,
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        match failed {
+            Some(error) => Err(error),
+            None if complete == 0 => Err(CameraError::Sink {
+                sink: "of this run".into(),
+                reason: "no output was left at the end".into(),
+            }),
+            None => Ok(self.slots.into_iter().map(record).collect()),
+        }
+    }
+}
+
+fn record(slot: Slot) -> OutputRecord {
+    let mut stats = slot.output.map(|o| o.stats()).unwrap_or_default();
+    stats.add(&slot.lost);
+    OutputRecord {
+        name: slot.name,
+        stats,
+        restarts: slot.restarts,
+    }
+}

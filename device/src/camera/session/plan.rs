@@ -1,0 +1,68 @@
+//! What a session is told to do, and what it tells.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gstreamer as gst;
+
+use crate::slots::Tally;
+
+/// What a session is to do.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The source as the user named it.
+    pub source: String,
+    /// Ends after so many frames.
+    pub frames: Option<u64>,
+    /// Whether a source that fails or ends is opened again.
+    pub comes_back: bool,
+    /// Whether a source that was never there is waited for.
+    pub keep_trying: bool,
+    /// Whether a file starts again at its end.
+    pub looping: bool,
+    /// A live source without a frame for so long counts as failed.
+    pub stall: Duration,
+    /// What the slate looks like when no frame ever came.
+    pub fallback: gst::Caps,
+    /// Counts frames for a trial.
+    pub tally: Option<Arc<Tally>>,
+    /// Frame rate that the governor holds; `None` leaves the ladder alone.
+    pub governed_fps: Option<f64>,
+    /// Time between two [`Event::Status`]; `None` for none.
+    pub status_every: Option<Duration>,
+}
+
+/// What happens in a session, for the log and the status LED.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The first frame, or the first after an outage.
+    Live,
+    /// The camera is away; a slate stands in.
+    Dark(String),
+    /// An output failed; it is started again.
+    OutputFailed(String),
+    /// An output works again.
+    OutputBack(String),
+    /// The governor changed what is done for each frame.
+    Governed {
+        /// From what to what, and why.
+        reason: String,
+        /// Whether this is less than the bundle's largest student on every frame.
+        degraded: bool,
+    },
+    /// How the run does, now and then.
+    Status(String),
+}
+
+impl std::fmt::Display for Event {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Live => f.write_str("live"),
+            Self::Dark(reason) => write!(f, "no camera, trying again: {reason}"),
+            Self::OutputFailed(reason) => write!(f, "output lost, trying again: {reason}"),
+            Self::OutputBack(name) => write!(f, "output back: {name}"),
+            Self::Governed { reason, .. } => write!(f, "governor: {reason}"),
+            Self::Status(line) => f.write_str(line),
+        }
+    }
+}

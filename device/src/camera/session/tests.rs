@@ -1,0 +1,202 @@
+//! Sessions over in-memory cameras and outputs, on a clock that tests turn.
+
+use std::sync::Mutex;
+
+use super::*;
+use crate::camera::sharpener::lock;
+use crate::camera::twin::{Collected, CollectingOutput, ManualClock, Script, ScriptedCamera};
+use crate::governor::thermometer::{Reading, SetThermometer};
+
+fn caps() -> gst::Caps {
+    gst::init().unwrap();
+    "video/x-raw,format=GRAY8,width=96,height=64,framerate=30/1"
+        .parse()
+        .unwrap()
+}
+
+fn plan() -> Plan {
+    Plan {
+        source: "twin".into(),
+        frames: None,
+        comes_back: true,
+        keep_trying: false,
+        looping: false,
+        stall: Duration::from_secs(2),
+        fallback: caps(),
+        governed_fps: None,
+        tally: None,
+        status_every: None,
+    }
+}
+
+/// Plays one script after another, each when the camera is opened once more.
+fn play(
+    plan: Plan,
+    scripts: Vec<Vec<Script>>,
+    output_fails_at: Option<u64>,
+    seconds: u64,
+) -> (Result<RunReport, CameraError>, Vec<Event>, Collected) {
+    let caps = caps();
+    let clock = ManualClock::default();
+    let scripts = Mutex::new(scripts.into_iter());
+    let open: Arc<OpenCamera> = {
+        let (clock, caps) = (clock.clone(), caps.clone());
+        Arc::new(move |_| match lock(&scripts).next() {
+            Some(script) => Ok(Box::new(ScriptedCamera::new(
+                script,
+                clock.clone(),
+                caps.clone(),
+            ))),
+            None => Err(CameraError::Source {
+                source_name: "twin".into(),
+                reason: "unplugged".into(),
+            }),
+        })
+    };
+    let collected = Collected::default();
+    let mut failures = vec![output_fails_at];
+    let mut open_output = |_| {
+        let fails_at = failures.pop().flatten();
+        Ok(Box::new(CollectingOutput::new(collected.clone(), fails_at)) as Box<dyn Output>)
+    };
+    let outputs = vec![open_output(0).unwrap()];
+    let camera = open(None).ok();
+    let mut events = Vec::new();
+    let mut notify = |event: &Event| events.push(event.clone());
+    let mut thermometer = SetThermometer::default();
+    let sharpener = Arc::new(Sharpener::new(Vec::new(), Arc::default()).unwrap());
+    let world = World {
+        camera,
+        open_camera: open,
+        outputs,
+        open_output: &mut open_output,
+        sharpener,
+        clock: &clock,
+        thermometer: &mut thermometer,
+        notify: &mut notify,
+    };
+    let session = Session::new(plan, world);
+    let report = session.run(&|| clock.now().seconds() >= seconds);
+    (report, events, collected)
+}
+
+fn frames(count: usize) -> Vec<Script> {
+    vec![Script::Frame; count]
+}
+
+/// Timestamps only go forward, and no gap is longer than `longest`.
+fn steady(collected: &Collected, longest: Duration) {
+    let times = lock(&collected.times);
+    for pair in times.windows(2) {
+        assert!(pair[0] < pair[1], "{pair:?}");
+        let gap = Duration::from(pair[1] - pair[0]);
+        assert!(gap <= longest, "a gap of {gap:?}");
+    }
+}
+
+#[test]
+fn a_camera_that_comes_back_is_bridged_by_slates() {
+    let scripts = vec![[frames(30), vec![Script::Fail]].concat(), frames(30)];
+    let (report, events, collected) = play(plan(), scripts, None, 4);
+    let report = report.unwrap();
+    assert_eq!(report.frames, 60);
+    assert!(report.slates > 3, "{report}");
+    assert!(
+        matches!(events[..3], [Event::Live, Event::Dark(_), Event::Live]),
+        "{events:?}"
+    );
+    steady(&collected, Duration::from_millis(260));
+}
+
+#[test]
+fn fifty_outages_are_bridged_and_counted() {
+    let scripts = vec![[frames(3), vec![Script::Fail]].concat(); 51];
+    let (report, events, collected) = play(plan(), scripts, None, 40);
+    let report = report.unwrap();
+    assert_eq!(report.frames, 3 * 51);
+    assert!(report.reconnects >= 51, "{report}");
+    assert_eq!(events.iter().filter(|e| **e == Event::Live).count(), 51);
+    steady(&collected, Duration::from_millis(260));
+}
+
+#[test]
+fn a_board_that_is_too_slow_still_shows_every_frame() {
+    let (report, events, collected) = play(plan(), vec![vec![Script::Slow; 20]], None, 9);
+    let report = report.unwrap();
+    assert_eq!(report.frames, 20, "{report}");
+    assert!(report.slates >= 20, "{report}");
+    assert!(matches!(events[..], [Event::Live, ..]), "{events:?}");
+    let dark = events.iter().position(|e| matches!(e, Event::Dark(_)));
+    assert!(dark.is_none_or(|at| at == 1), "{events:?}");
+    steady(&collected, Duration::from_millis(260));
+}
+
+#[test]
+fn silence_counts_as_failure_and_is_never_dark() {
+    let scripts = vec![[frames(10), vec![Script::Silence]].concat(), frames(10)];
+    let (report, events, collected) = play(plan(), scripts, None, 8);
+    let report = report.unwrap();
+    assert_eq!(report.frames, 20);
+    assert!(
+        events
+            .iter()
+            .any(|e| matches!(e, Event::Dark(r) if r.contains("no frame for 2")))
+    );
+    steady(&collected, Duration::from_millis(260));
+    assert!(report.slates > 50, "{report}");
+}
+
+#[test]
+fn a_camera_that_was_never_there_is_an_error_unless_it_is_waited_for() {
+    let (report, _, _) = play(plan(), vec![], None, 3);
+    assert!(report.unwrap_err().to_string().contains("unplugged"));
+    let patient = Plan {
+        keep_trying: true,
+        ..plan()
+    };
+    let (report, _, collected) = play(patient, vec![], None, 3);
+    assert!(report.unwrap().slates > 60);
+    steady(&collected, Duration::from_millis(260));
+}
+
+#[test]
+fn an_output_that_fails_is_started_again() {
+    let (report, events, collected) = play(plan(), vec![frames(90)], Some(20), 3);
+    let report = report.unwrap();
+    assert_eq!(report.outputs[0].restarts, 1);
+    assert!(
+        events.iter().any(|e| matches!(e, Event::OutputBack(_))),
+        "{events:?}"
+    );
+    assert!(lock(&collected.times).len() > 70);
+}
+
+#[test]
+fn a_file_that_fails_is_an_error_and_nothing_is_completed() {
+    let file = Plan {
+        comes_back: false,
+        ..plan()
+    };
+    let script = [frames(5), vec![Script::Fail]].concat();
+    let (report, _, collected) = play(file, vec![script], None, 60);
+    assert!(report.is_err());
+    assert!(!*lock(&collected.finished));
+}
+
+#[test]
+fn the_governor_hears_the_thermometer() {
+    let mut hot = SetThermometer::default();
+    *lock(&hot.0) = Reading {
+        celsius: Some(90.0),
+        throttled: false,
+    };
+    assert_eq!(hot.read().celsius, Some(90.0));
+    let dials = Dials::default();
+    apply(Rung::EverySecond, &dials, 3);
+    assert_eq!((dials.level(), dials.every_second()), (2, true));
+    apply(Rung::Bypass, &dials, 3);
+    assert!(dials.untouched());
+    apply(Rung::Level(0), &dials, 3);
+    assert_eq!((dials.level(), dials.every_second()), (0, false));
+    assert!(!dials.untouched());
+}
