@@ -12,6 +12,7 @@
 #   make bench-teachers   the teachers' speed beside PyTorch
 #   make bench-train   training speed beside PyTorch eager
 #   make fuzz    the checkpoint reader on random bytes for two minutes (SECONDS=...)
+#   make soak    honed for half an hour, through fifty outages and an overload
 #   make setup   system packages, libtorch, Python checks
 #
 # TORCH=/path or TORCH=python uses an existing libtorch or PyTorch 2.11 (CUDA builds too).
@@ -31,14 +32,14 @@ LIBTORCH_READY := libtorch
 endif
 
 PACKAGES := build-essential pkg-config python3 python3-venv python3-pip \
-  libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev gstreamer1.0-tools \
+  libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstrtspserver-1.0-dev gstreamer1.0-tools \
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
   gstreamer1.0-plugins-ugly gstreamer1.0-libav chromium openssh-client openssh-server
 VENV := $(CACHE)/venv
 BENCH_VENV := $(CACHE)/bench-venv
 
 .PHONY: setup system toolchain libtorch build demo test arm lint bench-engine bench-teachers bench-train arm-model sanitise \
-  fuzz fuzz-engine clean
+  fuzz fuzz-engine soak clean
 
 setup: system toolchain libtorch $(VENV)/.ready
 
@@ -108,6 +109,10 @@ fuzz: system toolchain
 # Training beside PyTorch eager, interleaved in one run.
 bench-train: build $(BENCH_VENV)/.ready
 	$(BENCH_VENV)/bin/python host/python/bench_train.py target/release/hone
+
+# HONE_SOAK_MINUTES=N shortens or lengthens the half hour.
+soak: system toolchain $(LIBTORCH_READY)
+	$(CARGO) test --release --workspace --test field -- --ignored --nocapture
 
 clean:
 	rm -rf target out

@@ -11,6 +11,8 @@ pub mod cli;
 pub mod doctor;
 pub mod engine;
 pub mod governor;
+#[cfg(feature = "camera")]
+pub mod gpio;
 pub mod slots;
 pub mod systemd;
 pub mod trust;

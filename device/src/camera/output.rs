@@ -11,24 +11,26 @@ use std::sync::{Arc, Mutex};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
-use gstreamer_video as gst_video;
 
 use super::capture::{Frame, named, probe};
 use super::elements;
 use super::error::CameraError;
 use super::histogram::Histogram;
-use super::planes;
+use super::picture::picture;
 use super::sharpener::lock;
 use super::sink::{SinkKind, SinkSpec};
 use super::timeline::{Clock, Marks, Timeline, between};
 use crate::atomic;
-use crate::engine::PixelFormat;
 
 /// How long an encoder may take to write what it still holds.
 const FINISH: gst::ClockTime = gst::ClockTime::from_seconds(30);
 
 /// Frames between two looks at the space that a recording takes.
 const QUOTA_EVERY: u64 = 300;
+
+/// The queue behind every feed, which holds one frame; its `leaky` follows.
+pub(super) const FEED: &str =
+    "! queue name=latest max-size-buffers=1 max-size-bytes=0 max-size-time=0 ";
 
 /// Takes frames, one after another.
 pub trait Output {
@@ -51,6 +53,37 @@ pub trait Output {
     fn stats(&self) -> OutputStats;
 }
 
+/// Starts the output that `spec` stands for; `live` says whether late frames may be dropped.
+///
+/// # Errors
+/// [`CameraError`] when its place cannot be written, its port is taken or an element is missing.
+pub fn start(
+    spec: &SinkSpec,
+    timeline: &Timeline,
+    live: bool,
+) -> Result<Box<dyn Output>, CameraError> {
+    if let SinkKind::Rtsp(address) = &spec.kind {
+        let unfit = |reason: &str| CameraError::SinkSpec {
+            given: spec.name.clone(),
+            reason: reason.into(),
+        };
+        if !live {
+            return Err(unfit(
+                "viewers look by the clock: play a file to them with --realtime",
+            ));
+        }
+        #[cfg(feature = "rtsp")]
+        return Ok(Box::new(super::rtsp::RtspOutput::start(
+            spec, address, timeline,
+        )?));
+        #[cfg(not(feature = "rtsp"))]
+        return Err(unfit(&format!(
+            "this honed was built without the feature rtsp, so it cannot serve {address}"
+        )));
+    }
+    Ok(Box::new(GstOutput::start(spec, timeline, live)?))
+}
+
 /// What an output did.
 #[derive(Debug, Clone, Default)]
 pub struct OutputStats {
@@ -60,6 +93,14 @@ pub struct OutputStats {
     pub taken: u64,
     /// From capture until the sink or encoder took the frame.
     pub age: Histogram,
+}
+
+impl OutputStats {
+    /// Adds what an earlier start of the same output did.
+    pub fn add(&mut self, earlier: &Self) {
+        self.given += earlier.given;
+        self.taken += earlier.taken;
+    }
 }
 
 /// An output on GStreamer. Dropped before [`Output::finish`], it leaves nothing behind.
@@ -84,8 +125,7 @@ impl GstOutput {
     pub fn start(spec: &SinkSpec, timeline: &Timeline, live: bool) -> Result<Self, CameraError> {
         let leaky = if live { "downstream" } else { "no" };
         let description = format!(
-            "appsrc name=in format=time ! queue name=latest max-size-buffers=1 max-size-bytes=0 \
-             max-size-time=0 leaky={leaky} ! {}",
+            "appsrc name=in format=time {FEED}leaky={leaky} ! {}",
             spec.tail(live)?
         );
         let pipeline = elements::launch(&description, |reason| CameraError::SinkSpec {
@@ -134,6 +174,12 @@ impl GstOutput {
                 .join(format!("{}-%05d.mkv", start.as_millis()));
             let pattern = pattern.display().to_string();
             named::<gst::Element>(&self.pipeline, "file")?.set_property("location", pattern);
+        }
+        if let SinkKind::Hls(playlist) = &self.spec.kind {
+            let sink = named::<gst::Element>(&self.pipeline, "file")?;
+            let inside = |name: &str| playlist.folder.join(name).display().to_string();
+            sink.set_property("location", inside("live%05d.ts"));
+            sink.set_property("playlist-location", inside("live.m3u8"));
         }
         let Some(target) = self.spec.target() else {
             return Ok(());
@@ -284,42 +330,4 @@ fn publish(target: &Path) -> std::io::Result<()> {
     let part = atomic::part_path(target);
     std::fs::File::open(&part)?.sync_all()?;
     std::fs::rename(&part, target)
-}
-
-/// What a PNG shows of a frame: RGB and GRAY8 as they are, otherwise the luma plane.
-fn picture(
-    buffer: &gst::Buffer,
-    caps: &gst::Caps,
-) -> Result<(gst::Buffer, gst::Caps), CameraError> {
-    let unfit = || CameraError::Format(caps.to_string());
-    let info = gst_video::VideoInfo::from_caps(caps).map_err(|_| unfit())?;
-    let format = planes::pixel_format(info.format())?;
-    if matches!(format, PixelFormat::Gray8 | PixelFormat::Rgb8) {
-        return Ok((buffer.clone(), caps.clone()));
-    }
-    let frame =
-        gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &info).map_err(|_| unfit())?;
-    let view = planes::view(&frame)?;
-    let gray =
-        gst_video::VideoInfo::builder(gst_video::VideoFormat::Gray8, info.width(), info.height())
-            .fps(info.fps())
-            .build()
-            .map_err(|_| unfit())?;
-    let stride = usize::try_from(gray.stride()[0]).unwrap_or(view.width);
-    let step = if format == PixelFormat::Yuyv { 2 } else { 1 };
-    let mut bytes = vec![0; gray.size()];
-    if let Some(luma) = &view.planes[0] {
-        for (y, row) in bytes.chunks_mut(stride).take(view.height).enumerate() {
-            let from = luma.data[y * luma.stride..].iter().step_by(step);
-            for (to, from) in row.iter_mut().take(view.width).zip(from) {
-                *to = *from;
-            }
-        }
-    }
-    let mut picture = gst::Buffer::from_mut_slice(bytes);
-    if let Some(picture) = picture.get_mut() {
-        picture.set_pts(buffer.pts());
-        picture.set_duration(buffer.duration());
-    }
-    Ok((picture, gray.to_caps().map_err(|_| unfit())?))
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::elements;
 use super::error::CameraError;
+use super::rtsp_address::without_password;
 
 /// A kind of camera or file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub enum Pace {
 /// A source as the user described it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceSpec {
-    /// The text given.
+    /// The text given, without a password.
     pub name: String,
     /// What it stands for.
     pub kind: SourceKind,
@@ -83,8 +84,12 @@ impl FromStr for SourceSpec {
             "file" => SourceKind::File(rest.into()),
             _ => SourceKind::File(text.into()),
         };
+        let name = match &kind {
+            SourceKind::Network(address) => without_password(address),
+            _ => text.to_owned(),
+        };
         Ok(Self {
-            name: text.to_owned(),
+            name,
             kind,
             size: None,
             fps: None,
@@ -253,6 +258,8 @@ mod tests {
         assert_eq!(kind("images:f"), SourceKind::Images("f".into()));
         let uri = "rtsp://user:secret@10.0.0.7:554/live";
         assert_eq!(kind(uri), SourceKind::Network(uri.into()));
+        let name = uri.parse::<SourceSpec>().unwrap().name;
+        assert_eq!(name, "rtsp://10.0.0.7:554/live");
         for wrong in ["", "images:", "gst: ", "argus:x"] {
             let error = wrong.parse::<SourceSpec>().unwrap_err().to_string();
             assert!(error.contains("is no source: give"), "{error}");

@@ -42,6 +42,21 @@ impl Timeline {
         pipeline.set_start_time(gst::ClockTime::NONE);
         pipeline.set_base_time(self.base);
     }
+
+    /// The clock of all pipelines.
+    pub fn clock(&self) -> &gst::Clock {
+        &self.clock
+    }
+
+    /// `time` as the running time of a pipeline on the same clock whose base time is `base`; `None`
+    /// when it was before that pipeline's start.
+    pub fn on_pipeline(
+        &self,
+        time: gst::ClockTime,
+        base: gst::ClockTime,
+    ) -> Option<gst::ClockTime> {
+        (self.base + time).checked_sub(base)
+    }
 }
 
 impl Clock for Timeline {

@@ -11,6 +11,8 @@ mod launch;
 #[cfg(feature = "camera")]
 mod on_trial;
 #[cfg(feature = "camera")]
+mod reload;
+#[cfg(feature = "camera")]
 pub mod run;
 #[cfg(feature = "camera")]
 mod serve;
@@ -18,6 +20,8 @@ pub mod slots;
 #[cfg(feature = "camera")]
 pub mod sources;
 mod trust;
+#[cfg(feature = "camera")]
+mod wiring;
 
 use clap::{Parser, Subcommand};
 

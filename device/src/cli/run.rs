@@ -20,12 +20,14 @@ Examples:
   honed run --bundle x.hone --trusted-key release.key.pub --source v4l2:/dev/video0 --sink display
   honed run --bundle x.hone --source film.mkv --sink sharp.mp4 --strength 0.8
   honed run --model student.onnx --source images:frames --sink frames:sharp --json
+  honed run --bundle x.hone --source v4l2 --sink rtsp://0.0.0.0:8554/live --sink record:clips,quota=8
   honed run --bundle x.hone --source 'gst:videotestsrc num-buffers=90' --sink null
   honed run --config /etc/honed.toml
 
 Sources: test, FILE, images:DIR, v4l2:DEVICE, libcamera[:NAME], argus:N, rtsp://, http://, srt://, gst:LINE
-Sinks:   FILE.mp4, FILE.mkv, lossless:FILE.mkv, frames:DIR, raw:FILE, record:DIR[,segment=S,quota=G],
-         v4l2:DEVICE, display, null, gst:LINE";
+Sinks:   FILE.mp4, FILE.mkv, lossless:FILE.mkv, frames:DIR, raw:FILE, record:DIR[,segment=S,quota=GIB],
+         rtsp[://[USER:PASSWORD@]HOST:PORT/PATH], hls:DIR[,segment=S,keep=N], v4l2:DEVICE, display, null,
+         gst:LINE";
 
 /// Sharpens a camera or a file.
 #[derive(Debug, Args)]
@@ -60,6 +62,9 @@ pub struct RunArgs {
     /// Part of the width, from the left, that shows the camera's own picture [default: 0].
     #[arg(long, value_parser = part)]
     split: Option<f32>,
+    /// Show the camera's own picture only.
+    #[arg(long)]
+    bypass: bool,
     /// Stop after so many frames.
     #[arg(long, value_name = "N")]
     frames: Option<u64>,
@@ -90,6 +95,9 @@ pub struct RunArgs {
     /// Hold this frame rate: step down the bundle's ladder when the board is too slow or too hot.
     #[arg(long, value_name = "FPS", value_parser = rate)]
     govern: Option<f64>,
+    /// Seconds between two lines on standard error with frame rate, frame age and memory.
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    status: Option<f64>,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -214,13 +222,15 @@ impl RunArgs {
             sinks,
             strength: self.strength.unwrap_or(config.student.strength),
             split: self.split.unwrap_or(config.student.split),
-            bypass: config.student.bypass,
+            bypass: self.bypass || config.student.bypass,
             frames: self.frames,
             looping: self.looping,
             keep_trying: config.source.keep_trying,
             stall: self.stall.unwrap_or(config.source.stall_seconds),
             govern: self.govern.or((fps > 0.0).then_some(fps)),
-            config: self.config,
+            status: self.status,
+            gpio: config.gpio.clone(),
+            config: self.config.map(|path| (path, config)),
         })
     }
 }

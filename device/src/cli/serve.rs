@@ -1,6 +1,6 @@
 //! A run of `honed`: signals, the service manager, and the session between them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,20 +9,23 @@ use std::{cell::RefCell, rc::Rc};
 use anyhow::{Context, bail};
 use gstreamer as gst;
 use gstreamer_video as gst_video;
+use hone_shared::config::{Config, GpioConfig};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::on_trial::OnTrial;
+use super::wiring::Wiring;
 use crate::camera::capture::{Camera, Capture};
 use crate::camera::elements;
-use crate::camera::output::{GstOutput, Output};
+use crate::camera::encoder::Encoder;
+use crate::camera::output;
 use crate::camera::report::RunReport;
-use crate::camera::session::{Event, OpenCamera, Plan, Session};
+use crate::camera::session::{Event, OpenCamera, Plan, Session, World};
 use crate::camera::sharpener::{Dials, Sharpener};
 use crate::camera::sink::SinkSpec;
 use crate::camera::source::SourceSpec;
 use crate::camera::student::{self, Choice, Source};
 use crate::camera::timeline::{Clock, Timeline};
-use crate::governor::thermometer::BoardThermometer;
+use crate::governor::thermometer::{BoardThermometer, Watched};
 use crate::systemd::ServiceManager;
 
 /// What a run is to do, complete and checked.
@@ -54,8 +57,12 @@ pub struct Job {
     pub stall: f64,
     /// Frame rate to hold.
     pub govern: Option<f64>,
-    /// Configuration to read again on SIGHUP.
-    pub config: Option<PathBuf>,
+    /// Seconds between two status lines.
+    pub status: Option<f64>,
+    /// What is wired to the board's pins.
+    pub gpio: GpioConfig,
+    /// Configuration to read again on SIGHUP, and what it said.
+    pub config: Option<(PathBuf, Config)>,
 }
 
 /// Runs until the source ends, the frames are counted or a signal comes.
@@ -80,11 +87,23 @@ pub fn serve(mut job: Job) -> anyhow::Result<RunReport> {
         Err(error) => return Err(error.into()),
     };
     let live = camera.as_ref().is_none_or(|camera| camera.live());
-    let mut open_output = |index: usize| {
-        GstOutput::start(&job.sinks[index], &timeline, live)
-            .map(|output| Box::new(output) as Box<dyn Output>)
+    if live {
+        warn(&job.sinks);
+    }
+    let mut thermometer =
+        Watched::start(BoardThermometer::new()).context("cannot start a thread")?;
+    let mut wiring = Wiring::new(&job.gpio, &dials, &stop, &thermometer)?;
+    let lamp = wiring.lamp.clone();
+    if sharpener.levels().is_empty() {
+        lamp.without_student();
+    }
+    // Behind the sinks comes the trigger, if one is wired.
+    let count = job.sinks.len() + usize::from(job.gpio.trigger.is_some());
+    let mut open_output = |index: usize| match job.sinks.get(index) {
+        Some(spec) => output::start(spec, &timeline, live),
+        None => wiring.trigger(&timeline),
     };
-    let outputs = (0..job.sinks.len())
+    let outputs = (0..count)
         .map(&mut open_output)
         .collect::<Result<Vec<_>, _>>()?;
 
@@ -93,6 +112,7 @@ pub fn serve(mut job: Job) -> anyhow::Result<RunReport> {
         let manager = manager.clone();
         move |event: &Event| {
             eprintln!("{event}");
+            lamp.hear(event);
             let manager = manager.borrow();
             manager.status(&event.to_string());
             // Without a camera the service is up too: it shows its slate.
@@ -111,6 +131,7 @@ pub fn serve(mut job: Job) -> anyhow::Result<RunReport> {
     };
     let trial = RefCell::new(trial);
     let given_up = RefCell::new(None);
+    let read = job.config.clone().map(RefCell::new);
     let look = || {
         if let Some(trial) = trial.borrow_mut().as_mut()
             && let Some(reason) = trial.look(timeline.now().into())
@@ -120,30 +141,46 @@ pub fn serve(mut job: Job) -> anyhow::Result<RunReport> {
         }
         manager.borrow_mut().alive();
         if reload.swap(false, Ordering::Relaxed)
-            && let Some(path) = &job.config
+            && let Some(read) = &read
         {
-            turn_dials(path, &dials);
+            let (path, config) = &mut *read.borrow_mut();
+            super::reload::reload(path, config, &dials);
         }
         stop.load(Ordering::Relaxed)
     };
-    let mut thermometer = BoardThermometer::new();
-    let session = Session::new(
-        plan,
+    let world = World {
         camera,
         open_camera,
         outputs,
-        &mut open_output,
+        open_output: &mut open_output,
         sharpener,
-        &timeline,
-        &mut thermometer,
-        &mut tell,
-    );
+        clock: &timeline,
+        thermometer: &mut thermometer,
+        notify: &mut tell,
+    };
+    let session = Session::new(plan, world);
     let report = session.run(&look);
     manager.borrow().stopping();
     if let Some(reason) = given_up.take() {
         bail!("{reason}");
     }
+    wiring.finish()?;
     Ok(report?)
+}
+
+/// Says what a person should know of the sinks before the first frame.
+fn warn(sinks: &[SinkSpec]) {
+    for warning in sinks.iter().filter_map(SinkSpec::warning) {
+        eprintln!("note: {warning}");
+    }
+    // Only boards have a device tree; a workstation's cores need no advice.
+    let board = std::fs::read_to_string("/proc/device-tree/model");
+    if let (Ok(model), Ok(encoder)) = (board, Encoder::of_this_board())
+        && sinks.iter().any(SinkSpec::encodes)
+        && let Some(warning) = encoder.warning(&model)
+    {
+        eprintln!("note: {warning}");
+    }
 }
 
 /// The students; a service whose bundle is broken goes on without, and says so.
@@ -200,20 +237,7 @@ fn plan(job: &Job) -> Plan {
             .build(),
         governed_fps: job.govern,
         tally: None,
-    }
-}
-
-/// Takes strength, split and bypass from the configuration as it is now.
-fn turn_dials(path: &Path, dials: &Dials) {
-    match super::config::read(path) {
-        Ok(config) => {
-            dials.set_strength(config.student.strength);
-            dials.set_split(config.student.split);
-            dials.set_bypass(config.student.bypass);
-            eprintln!("configuration read again: {}", path.display());
-        }
-        // A typing error must not stop a camera on a pole.
-        Err(error) => eprintln!("warning: nothing was changed: {error:#}"),
+        status_every: job.status.map(Duration::from_secs_f64),
     }
 }
 

@@ -1,0 +1,138 @@
+//! `rtsp://[USER:PASSWORD@]HOST:PORT/PATH`, the address under which a stream is served, and network
+//! addresses as they may be shown.
+
+use std::fmt;
+
+/// Where a stream is served and who may see it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RtspAddress {
+    /// Address of the network card, `0.0.0.0` for all.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Path, with its slash.
+    pub path: String,
+    /// User and password asked for.
+    pub login: Option<(String, String)>,
+}
+
+impl RtspAddress {
+    /// Reads an address; `rtsp` alone is port 8554 of all network cards.
+    pub fn parse(text: &str) -> Option<Self> {
+        let rest = match text {
+            "rtsp" => "0.0.0.0:8554/live",
+            _ => text.strip_prefix("rtsp://")?,
+        };
+        let (authority, path) = match rest.find('/') {
+            Some(slash) => rest.split_at(slash),
+            None => (rest, "/live"),
+        };
+        let (login, place) = match authority.rsplit_once('@') {
+            Some((login, place)) => {
+                let (user, password) = login.split_once(':')?;
+                let login = (user.to_owned(), password.to_owned());
+                (Some(login), place)
+            }
+            None => (None, authority),
+        };
+        let (host, port) = place.rsplit_once(':')?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+        let valid = !host.is_empty()
+            && path.len() > 1
+            && path.chars().all(plain)
+            && login
+                .as_ref()
+                .is_none_or(|(u, p)| !u.is_empty() && !p.is_empty());
+        valid.then_some(Self {
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port: port.parse().ok().filter(|port| *port > 0)?,
+            path: path.to_owned(),
+            login,
+        })
+    }
+
+    /// Whether another machine may look without a password.
+    pub fn open_to_all(&self) -> bool {
+        let loopback = self.host == "localhost"
+            || self
+                .host
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|a| a.is_loopback());
+        self.login.is_none() && !loopback
+    }
+}
+
+impl fmt::Display for RtspAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let brackets = self.host.contains(':');
+        let (open, close) = if brackets { ("[", "]") } else { ("", "") };
+        write!(
+            f,
+            "rtsp://{open}{}{close}:{}{}",
+            self.host, self.port, self.path
+        )
+    }
+}
+
+impl fmt::Debug for RtspAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A network address without its password, as logs and reports may show it.
+pub fn without_password(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return address.to_owned();
+    };
+    let authority = rest.split('/').next().unwrap_or(rest);
+    match authority.rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => address.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read() {
+        let all = RtspAddress::parse("rtsp").unwrap();
+        assert_eq!(all.to_string(), "rtsp://0.0.0.0:8554/live");
+        assert!(all.open_to_all());
+        let six = RtspAddress::parse("rtsp://[::1]:8555/front/door").unwrap();
+        assert_eq!((six.host.as_str(), six.port), ("::1", 8555));
+        assert_eq!(six.to_string(), "rtsp://[::1]:8555/front/door");
+        assert!(!six.open_to_all());
+        let login = RtspAddress::parse("rtsp://pole:p@ss:1@0.0.0.0:8554/live").unwrap();
+        assert_eq!(login.login, Some(("pole".into(), "p@ss:1".into())));
+        assert!(!login.open_to_all());
+        for wrong in [
+            "rtsp:",
+            "rtsp://",
+            "rtsp://host/live",
+            "rtsp://host:0/live",
+            "rtsp://host:99999/live",
+            "rtsp://user@host:8554/live",
+            "rtsp://host:8554/a b",
+            "rtsp://host:8554/",
+        ] {
+            assert_eq!(RtspAddress::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        for (given, shown) in [
+            (
+                "rtsp://user:secret@10.0.0.7:554/a@b",
+                "rtsp://10.0.0.7:554/a@b",
+            ),
+            ("http://10.0.0.7/video", "http://10.0.0.7/video"),
+            ("film.mkv", "film.mkv"),
+        ] {
+            assert_eq!(without_password(given), shown);
+        }
+    }
+}

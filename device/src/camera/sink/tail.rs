@@ -1,0 +1,84 @@
+//! The pipeline behind `appsrc` that a sink stands for.
+
+use std::path::Path;
+
+use super::{SinkKind, SinkSpec, ends_in};
+use crate::camera::elements;
+use crate::camera::encoder::h264;
+use crate::camera::error::CameraError;
+
+impl SinkSpec {
+    /// The pipeline behind `appsrc name=in`; the element `exit` is the one that takes the raw frame.
+    ///
+    /// # Errors
+    /// [`CameraError::MissingElement`] when nothing installed encodes or shows video.
+    pub(in crate::camera) fn tail(&self, live: bool) -> Result<String, CameraError> {
+        Ok(match &self.kind {
+            SinkKind::File(path) => {
+                let muxer = if ends_in(&path.to_string_lossy(), &["mp4"]) {
+                    "mp4mux"
+                } else {
+                    "matroskamux"
+                };
+                format!("{} ! {muxer} ! filesink name=file", h264(live)?)
+            }
+            SinkKind::Lossless(_) => {
+                elements::require("avenc_ffv1")?;
+                "videoconvert ! avenc_ffv1 name=exit ! matroskamux ! filesink name=file".into()
+            }
+            SinkKind::Frames(_) => "pngenc name=exit ! multifilesink name=file async=false".into(),
+            SinkKind::Raw(_) => "filesink name=exit".into(),
+            SinkKind::Record(recording) => {
+                elements::require("splitmuxsink")?;
+                elements::require("matroskamux")?;
+                let length = recording.segment * 1_000_000_000;
+                format!(
+                    "{} ! splitmuxsink name=file muxer=matroskamux max-size-time={length} send-keyframe-requests=true",
+                    h264(live)?
+                )
+            }
+            SinkKind::Rtsp(_) => {
+                elements::require("rtph264pay")?;
+                let encode = h264(true)?;
+                format!("{encode} ! rtph264pay name=pay0 pt=96 config-interval=1")
+            }
+            SinkKind::Hls(playlist) => {
+                elements::require("hlssink2")?;
+                let (segment, keep) = (playlist.segment, playlist.keep);
+                format!(
+                    "{} ! hlssink2 name=file target-duration={segment} playlist-length={keep} max-files={}",
+                    h264(live)?,
+                    keep + 2
+                )
+            }
+            SinkKind::V4l2(device) => {
+                elements::require("v4l2sink")?;
+                format!(
+                    "videoconvert ! v4l2sink name=exit sync=false device=\"{}\"",
+                    device.display()
+                )
+            }
+            SinkKind::Display => display(!live)?,
+            SinkKind::Null => "fakesink name=exit sync=false".into(),
+            SinkKind::Gst(line) => format!("identity name=exit ! {line}"),
+        })
+    }
+}
+
+/// A sink for the screen that this machine has.
+fn display(sync: bool) -> Result<String, CameraError> {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+    let sink = if set("WAYLAND_DISPLAY") || set("DISPLAY") {
+        "autovideosink"
+    } else if Path::new("/dev/dri").exists() {
+        "kmssink"
+    } else {
+        return Err(CameraError::SinkSpec {
+            given: "display".into(),
+            reason: "this machine has no screen (neither DISPLAY, WAYLAND_DISPLAY nor /dev/dri)"
+                .into(),
+        });
+    };
+    elements::require(sink)?;
+    Ok(format!("videoconvert ! {sink} name=exit sync={sync}"))
+}

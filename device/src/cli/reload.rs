@@ -1,0 +1,87 @@
+//! Reading the configuration again while `honed` runs.
+
+use std::path::Path;
+
+use hone_shared::config::Config;
+use serde_json::Value;
+
+use crate::camera::sharpener::Dials;
+
+/// Keys that take effect at once.
+const AT_ONCE: [&str; 3] = ["student.strength", "student.split", "student.bypass"];
+
+/// Takes what can change while frames flow from the configuration as it is now, and says what needs a
+/// restart.
+pub(super) fn reload(path: &Path, config: &mut Config, dials: &Dials) {
+    let new = match super::config::read(path) {
+        Ok(new) => new,
+        // A typing error must not stop a camera on a pole.
+        Err(error) => {
+            eprintln!("warning: nothing was changed: {error:#}");
+            return;
+        }
+    };
+    dials.set_strength(new.student.strength);
+    dials.set_split(new.student.split);
+    dials.set_bypass(new.student.bypass);
+    eprintln!("configuration read again: {}", path.display());
+    let waiting: Vec<String> = changed(config, &new)
+        .into_iter()
+        .filter(|key| !AT_ONCE.contains(&key.as_str()))
+        .collect();
+    if !waiting.is_empty() {
+        let keys = waiting.join(", ");
+        eprintln!("warning: honed must be restarted for {keys}");
+    }
+    *config = new;
+}
+
+/// Keys whose values differ, as `table.key`.
+fn changed(old: &Config, new: &Config) -> Vec<String> {
+    let tables = |config: &Config| serde_json::to_value(config).unwrap_or_default();
+    let (old, new) = (tables(old), tables(new));
+    let names = |value: &Value| -> Vec<String> {
+        let object = value.as_object();
+        object.map_or_else(Vec::new, |o| o.keys().cloned().collect())
+    };
+    let mut found = Vec::new();
+    for table in names(&new) {
+        let (was, is) = (&old[&table], &new[&table]);
+        let mut keys = names(was);
+        keys.extend(names(is));
+        keys.sort();
+        keys.dedup();
+        for key in keys {
+            if was.get(&key) != is.get(&key) {
+                found.push(format!("{table}.{key}"));
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dials_turn_and_the_rest_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("honed.toml");
+        let mut config = Config::default();
+        let text = "student.strength = 0.25\nsource.fps = 25\ngpio.led = 17\n";
+        std::fs::write(&path, text).unwrap();
+        let new = crate::cli::config::read(&path).unwrap();
+        assert_eq!(
+            changed(&config, &new),
+            ["gpio.led", "source.fps", "student.strength"]
+        );
+        let dials = Dials::default();
+        reload(&path, &mut config, &dials);
+        assert_eq!(dials.strength(), 0.25);
+        assert_eq!(config, new);
+        std::fs::write(&path, "student.strength = 'a lot'").unwrap();
+        reload(&path, &mut config, &dials);
+        assert_eq!((dials.strength(), &config), (0.25, &new));
+    }
+}
