@@ -136,7 +136,7 @@ fn what_honed_puts_out_is_what_the_engine_predicts() {
 }
 
 #[test]
-fn strength_0_gives_the_bytes_of_every_format() {
+fn strength_0_and_bypass_give_the_bytes_of_every_format() {
     let folder = tempfile::tempdir().unwrap();
     for (colour, format) in [
         ("luma", "NV12"),
@@ -148,21 +148,18 @@ fn strength_0_gives_the_bytes_of_every_format() {
         let input = scene(folder.path(), format, 3);
         let source = reader(&input, format);
         let sink = format!("raw:{format}.raw");
-        let arguments = [
-            "--source",
-            &source,
-            "--sink",
-            &sink,
-            "--strength",
-            "0",
-            "--json",
-        ];
-        assert_eq!(
-            report(&honed(folder.path(), colour, &arguments))["untouched"],
-            3
-        );
-        let out = std::fs::read(folder.path().join(format!("{format}.raw"))).unwrap();
-        assert!(out == std::fs::read(&input).unwrap(), "{format}");
+        for untouched in [["--strength", "0"].as_slice(), &["--bypass"]] {
+            let mut arguments = vec!["--source", &source, "--sink", &sink, "--json"];
+            arguments.extend(untouched);
+            let report = report(&honed(folder.path(), colour, &arguments));
+            assert_eq!(report["untouched"], 3);
+            let out = folder.path().join(format!("{format}.raw"));
+            assert!(
+                std::fs::read(&out).unwrap() == std::fs::read(&input).unwrap(),
+                "{format}"
+            );
+            std::fs::remove_file(out).unwrap();
+        }
     }
 }
 

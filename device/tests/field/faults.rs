@@ -1,0 +1,152 @@
+//! What happens to `honed` in the field, on real GStreamer, in a few seconds each. `make soak` repeats
+//! it for longer.
+
+use std::path::Path;
+
+use super::honed::{Honed, frames_in, student, until};
+
+const SMALL: [&str; 4] = ["--size", "96x64", "--fps", "30"];
+
+fn live<'a>(source: &'a str, sinks: &[&'a str]) -> Vec<&'a str> {
+    let mut arguments = vec!["--source", source];
+    arguments.extend(SMALL);
+    for sink in sinks {
+        arguments.extend(["--sink", sink]);
+    }
+    arguments
+}
+
+fn segments(folder: &Path) -> Vec<std::path::PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut paths: Vec<_> = entries.map(|e| e.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|e| e == "mkv"));
+    paths.sort();
+    paths
+}
+
+#[test]
+fn earlier_segments_play_when_the_power_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let clips = folder.path().join("clips");
+    let honed = Honed::start(folder.path(), &live("test", &["record:clips,segment=1"]));
+    until("four segments", || segments(&clips).len() >= 4);
+    honed.kill();
+    let recorded = segments(&clips);
+    for segment in &recorded[..recorded.len() - 1] {
+        let frames = frames_in(segment);
+        assert!(frames >= 5, "{}: {frames} frames", segment.display());
+    }
+}
+
+#[test]
+fn a_full_disk_takes_the_recording_but_not_the_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = live("test", &["record:clips,segment=3600", "null"]);
+    let honed = Honed::start_with_file_limit(folder.path(), 16, &arguments);
+    honed.wait_for(2, "output lost, trying again");
+    let report = honed.stop();
+    let outputs = report["outputs"].as_array().unwrap();
+    assert!(outputs[0]["restarts"].as_u64().unwrap() >= 2, "{report}");
+    assert_eq!(outputs[1]["restarts"], 0);
+    assert!(outputs[1]["frames"].as_u64().unwrap() > 10, "{report}");
+}
+
+#[test]
+fn a_file_that_is_damaged_inside_gives_a_whole_output_or_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("film.mkv");
+    let mut arguments = live(
+        "gst:videotestsrc num-buffers=60 pattern=ball ! video/x-raw,width=96,height=64,framerate=30/1",
+        &["film.mkv"],
+    );
+    arguments.push("--every-frame");
+    let status = std::process::Command::new(env!("CARGO_BIN_EXE_honed"))
+        .current_dir(folder.path())
+        .args(["run", "--model"])
+        .arg(student("luma"))
+        .args(&arguments)
+        .output()
+        .unwrap();
+    assert!(status.status.success());
+    let whole = std::fs::read(&file).unwrap();
+    for (part, name) in [(4, "early.mkv"), (2, "late.mkv")] {
+        let mut bytes = whole.clone();
+        let from = bytes.len() / part;
+        let to = from + bytes.len() / 8;
+        for (i, byte) in bytes[from..to].iter_mut().enumerate() {
+            *byte = (i * 151 + 7) as u8;
+        }
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_honed"))
+            .current_dir(folder.path())
+            .args(["run", "--json", "--model"])
+            .arg(student("luma"))
+            .args(["--source", name, "--sink", "out.mkv"])
+            .output()
+            .unwrap();
+        let out = folder.path().join("out.mkv");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code().is_some(), "{error}");
+        if output.status.success() {
+            let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            let frames = frames_in(&out) as u64;
+            assert_eq!(report["frames"], frames, "{report}");
+            std::fs::remove_file(&out).unwrap();
+        } else {
+            assert!(error.contains(name), "{error}");
+            assert!(!out.exists());
+        }
+        assert!(!folder.path().join("out.mkv.part").exists());
+    }
+}
+
+#[test]
+fn hls_is_a_playlist_that_plays() {
+    let folder = tempfile::tempdir().unwrap();
+    let honed = Honed::start(folder.path(), &live("test", &["hls:www,segment=1,keep=3"]));
+    let playlist = folder.path().join("www/live.m3u8");
+    until("three segments", || {
+        let text = std::fs::read_to_string(&playlist).unwrap_or_default();
+        text.matches(".ts").count() >= 3
+    });
+    honed.stop();
+    let text = std::fs::read_to_string(&playlist).unwrap();
+    let first = text.lines().find(|l| l.ends_with(".ts")).unwrap();
+    let name = Path::new(first).file_name().unwrap();
+    assert!(
+        frames_in(&folder.path().join("www").join(name)) >= 5,
+        "{text}"
+    );
+}
+
+#[test]
+fn sighup_turns_the_dials_and_keeps_the_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("honed.toml");
+    std::fs::write(&config, "student.strength = 1.0\n").unwrap();
+    let mut arguments = live("test", &["null"]);
+    arguments.extend(["--config", "honed.toml", "--status", "0.2"]);
+    let honed = Honed::start(folder.path(), &arguments);
+    honed.wait_for(1, "live");
+    std::fs::write(
+        &config,
+        "student.bypass = true\nsource.stall_seconds = 9.0\n",
+    )
+    .unwrap();
+    honed.signal("-HUP");
+    honed.wait_for(1, "configuration read again: honed.toml");
+    honed.wait_for(
+        1,
+        "warning: honed must be restarted for source.stall_seconds",
+    );
+    let before = honed.count("status: ");
+    honed.wait_for(before + 3, "status: ");
+    std::fs::write(&config, "student.bypass = maybe\n").unwrap();
+    honed.signal("-HUP");
+    honed.wait_for(1, "warning: nothing was changed: honed.toml");
+    let report = honed.stop();
+    assert!(report["untouched"].as_u64().unwrap() > 0, "{report}");
+    assert_eq!(report["outputs"][0]["restarts"], 0);
+}
