@@ -59,7 +59,7 @@ pub struct BenchReport {
     pub fps: f64,
     /// Multiply-accumulates of the network, in 10^9 for a frame.
     pub gmac: f64,
-    /// Multiply-accumulates of the network in 10^9 a second; Winograd executes a quarter of them.
+    /// Multiply-accumulates of the network in 10^9 a second; Winograd executes fewer.
     pub gmac_per_s: f64,
     /// The machine's own peak for this precision, instruction set and number of threads.
     pub peak_gmac_per_s: f64,

@@ -27,7 +27,7 @@ Examples:
 ///
 /// Times are from camera bytes to sharpened bytes, with the network's full strength. The share of
 /// peak compares with what the same kernels reach on data in the first-level cache; Winograd does
-/// the work of four multiplications with one, so f32 may exceed 1.
+/// the work of several multiplications with one, so that the share may exceed 1.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct BenchArgs {

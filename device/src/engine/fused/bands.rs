@@ -29,8 +29,8 @@ impl Shares {
         }
     }
 
-    /// Takes note of the seconds that each thread took for its band. Gives true when bands should
-    /// be cut anew.
+    /// Takes note of the seconds that each thread took for its band; 0 where that is not known, and
+    /// then nothing is learnt. Gives true when bands should be cut anew.
     pub fn note(&mut self, seconds: impl ExactSizeIterator<Item = f64> + Clone) -> bool {
         if seconds.len() != self.cut.len() || seconds.clone().any(|s| s <= 0.0) {
             return false;

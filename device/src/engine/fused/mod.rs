@@ -48,7 +48,7 @@ struct Band {
     jobs: Vec<Job>,
     /// The first job that nobody has taken yet.
     next: AtomicUsize,
-    /// What its thread took for it, in nanoseconds.
+    /// What its thread took for all of it, in nanoseconds; 0 when others took part.
     nanoseconds: AtomicU64,
 }
 
@@ -77,10 +77,12 @@ impl<C> Prepared<C> {
         let start = Instant::now();
         for turn in 0..self.bands.len() {
             let band = &self.bands[(thread + turn) % self.bands.len()];
+            let mut done = 0;
             while let Some(next) = band.jobs.get(band.next.fetch_add(1, Ordering::Relaxed)) {
                 job(next);
+                done += 1;
             }
-            if turn == 0 && thread < self.bands.len() {
+            if turn == 0 && thread < self.bands.len() && done == band.jobs.len() {
                 let time = start.elapsed().as_nanos() as u64;
                 band.nanoseconds.store(time, Ordering::Relaxed);
             }
@@ -240,6 +242,7 @@ impl<P: Path> Engine for FusedEngine<P> {
         };
         for band in &prepared.bands {
             band.next.store(0, Ordering::Relaxed);
+            band.nanoseconds.store(0, Ordering::Relaxed);
         }
         let path = &self.path;
         let done = self.pool.run(&|thread| {
