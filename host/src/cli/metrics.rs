@@ -7,8 +7,10 @@ use clap::Args;
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use serde::Serialize;
 
+use super::learned::LearnedMetrics;
 use crate::metric::{
-    METRICS, Metric, Scores, Sharpness, Summary, Temporal, TemporalMeter, sharpness,
+    self, LEARNED, METRICS, MetricSet, Scores, Sharpness, Summary, Temporal, TemporalMeter,
+    sharpness,
 };
 use crate::picture::Picture;
 use crate::restore::{paired_images, video};
@@ -18,7 +20,8 @@ use crate::restore::{paired_images, video};
 #[command(after_help = "Examples:
   hone metrics sharp.png restored.png
   hone metrics sharp/ restored/ --json > scores.json
-  hone metrics --only psnr_rgb --only ssim_gopro_3d truth.mp4 restored.mp4")]
+  hone metrics --only psnr_rgb --only ssim_gopro_3d truth.mp4 restored.mp4
+  hone metrics sharp.png restored.png --lpips alex.pth --lpips-backbone alexnet.pth")]
 pub struct MetricsArgs {
     /// The truth: an image, a folder of images, or a video.
     #[arg(required_unless_present = "list")]
@@ -32,6 +35,8 @@ pub struct MetricsArgs {
     /// Name all metrics and stop.
     #[arg(long)]
     list: bool,
+    #[command(flatten)]
+    learned: LearnedMetrics,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -56,17 +61,18 @@ impl MetricsArgs {
             METRICS
                 .iter()
                 .for_each(|metric| println!("{}", metric.name));
+            LEARNED
+                .iter()
+                .for_each(|name| println!("{name} (needs weights: --vgg, --lpips)"));
             return Ok(());
         }
         let (Some(reference), Some(distorted)) = (&self.reference, &self.distorted) else {
             bail!("give a reference and a distorted picture");
         };
-        let metrics: Vec<&'static Metric> = if self.only.is_empty() {
-            METRICS.iter().collect()
-        } else {
-            let named = self.only.iter().map(|name| Metric::named(name));
-            named.collect::<Result<_, _>>()?
-        };
+        let mut metrics = MetricSet::all(self.learned.vgg()?, self.learned.lpips()?);
+        if !self.only.is_empty() {
+            metrics = metrics.only(&self.only)?;
+        }
         let (entries, temporal) = entries(reference, distorted, &metrics)?;
         if !self.only.is_empty() {
             // What was asked for by name must exist.
@@ -78,9 +84,9 @@ impl MetricsArgs {
         }
         let single = reference.is_file() && !video::is_video(reference);
         if self.json {
-            print_json(&entries, &metrics, temporal, single)
+            print_json(&entries, &metrics.names(), temporal, single)
         } else {
-            print_table(&entries, &metrics);
+            print_table(&entries, &metrics.names());
             if let Some(found) = temporal {
                 println!(
                     "flicker {:.3} (largest {:.3}) of 255, {} repeated frames in {} changes",
@@ -95,10 +101,10 @@ impl MetricsArgs {
 fn entries(
     reference: &Path,
     distorted: &Path,
-    metrics: &[&'static Metric],
+    metrics: &MetricSet,
 ) -> anyhow::Result<(Vec<Entry>, Option<Temporal>)> {
     let measure = |name: String, a: &Picture, b: &Picture| {
-        let scores = Scores::measure(metrics, a, b).with_context(|| name.clone())?;
+        let scores = metrics.measure(a, b).with_context(|| name.clone())?;
         let sharpness = [sharpness(a), sharpness(b)];
         anyhow::Ok(Entry {
             name,
@@ -166,7 +172,7 @@ fn summary(entries: &[Entry], name: &str) -> Option<Summary> {
 
 fn print_json(
     entries: &[Entry],
-    metrics: &[&'static Metric],
+    metrics: &[&'static str],
     temporal: Option<Temporal>,
     single: bool,
 ) -> anyhow::Result<()> {
@@ -175,11 +181,9 @@ fn print_json(
         _ => {
             let mean: serde_json::Map<_, _> = metrics
                 .iter()
-                .map(|m| {
-                    Ok((
-                        m.name.to_owned(),
-                        serde_json::to_value(summary(entries, m.name))?,
-                    ))
+                .map(|name| {
+                    let value = serde_json::to_value(summary(entries, name))?;
+                    Ok(((*name).to_owned(), value))
                 })
                 .collect::<anyhow::Result<_>>()?;
             serde_json::json!({ "summary": mean, "temporal": temporal, "entries": entries })
@@ -189,17 +193,17 @@ fn print_json(
     Ok(())
 }
 
-fn print_table(entries: &[Entry], metrics: &[&'static Metric]) {
+fn print_table(entries: &[Entry], metrics: &[&'static str]) {
     let mut table = Table::new();
     table.load_preset(UTF8_HORIZONTAL_ONLY);
     if let [entry] = entries {
         table.set_header(["metric", "value"]);
-        for (metric, (_, value)) in metrics.iter().zip(&entry.scores.0) {
+        for (name, value) in &entry.scores.0 {
             let text = match value {
-                Ok(value) => metric.format(*value),
+                Ok(value) => metric::format(name, *value),
                 Err(error) => format!("- ({error})"),
             };
-            table.add_row([metric.name.to_owned(), text]);
+            table.add_row([(*name).to_owned(), text]);
         }
         let [a, b] = entry.sharpness;
         let row = |name: &str, a: f64, b: f64| {
@@ -216,13 +220,13 @@ fn print_table(entries: &[Entry], metrics: &[&'static Metric]) {
         ));
     } else {
         table.set_header(["metric", "mean", "deviation", "min", "max", "pictures"]);
-        for metric in metrics {
-            let Some(s) = summary(entries, metric.name) else {
-                table.add_row([metric.name, "-", "-", "-", "-", "0"]);
+        for name in metrics {
+            let Some(s) = summary(entries, name) else {
+                table.add_row([*name, "-", "-", "-", "-", "0"]);
                 continue;
             };
-            let figures = [s.mean, s.deviation, s.min, s.max].map(|v| metric.format(v));
-            let mut row = vec![metric.name.to_owned()];
+            let figures = [s.mean, s.deviation, s.min, s.max].map(|v| metric::format(name, v));
+            let mut row = vec![(*name).to_owned()];
             row.extend(figures);
             row.push(s.count.to_string());
             table.add_row(row);

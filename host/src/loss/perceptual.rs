@@ -56,7 +56,7 @@ impl Vgg {
         for name in wanted {
             let at = position(name).with_context(|| {
                 format!(
-                    "loss 'perceptual' names layer '{name}'; layers are relu1_1 to relu5_{}",
+                    "there is no VGG layer '{name}'; layers are relu1_1 to relu5_{}",
                     kind.blocks()[4]
                 )
             })?;
@@ -64,7 +64,7 @@ impl Vgg {
         }
         let file = weights.display();
         let entries = read_weights(weights, None)
-            .with_context(|| format!("loss 'perceptual' needs torchvision's weights in {file}"))?;
+            .with_context(|| format!("a VGG needs torchvision's weights in {file}"))?;
         let find = |name: String| {
             let found = entries.iter().find(|(n, _)| *n == name);
             let (_, tensor) = found.with_context(|| format!("{file} holds no '{name}'"))?;

@@ -13,6 +13,8 @@
 //! | `sobel_magnitude_l1_gray` | mean absolute difference of Sobel magnitudes of BT.601 luma, border repeated | scipy `ndimage.sobel(mode="nearest")` |
 //! | `charbonnier_eps1e_3` | mean of `sqrt(d^2 + 1e-6)` | Charbonnier et al. 1994; MPRNet |
 //! | `l1`, `mse` | over all samples, 0..1 | |
+//! | `vgg_l1` | mean absolute difference of VGG maps after ReLU, mean over layers; weights given by the user | Johnson et al. 2016; torchvision |
+//! | `lpips_alex`, `lpips_vgg` | LPIPS 0.1; weights given by the user | Zhang et al. 2018; `lpips` |
 //!
 //! Samples are taken as they are: round to bytes first ([`Picture::to_bytes`]) when a figure is to
 //! describe what is seen.
@@ -20,9 +22,12 @@
 mod colour;
 mod edge;
 mod gopro;
+mod lpips;
 mod ms_ssim;
+mod perceptual;
 mod pixel;
 mod scores;
+mod set;
 mod sharpness;
 mod ssim;
 mod video;
@@ -31,9 +36,12 @@ mod window;
 pub use colour::{lab_l1, studio_luma};
 pub use edge::sobel_magnitude_l1;
 pub use gopro::ssim_gopro_3d;
+pub use lpips::Lpips;
 pub use ms_ssim::ms_ssim;
+pub use perceptual::VggDistance;
 pub use pixel::{charbonnier, l1, mse};
 pub use scores::{Better, METRICS, Metric, Scores, Summary};
+pub use set::{LEARNED, MetricSet, better, format};
 pub use sharpness::{Sharpness, sharpness};
 pub use ssim::{ssim_gaussian, ssim_uniform7};
 pub use video::{Temporal, TemporalMeter};
@@ -68,6 +76,14 @@ pub enum MetricError {
     /// The metric is defined on colour pictures only.
     #[error("{metric} needs RGB pictures, got one with a single plane")]
     NeedsRgb {
+        /// Name of the metric.
+        metric: &'static str,
+    },
+    /// The metric's weights were not given.
+    #[error(
+        "{metric} needs weight files: give --vgg for vgg_l1, --lpips and --lpips-backbone for the others"
+    )]
+    NeedsWeights {
         /// Name of the metric.
         metric: &'static str,
     },

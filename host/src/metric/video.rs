@@ -13,11 +13,23 @@ pub struct Temporal {
     pub flicker: f64,
     /// Largest flicker of a pair of frames.
     pub flicker_max: f64,
-    /// Frames that repeat their predecessor while the reference moves on: dropped ones, as players
-    /// and cameras show them.
+    /// Frames that (nearly) repeat their predecessor while the reference moves on: dropped ones, as
+    /// players and cameras show them.
     pub repeated: usize,
     /// Changes from frame to frame that were compared.
     pub changes: usize,
+}
+
+/// Mean change of a reference, in steps of 1/255, below which nothing is said about repeated frames.
+const STILL: f64 = 0.2;
+/// Share of the reference's change that a repeated frame may still show.
+const STANDING: f64 = 0.15;
+
+/// Mean absolute difference of two planes, 0..255.
+fn mean_change(before: &Picture, now: &Picture) -> f64 {
+    let pairs = before.data.iter().zip(&now.data);
+    let sum: f64 = pairs.map(|(a, b)| f64::from((a - b).abs())).sum();
+    255.0 * sum / now.data.len() as f64
 }
 
 /// Takes frames of both videos in order.
@@ -49,7 +61,10 @@ impl TemporalMeter {
             self.sum += flicker;
             self.found.changes += 1;
             self.found.flicker_max = self.found.flicker_max.max(flicker);
-            let stands = before.1 == now.1 && before.0 != now.0;
+            let moved = mean_change(&before.0, &now.0);
+            let shown = mean_change(&before.1, &now.1);
+            // A codec leaves a little change even where it was given the same frame twice.
+            let stands = moved > STILL && shown < STANDING * moved;
             self.found.repeated += usize::from(stands);
         }
         self.last = Some(now);
