@@ -9,6 +9,7 @@
 #   make arm-model      what boards should reach, predicted from the kernels' machine code
 #   make sanitise       the engine's tests under the address sanitizer
 #   make fuzz-engine    damaged models, and random students against tract, SECONDS=60 each
+#   make bench-metrics   the metrics' speed beside scikit-image and pytorch_msssim
 #   make bench-teachers   the teachers' speed beside PyTorch
 #   make bench-train   training speed beside PyTorch eager
 #   make fuzz    the checkpoint reader on random bytes for two minutes (SECONDS=...)
@@ -38,7 +39,7 @@ PACKAGES := build-essential pkg-config python3 python3-venv python3-pip \
 VENV := $(CACHE)/venv
 BENCH_VENV := $(CACHE)/bench-venv
 
-.PHONY: setup system toolchain libtorch build demo test arm lint bench-engine bench-teachers bench-train arm-model sanitise \
+.PHONY: setup system toolchain libtorch build demo test arm lint bench-engine bench-metrics bench-teachers bench-train arm-model sanitise \
   fuzz fuzz-engine soak clean
 
 setup: system toolchain libtorch $(VENV)/.ready
@@ -113,6 +114,9 @@ bench-train: build $(BENCH_VENV)/.ready
 # HONE_SOAK_MINUTES=N shortens or lengthens the half hour.
 soak: system toolchain $(LIBTORCH_READY)
 	$(CARGO) test --release --workspace --test field -- --ignored --nocapture
+
+bench-metrics: build $(BENCH_VENV)/.ready
+	$(BENCH_VENV)/bin/python host/python/bench_metrics.py target/release/hone
 
 clean:
 	rm -rf target out
