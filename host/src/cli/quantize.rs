@@ -6,15 +6,12 @@ use clap::Args;
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 
 use super::progress;
-use crate::data;
-use crate::onnx::{Format, Metadata};
-use crate::quantise::{
-    Calibration, LayerLoss, MixedChain, QatConfig, QuantiseConfig, calibration_pairs, fine_tune_on,
-    quantise, sensitivity,
-};
+use crate::onnx::Format;
+use crate::quantise::{self, Calibration, LayerLoss, QuantiseConfig};
 use crate::train::run;
 
-/// Quantises the best weights of a distillation, calibrated on its recipe's data.
+/// Quantises the best weights of a distillation, calibrated on its recipe's data. The recipe's
+/// [quantise] table says how; options take the place of its keys.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hone quantize out/student --out student.int8.onnx
@@ -26,15 +23,15 @@ pub struct QuantizeArgs {
     /// The ONNX file.
     #[arg(long, value_name = "ONNX")]
     out: PathBuf,
-    /// How ranges of activations are chosen.
-    #[arg(long, value_enum, default_value = "mse")]
-    calibration: Calibration,
-    /// Share of values inside the range, for percentile, in percent.
-    #[arg(long, default_value = "99.99")]
-    percentile: f64,
-    /// Patches to calibrate on.
-    #[arg(long, default_value = "16")]
-    pictures: usize,
+    /// How ranges of activations are chosen [default: the recipe's, else mse].
+    #[arg(long, value_enum)]
+    calibration: Option<Calibration>,
+    /// Share of values inside the range, for percentile, in percent [default: the recipe's, else 99.99].
+    #[arg(long)]
+    percentile: Option<f64>,
+    /// Patches to calibrate on [default: the recipe's, else 16].
+    #[arg(long)]
+    pictures: Option<usize>,
     /// Leave out balancing channels between layers.
     #[arg(long)]
     no_equalise: bool,
@@ -44,12 +41,18 @@ pub struct QuantizeArgs {
     /// Keep this layer (from 0) in f32; may be repeated.
     #[arg(long, value_name = "LAYER")]
     keep_float: Vec<usize>,
-    /// Fine-tune with the board's arithmetic in the loop.
-    #[arg(long, conflicts_with = "keep_float")]
+    /// Fine-tune with the board's arithmetic in the loop, whatever the recipe says.
+    #[arg(long, conflicts_with_all = ["keep_float", "no_qat"])]
     qat: bool,
-    /// Updates of --qat.
-    #[arg(long, default_value = "400", requires = "qat")]
-    qat_steps: u64,
+    /// Do not fine-tune, whatever the recipe says.
+    #[arg(long)]
+    no_qat: bool,
+    /// Updates of the fine-tuning [default: the recipe's, else 400].
+    #[arg(long, value_name = "STEPS")]
+    qat_steps: Option<u64>,
+    /// Learning rate of the fine-tuning at its start [default: the recipe's, else 1e-4].
+    #[arg(long, value_name = "RATE")]
+    qat_learning_rate: Option<f64>,
     /// Spelling of the arithmetic.
     #[arg(long, value_enum, default_value = "qdq")]
     format: Format,
@@ -68,44 +71,17 @@ impl QuantizeArgs {
     /// When the run has no weights, its data cannot be read, or the file cannot be written.
     pub fn run(self) -> anyhow::Result<()> {
         let run = run::open(&self.run_dir)?;
-        let chain = run.student.fold()?;
-        let source = data::open(&run.recipe.data, &run.text.base)?;
-        let config = QuantiseConfig {
-            calibration: self.calibration,
-            percentile: self.percentile,
-            pictures: self.pictures,
-            equalise: !self.no_equalise,
-            correct_bias: !self.no_bias_correction,
-            keep_float: self.keep_float,
-            qat: self.qat,
-        };
-        let seed = run.recipe.seed;
-        let pairs = calibration_pairs(source.as_ref(), chain.colour, config.pictures, seed)?;
-        let frames: Vec<_> = pairs.iter().map(|p| p.0.shallow_clone()).collect();
-        let mut mixed = quantise(&chain, &frames, &config)?;
-        if let (true, Some(start)) = (config.qat, mixed.int8()) {
-            let bar = progress::bar(self.qat_steps, "fine-tuning");
-            let steps = QatConfig {
-                steps: self.qat_steps,
-                ..QatConfig::default()
-            };
-            let tuned = fine_tune_on(&source, &chain, &start, &steps, seed, |step, loss| {
-                bar.set_position(step);
-                bar.set_message(format!("loss {loss:.5}"));
-            })?;
-            bar.finish_and_clear();
-            mixed = MixedChain::from_int8(&tuned);
-        }
-        let metadata = Metadata {
-            name: run.recipe.name.clone(),
-            recipe_sha256: Some(run.inputs.recipe_sha256.clone()),
-            scale: chain.scale,
-            halo: Some(chain.halo()),
-        };
-        let bytes = mixed.write(self.format, &metadata);
+        let config = self.config(run.recipe.quantise.clone());
+        let bar = progress::bar(if config.qat { config.qat_steps } else { 0 }, "fine-tuning");
+        let quantised = quantise::of_run(&run, &config, |step, loss| {
+            bar.set_position(step);
+            bar.set_message(format!("loss {loss:.5}"));
+        })?;
+        bar.finish_and_clear();
+        let bytes = quantised.write(&run, self.format);
         hone_device::atomic::write_bytes(&self.out, &bytes)?;
         if self.sensitivity {
-            let rows = sensitivity(&chain, &mixed, &pairs, &config)?;
+            let rows = quantised.sensitivity()?;
             if self.json {
                 println!("{}", serde_json::to_string_pretty(&rows)?);
                 return Ok(());
@@ -115,10 +91,30 @@ impl QuantizeArgs {
         println!(
             "{}: {} INT8 student, {} bytes",
             self.out.display(),
-            chain.colour,
+            quantised.float.colour,
             bytes.len()
         );
         Ok(())
+    }
+
+    /// The recipe's table with the options in place of its keys.
+    fn config(&self, recipe: QuantiseConfig) -> QuantiseConfig {
+        let keep_float = if self.keep_float.is_empty() {
+            recipe.keep_float
+        } else {
+            self.keep_float.clone()
+        };
+        QuantiseConfig {
+            calibration: self.calibration.unwrap_or(recipe.calibration),
+            percentile: self.percentile.unwrap_or(recipe.percentile),
+            pictures: self.pictures.unwrap_or(recipe.pictures),
+            equalise: recipe.equalise && !self.no_equalise,
+            correct_bias: recipe.correct_bias && !self.no_bias_correction,
+            qat: (recipe.qat || self.qat) && !self.no_qat && self.keep_float.is_empty(),
+            qat_steps: self.qat_steps.unwrap_or(recipe.qat_steps),
+            qat_learning_rate: self.qat_learning_rate.unwrap_or(recipe.qat_learning_rate),
+            keep_float,
+        }
     }
 }
 

@@ -4,9 +4,11 @@
 //! gradients when training, and a test holds the two together bit for bit.
 
 mod calibrate;
+mod config;
 mod equalise;
 mod fake;
 mod mixed;
+mod of_run;
 mod pictures;
 mod qat;
 mod sensitivity;
@@ -15,50 +17,17 @@ mod weights;
 use anyhow::{Result, ensure};
 use hone_shared::quant::INPUT;
 use hone_shared::student::ConvChain;
-use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 pub use calibrate::Calibration;
+pub use config::QuantiseConfig;
 pub use mixed::{MixedChain, MixedLayer};
+pub use of_run::{Quantised, of_run};
 pub use pictures::{calibration_pairs, fine_tune_on};
 pub use qat::{QatBatch, QatConfig, fine_tune};
 pub use sensitivity::{LayerLoss, sensitivity};
 
 use calibrate::Ranges;
-
-/// The `[quantise]` table of a recipe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct QuantiseConfig {
-    /// How ranges of activations are chosen.
-    pub calibration: Calibration,
-    /// Share of values inside the range, for `percentile`, in percent.
-    pub percentile: f64,
-    /// Pictures to calibrate on.
-    pub pictures: usize,
-    /// Balance channel ranges between neighbouring layers first.
-    pub equalise: bool,
-    /// Take the mean error of each layer out of its bias.
-    pub correct_bias: bool,
-    /// Layers, counted from 0, that stay f32.
-    pub keep_float: Vec<usize>,
-    /// Fine-tune with the board's arithmetic in the loop.
-    pub qat: bool,
-}
-
-impl Default for QuantiseConfig {
-    fn default() -> Self {
-        Self {
-            calibration: Calibration::Mse,
-            percentile: 99.99,
-            pictures: 16,
-            equalise: true,
-            correct_bias: true,
-            keep_float: Vec::new(),
-            qat: false,
-        }
-    }
-}
 
 /// Quantises `chain` on `frames` (`[1,C,H,W]`, 0..1, sides multiples of the chain's factor).
 ///
@@ -74,18 +43,11 @@ pub fn quantise(
     frames: &[Tensor],
     config: &QuantiseConfig,
 ) -> Result<MixedChain> {
-    check(chain, frames, config)?;
+    let chain = &prepared(chain, frames, config)?;
     tch::no_grad(|| {
-        let mut chain = chain.clone();
-        let blocks: Vec<Tensor> = frames
-            .iter()
-            .map(|f| mixed::blocks(f, chain.scale))
-            .collect();
-        if config.equalise {
-            equalise::equalise(&mut chain, &blocks);
-        }
-        let ranges = Ranges::measure(&chain, &blocks);
-        let affines = ranges.choose(&chain, config.calibration, config.percentile)?;
+        let blocks = blocks(chain, frames);
+        let ranges = Ranges::measure(chain, &blocks);
+        let affines = ranges.choose(chain, config.calibration, config.percentile)?;
         let mut mixed = MixedChain {
             colour: chain.colour,
             scale: chain.scale,
@@ -119,6 +81,26 @@ pub fn quantise(
         mixed.validate()?;
         Ok(mixed)
     })
+}
+
+/// The chain whose weights are rounded: the same function as `chain`, its channels balanced where
+/// `config` says so.
+///
+/// # Errors
+/// When the chain, the frames or the configuration do not serve.
+fn prepared(chain: &ConvChain, frames: &[Tensor], config: &QuantiseConfig) -> Result<ConvChain> {
+    check(chain, frames, config)?;
+    let mut chain = chain.clone();
+    if config.equalise {
+        let blocks = blocks(&chain, frames);
+        tch::no_grad(|| equalise::equalise(&mut chain, &blocks));
+    }
+    Ok(chain)
+}
+
+fn blocks(chain: &ConvChain, frames: &[Tensor]) -> Vec<Tensor> {
+    let block = |frame: &Tensor| mixed::blocks(frame, chain.scale);
+    frames.iter().map(block).collect()
 }
 
 fn check(chain: &ConvChain, frames: &[Tensor], config: &QuantiseConfig) -> Result<()> {
@@ -155,13 +137,7 @@ fn check(chain: &ConvChain, frames: &[Tensor], config: &QuantiseConfig) -> Resul
             layers - 1
         );
     }
-    let fits = config.percentile > 50.0 && config.percentile <= 100.0;
-    ensure!(
-        fits,
-        "percentile is {}; it must be above 50, at most 100",
-        config.percentile
-    );
-    Ok(())
+    config.validate()
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! Calibration and fine-tuning pictures from a recipe's data.
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result};
 use hone_shared::quant::QuantChain;
 use hone_shared::student::{Colour, ConvChain};
+use rand::Rng;
+use rayon::prelude::*;
 use tch::Tensor;
 
 use super::qat::{QatBatch, QatConfig, fine_tune};
-use crate::data::loader::{Loader, LoaderConfig};
+use crate::data::random::{shuffled, stream};
 use crate::data::source::PairSource;
 use crate::picture::Picture;
 
@@ -17,6 +17,8 @@ const SIDE: usize = 128;
 /// Side of a fine-tuning patch, and patches in a batch.
 const CROP: usize = 64;
 const BATCH: usize = 16;
+/// Patches drawn for a fine-tuning.
+const POOL: usize = 1024;
 /// Keeps these patches apart from those of the training with the same seed.
 const APART: u64 = 0x7155_414e_5449_5345;
 
@@ -56,33 +58,53 @@ fn tensor(picture: &Picture, colour: Colour, bytes: bool) -> Result<Tensor> {
     })
 }
 
-/// [`fine_tune`] on patches of `source`.
+/// [`fine_tune`] on patches of `source`. A pool of patches is drawn once and used in an order that
+/// changes every time round, mirrored and turned: decoding and degrading pictures costs far more
+/// than an update of a small student does.
 ///
 /// # Errors
 /// As [`fine_tune`], or when a picture cannot be read.
 pub fn fine_tune_on(
-    source: &Arc<dyn PairSource>,
+    source: &dyn PairSource,
     chain: &ConvChain,
     start: &QuantChain,
     config: &QatConfig,
     seed: u64,
     progress: impl FnMut(u64, f64),
 ) -> Result<QuantChain> {
-    let walk = LoaderConfig {
-        seed: seed ^ APART,
-        crop: CROP,
-        batch: BATCH,
-        colour: chain.colour,
-        workers: 1,
-        first_step: 0,
+    let seed = seed ^ APART;
+    let patches = POOL.min(config.steps as usize * BATCH);
+    let cut = |index: u64| {
+        let pair = source.patch(seed, index, CROP)?;
+        let input = tensor(&pair.input, chain.colour, true)?;
+        Ok((input, tensor(&pair.truth, chain.colour, false)?))
     };
-    let mut loader = Loader::new(Arc::clone(source), walk)?;
+    let pool: Result<Vec<_>> = (0..patches as u64).into_par_iter().map(cut).collect();
+    let pool = pool.context("cannot read the pictures to fine-tune on")?;
+    let (inputs, truths): (Vec<_>, Vec<_>) = pool.into_iter().unzip();
+    let (inputs, truths) = (Tensor::cat(&inputs, 0), Tensor::cat(&truths, 0));
+    let mut step = 0;
     let next = || {
-        let batch = loader.next()?;
+        let first = step * BATCH as u64;
+        let turns = (first..first + BATCH as u64).map(|i| shuffled(seed, i, patches) as i64);
+        let turns = Tensor::from_slice(&turns.collect::<Vec<_>>());
+        let symmetry = stream(&[seed, step]).random_range(0..8);
+        step += 1;
+        let pick = |all: &Tensor| oriented(&all.index_select(0, &turns), symmetry);
         Ok(QatBatch {
-            input: batch.input,
-            truth: batch.truth,
+            input: pick(&inputs),
+            truth: pick(&truths),
         })
     };
     fine_tune(chain, start, config, next, progress)
+}
+
+/// One of the eight symmetries of a square.
+fn oriented(x: &Tensor, symmetry: u8) -> Tensor {
+    let turned = x.rot90(i64::from(symmetry % 4), [2, 3]);
+    if symmetry < 4 {
+        turned
+    } else {
+        turned.flip([3])
+    }
 }

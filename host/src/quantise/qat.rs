@@ -196,7 +196,7 @@ pub fn fine_tune(
     );
     let affines: Vec<Affine> = start.layers.iter().map(|l| l.output).collect();
     let first = next()?;
-    let trainee = Trainee::new(chain, &affines, first.input.device())?;
+    let trainee = Trainee::new(&corrected(chain, start), &affines, first.input.device())?;
     let mut adam = nn::Adam::default().build(&trainee.store, config.learning_rate)?;
     let mut batch = Some(first);
     for step in 0..config.steps {
@@ -225,6 +225,17 @@ pub fn fine_tune(
         progress(step + 1, value);
     }
     trainee.export().context("after fine-tuning")
+}
+
+/// The chain with the biases of its INT8 version, which calibration has corrected.
+fn corrected(chain: &ConvChain, start: &QuantChain) -> ConvChain {
+    let mut chain = chain.clone();
+    for (i, (layer, int8)) in chain.layers.iter_mut().zip(&start.layers).enumerate() {
+        let unit = start.input_of(i).scale;
+        let biases = int8.bias.iter().zip(&int8.weight_scales);
+        layer.bias = biases.map(|(b, scale)| *b as f32 * unit * scale).collect();
+    }
+    chain
 }
 
 /// `frame + residual` and the last inner map of the f32 chain.

@@ -72,7 +72,7 @@ pub fn sensitivity(
 }
 
 /// Mean PSNR in dB over pictures rounded to bytes.
-fn psnr(chain: &MixedChain, pairs: &[(Tensor, Tensor)]) -> f64 {
+pub(super) fn psnr(chain: &MixedChain, pairs: &[(Tensor, Tensor)]) -> f64 {
     let one = |(input, truth): &(Tensor, Tensor)| {
         let restored =
             tch::no_grad(|| (chain.restore(input).clamp(0.0, 1.0) * 255.0).round() / 255.0);

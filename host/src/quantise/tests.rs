@@ -172,6 +172,8 @@ fn fine_tuning_lowers_the_error_of_a_coarse_start() {
         .unwrap();
     // Far too wide a range: five levels are left of 255.
     start.layers[0].output.scale *= 50.0;
+    // Biases count in steps of what a layer reads.
+    start.layers[1].bias.iter_mut().for_each(|b| *b /= 50);
     let config = QatConfig {
         steps: 300,
         learning_rate: 1e-3,
@@ -207,4 +209,33 @@ fn fine_tuning_lowers_the_error_of_a_coarse_start() {
     });
     tuned.unwrap().validate().unwrap();
     assert!(last < 0.8 * first, "loss went from {first} to {last}");
+}
+
+#[test]
+fn files_of_the_ladder_are_small() {
+    for (name, limit) in [
+        ("nano", 12_000),
+        ("small", 25_000),
+        ("medium", 80_000),
+        ("large", 120_000),
+    ] {
+        let (_, colour, config) = crate::student::catalogue()
+            .into_iter()
+            .find(|(n, ..)| *n == name)
+            .unwrap();
+        let store = tch::nn::VarStore::new(Device::Cpu);
+        let student = crate::student::build(&config, colour, &store.root()).unwrap();
+        let chain = tch::no_grad(|| student.fold()).unwrap();
+        let mixed = quantise(&chain, &frames(colour, 32, 1), &QuantiseConfig::default()).unwrap();
+        let metadata = crate::onnx::Metadata {
+            name: name.into(),
+            recipe_sha256: Some("0".repeat(64)),
+            scale: chain.scale,
+            halo: Some(chain.halo()),
+        };
+        for format in [crate::onnx::Format::Qdq, crate::onnx::Format::Qoperator] {
+            let size = mixed.write(format, &metadata).len();
+            assert!(size < limit, "{name} {format:?}: {size} bytes");
+        }
+    }
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::config::DataConfig;
 use crate::loss::{LossConfig, WeightingConfig};
+use crate::quantise::QuantiseConfig;
 use crate::student::StudentConfig;
 use crate::teacher::TeacherConfig;
 use crate::train::optimizer::OptimizerConfig;
@@ -55,6 +56,9 @@ pub struct Recipe {
     /// Everything else about the training.
     #[serde(default)]
     pub training: TrainingConfig,
+    /// How the trained student becomes INT8.
+    #[serde(default)]
+    pub quantise: QuantiseConfig,
 }
 
 /// The `[teacher]` table of a student's recipe.
@@ -122,6 +126,7 @@ impl Recipe {
     fn check(&self) -> Result<()> {
         self.student.validate()?;
         self.weighting.validate()?;
+        self.quantise.validate()?;
         check_losses(&self.losses, self.colour, &self.stages)?;
         check_training(
             &self.optimizer,

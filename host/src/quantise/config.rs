@@ -1,0 +1,99 @@
+//! The `[quantise]` table of a recipe.
+
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::Calibration;
+use super::qat::QatConfig;
+
+/// How a recipe's student becomes INT8. Unknown keys are errors.
+///
+/// ```toml
+/// [quantise]
+/// calibration = "mse"      # or min-max, percentile, entropy
+/// pictures = 16
+/// qat = true               # fine-tune with the board's arithmetic in the loop
+/// qat_steps = 600
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QuantiseConfig {
+    /// How ranges of activations are chosen.
+    pub calibration: Calibration,
+    /// Share of values inside the range, for `percentile`, in percent.
+    pub percentile: f64,
+    /// Pictures to calibrate on.
+    pub pictures: usize,
+    /// Balance channel ranges between neighbouring layers first.
+    pub equalise: bool,
+    /// Take the mean error of each layer out of its bias.
+    pub correct_bias: bool,
+    /// Layers, counted from 0, that stay f32.
+    pub keep_float: Vec<usize>,
+    /// Fine-tune with the board's arithmetic in the loop.
+    pub qat: bool,
+    /// Updates of the fine-tuning.
+    pub qat_steps: u64,
+    /// Its learning rate at the start; falls to 0 on a cosine.
+    pub qat_learning_rate: f64,
+}
+
+impl Default for QuantiseConfig {
+    fn default() -> Self {
+        let qat = QatConfig::default();
+        Self {
+            calibration: Calibration::Mse,
+            percentile: 99.99,
+            pictures: 16,
+            equalise: true,
+            correct_bias: true,
+            keep_float: Vec::new(),
+            qat: false,
+            qat_steps: qat.steps,
+            qat_learning_rate: qat.learning_rate,
+        }
+    }
+}
+
+impl QuantiseConfig {
+    /// Refuses values that make no sense.
+    ///
+    /// # Errors
+    /// A sentence that names the key.
+    pub fn validate(&self) -> Result<()> {
+        let percentile = self.percentile;
+        ensure!(
+            percentile > 50.0 && percentile <= 100.0,
+            "quantise.percentile is {percentile}; it must be above 50, at most 100"
+        );
+        let pictures = self.pictures;
+        ensure!(
+            (1..=4096).contains(&pictures),
+            "quantise.pictures is {pictures}; it must be 1 to 4096"
+        );
+        let steps = self.qat_steps;
+        ensure!(
+            (1..=1_000_000).contains(&steps),
+            "quantise.qat_steps is {steps}; it must be 1 to 1000000"
+        );
+        let rate = self.qat_learning_rate;
+        ensure!(
+            rate > 0.0 && rate <= 1.0,
+            "quantise.qat_learning_rate is {rate}; it must be above 0, at most 1"
+        );
+        ensure!(
+            !self.qat || self.keep_float.is_empty(),
+            "quantise.qat fine-tunes students that are INT8 throughout: leave keep_float empty"
+        );
+        Ok(())
+    }
+
+    /// The fine-tuning's part.
+    pub(super) fn fine_tuning(&self) -> QatConfig {
+        QatConfig {
+            steps: self.qat_steps,
+            learning_rate: self.qat_learning_rate,
+            ..QatConfig::default()
+        }
+    }
+}
