@@ -6,12 +6,14 @@ use anyhow::{Context, bail};
 use clap::Args;
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 
-use crate::check::check;
+use crate::check::{Against, check};
+use crate::train::run;
 
 /// Checks a student's ONNX file: contract, numbers on hard frames, other runtimes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hone check student.int8.onnx
+  hone check student.onnx --run out/student
   hone check student.int8.onnx --against student.onnx --json")]
 pub struct CheckArgs {
     /// The file.
@@ -19,7 +21,10 @@ pub struct CheckArgs {
     /// Another model to compare with, such as the f32 one; told, not judged.
     #[arg(long, value_name = "ONNX")]
     against: Option<PathBuf>,
-    /// Leave ONNX Runtime out (it runs in the Python environment that `make test` sets up).
+    /// The run folder that the model was exported from: compares with its weights in torch.
+    #[arg(long, value_name = "RUN_DIR")]
+    run: Option<PathBuf>,
+    /// Leave ONNX Runtime and OpenCV out (they run in the Python environment that `make test` sets up).
     #[arg(long)]
     no_python: bool,
     /// Print JSON.
@@ -38,8 +43,13 @@ impl CheckArgs {
         };
         let model = read(&self.model)?;
         let other = self.against.as_ref().map(read).transpose()?;
-        let report = check(&model, other.as_deref(), !self.no_python)
-            .with_context(|| self.model.display().to_string())?;
+        let run = self.run.as_deref().map(run::open).transpose()?;
+        let against = Against {
+            other: other.as_deref(),
+            checkpoint: run.as_ref().map(|run| run.student.as_ref()),
+            python: !self.no_python,
+        };
+        let report = check(&model, against).with_context(|| self.model.display().to_string())?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&report)?);
         } else {
@@ -67,6 +77,10 @@ impl CheckArgs {
                 ]);
             }
             println!("{table}");
+            report
+                .remarks
+                .iter()
+                .for_each(|remark| println!("{remark}"));
         }
         if !report.passed() {
             bail!(

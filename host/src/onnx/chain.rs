@@ -188,18 +188,22 @@ impl Writer {
             &[outputs],
             &vec![0; outputs],
         );
-        let axis = [("axis", Attribute::Int(0))];
+        // Counted from the back: a 0 is not written to the file, and OpenCV wants to see the axis.
+        let axis = |rank: i64| [("axis", Attribute::Int(-rank))];
         let output = format!("{weight}.f32");
         let weight = self.graph.node(
             "DequantizeLinear",
             &[&weight, &scale, &zero],
             &output,
-            &axis,
+            &axis(4),
         );
         let output = format!("{bias}.f32");
-        let bias = self
-            .graph
-            .node("DequantizeLinear", &[&bias, &unit, &none], &output, &axis);
+        let bias = self.graph.node(
+            "DequantizeLinear",
+            &[&bias, &unit, &none],
+            &output,
+            &axis(1),
+        );
         self.at = self.convolution(&name, k, &weight, &bias);
         self.quantise(&name, conv.output);
     }

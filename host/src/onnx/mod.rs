@@ -31,11 +31,20 @@
 
 mod chain;
 mod graph;
+mod network;
+mod parameters;
+mod simplify;
 
 pub use chain::{Format, Layer, write_chain_f32, write_chain_int8, write_layers};
 pub use graph::{Attribute, Graph};
+pub use network::write_graph_f32;
+pub use parameters::parameters;
+pub use simplify::simplify;
 
+use anyhow::Result;
 use hone_shared::student::{META_HALO, META_NAME, META_RECIPE, META_SCALE};
+
+use crate::train::run::LoadedRun;
 
 /// What an exported file says about itself in `metadata_props`, beside colour.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -51,6 +60,16 @@ pub struct Metadata {
 }
 
 impl Metadata {
+    /// What the file of a run's student says.
+    pub fn of_run(run: &LoadedRun, scale: usize, halo: Option<usize>) -> Self {
+        Self {
+            name: run.recipe.name.clone(),
+            recipe_sha256: Some(run.inputs.recipe_sha256.clone()),
+            scale,
+            halo,
+        }
+    }
+
     fn entries(&self) -> Vec<(&'static str, String)> {
         let mut entries = vec![
             (META_NAME, self.name.clone()),
@@ -64,6 +83,21 @@ impl Metadata {
         }
         entries
     }
+}
+
+/// The f32 file of a run's best weights, whatever its architecture.
+///
+/// # Errors
+/// When the student does not fold or holds weights that are no finite numbers.
+pub fn of_run(run: &LoadedRun) -> Result<Vec<u8>> {
+    let student = run.student.as_ref();
+    if let Some(graph) = student.graph() {
+        let metadata = Metadata::of_run(run, graph.multiple, graph.halo());
+        return write_graph_f32(graph, run.recipe.colour, &metadata);
+    }
+    let chain = student.fold()?;
+    let metadata = Metadata::of_run(run, chain.scale, Some(chain.halo()));
+    Ok(write_chain_f32(&chain, &metadata))
 }
 
 #[cfg(test)]

@@ -130,6 +130,35 @@ impl Graph {
         (values.pop().unwrap_or_else(|| frame.zeros_like()), maps)
     }
 
+    /// How far an output pixel looks in each direction, in full-resolution pixels counted from the
+    /// border of its block of [`Graph::multiple`]; `None` when every pixel sees the whole frame.
+    pub fn halo(&self) -> Option<usize> {
+        // Pixels between neighbouring samples of each node, and how far beyond its own pixels a
+        // sample looks.
+        let mut reach: Vec<(i64, i64)> = Vec::with_capacity(self.nodes.len());
+        for (op, inputs) in &self.nodes {
+            let step = inputs.iter().map(|n| reach[*n].0).max().unwrap_or(1);
+            let far = inputs.iter().map(|n| reach[*n].1).max().unwrap_or(0);
+            reach.push(match op {
+                Op::Conv {
+                    kernel,
+                    stride,
+                    padding,
+                    ..
+                } => {
+                    let beyond = kernel.size()[2] - padding - stride;
+                    (step * stride, far + step * beyond.max(*padding))
+                }
+                Op::Upsample => (step / 2, far),
+                Op::PixelShuffle(s) => (step / s, far),
+                Op::GlobalPool => return None,
+                _ => (step, far),
+            });
+        }
+        let far = reach.last().map_or(0, |(_, far)| *far as usize);
+        Some(far.next_multiple_of(self.multiple))
+    }
+
     /// Multiply-accumulates of all convolutions for each full-resolution pixel.
     pub fn macs_per_pixel(&self) -> f64 {
         // Size of each node relative to the frame, along one side; 0 stands for one pixel.

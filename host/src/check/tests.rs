@@ -1,0 +1,116 @@
+use super::*;
+use crate::onnx::tests::{SHAPES, float_chain};
+use crate::onnx::{Format, Metadata, simplify, write_chain_f32, write_graph_f32};
+use crate::quantise::{QuantiseConfig, quantise};
+use crate::student::{StudentConfig, build};
+
+fn metadata(scale: usize, halo: Option<usize>) -> Metadata {
+    Metadata {
+        name: "test".into(),
+        recipe_sha256: None,
+        scale,
+        halo,
+    }
+}
+
+/// The names of those that agreed.
+fn agreed(report: &Report) -> Vec<&str> {
+    assert!(report.passed(), "{report:?}");
+    report.agreements.iter().map(|a| a.with.as_str()).collect()
+}
+
+#[test]
+fn exported_chains_pass_on_engine_tract_onnx_runtime_and_opencv() {
+    for (seed, (colour, scale, kernels)) in SHAPES.into_iter().enumerate() {
+        let chain = float_chain(colour, scale, kernels, seed as u64);
+        let metadata = metadata(scale, Some(chain.halo()));
+        let frame = Tensor::rand([1, colour.channels() as i64, 32, 32], tch::kind::FLOAT_CPU);
+        let int8 = quantise(&chain, &[frame], &QuantiseConfig::default()).unwrap();
+        let float = write_chain_f32(&chain, &metadata);
+        let python = seed == 0;
+        for format in [Format::Qdq, Format::Qoperator] {
+            // tract does not know the scales of QLinearConv's bytes as the engine does.
+            if format == Format::Qoperator && !python {
+                continue;
+            }
+            let bytes = int8.write(format, &metadata);
+            let against = Against {
+                other: Some(&float),
+                python,
+                ..Against::default()
+            };
+            let report = check(&bytes, against).unwrap();
+            assert_eq!(agreed(&report).contains(&"OpenCV DNN"), python);
+            assert_eq!((report.scale, report.halo), (scale, Some(chain.halo())));
+        }
+        let against = Against {
+            python,
+            ..Against::default()
+        };
+        let report = check(&float, against).unwrap();
+        assert_eq!(agreed(&report).contains(&"OpenCV DNN"), python);
+    }
+}
+
+#[test]
+fn students_that_are_no_chain_export_simplify_and_agree_with_torch() {
+    let recipes = [
+        "architecture = 'dsunet'\nwidth = 8\ndepth = 2",
+        "architecture = 'nafnet-lite'\nwidth = 8\nencoder = [1, 1]\nmiddle = 1\ndecoder = [1, 1]\ngroups = 2",
+    ];
+    for (i, text) in recipes.into_iter().enumerate() {
+        tch::manual_seed(11);
+        let config: StudentConfig = toml::from_str(text).unwrap();
+        let store = tch::nn::VarStore::new(tch::Device::Cpu);
+        let student = build(&config, Colour::Rgb, &store.root()).unwrap();
+        tch::no_grad(|| {
+            for mut variable in store.trainable_variables() {
+                // Factors that start at 0 would hide a branch.
+                let noise = variable.randn_like() * 0.05;
+                variable += noise;
+            }
+        });
+        let graph = student.graph().unwrap();
+        // A halo where the student is local, none where pooling sees the whole frame.
+        assert_eq!(graph.halo().is_some(), i == 0, "{text}");
+        let metadata = metadata(graph.multiple, graph.halo());
+        let model = write_graph_f32(graph, Colour::Rgb, &metadata).unwrap();
+        let simple = simplify(&model).unwrap();
+        assert!(i == 0 || simple.len() < model.len());
+        for bytes in [&model, &simple] {
+            let against = Against {
+                checkpoint: Some(student.as_ref()),
+                python: true,
+                ..Against::default()
+            };
+            let report = check(bytes, against).unwrap();
+            for with in ["tract", CHECKPOINT, "ONNX Runtime"] {
+                assert!(agreed(&report).contains(&with), "{with}: {report:?}");
+            }
+            let whole = |halo: usize| halo.next_multiple_of(graph.multiple);
+            assert_eq!(report.halo.map(whole), graph.halo(), "{text}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_student_is_refused() {
+    let refused = |bytes: &[u8]| format!("{:#}", check(bytes, Against::default()).unwrap_err());
+    let error = refused(b"no model at all");
+    assert!(error.contains("no ONNX file"), "{error}");
+    // An operator that nobody knows.
+    let mut graph = crate::onnx::Graph::new();
+    let residual = graph.node("Sharpen", &["frame"], "residual", &[]);
+    let strange = graph.finish(&residual, Colour::Luma, &metadata(1, Some(1)));
+    let error = refused(&strange);
+    assert!(error.contains("Sharpen"), "{error}");
+    let chain = float_chain(Colour::Luma, 2, &[3, 3], 1);
+    let rgb = write_chain_f32(&float_chain(Colour::Rgb, 2, &[3, 3], 1), &metadata(2, None));
+    let luma = write_chain_f32(&chain, &metadata(2, None));
+    let against = Against {
+        other: Some(&rgb),
+        ..Against::default()
+    };
+    let error = format!("{:#}", check(&luma, against).unwrap_err());
+    assert!(error.contains("restores rgb, this one luma"), "{error}");
+}
