@@ -8,9 +8,9 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 out=${OUT:-out/demo}
 bin=${BIN:-target/release}
-images=24 frames=60 shorten=()
+images=24 frames=60 shorten=() speed=()
 if [ -n "${QUICK:-}" ]; then
-  images=10 frames=6
+  images=10 frames=6 speed=(--no-speed)
   shorten=(--set stage.0.epochs=1 --set stage.0.steps=12)
 fi
 # What the demo's camera does: a lens a little soft, a hand a little unsteady, some noise.
@@ -55,10 +55,11 @@ step "what it was worth"
 compare="--data $out/scenes --input $moving/blur --truth $moving/sharp"
 # f32: honed's frames are within 1/255 of what hone predicts.
 "$bin/hone" eval $compare --onnx "$out/student.onnx" --honed-frames "$out/honed-f32" --honed-tolerance 1 \
-  --out "$out/f32" >/dev/null
+  --no-speed --out "$out/f32" >/dev/null
 # INT8: equal to the byte.
 "$bin/hone" eval $compare --teacher-run "$out/teacher" --also "no teacher=$out/student-alone.onnx" \
   --onnx "$out/student.onnx" --int8 "$out/student.int8.onnx" \
-  --honed-frames "$out/honed-int8" --honed-tolerance 0 --video 30 --out "$out"
+  --honed-frames "$out/honed-int8" --honed-tolerance 0 --video 30 \
+  "${speed[@]}" --out "$out"
 if [ -z "${QUICK:-}" ]; then python3 models/demo/check.py "$out/report.json"; fi
 echo "see $out: before_after_truth.png, side_by_side.mp4, report.html, report.json"

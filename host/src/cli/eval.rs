@@ -1,36 +1,61 @@
-//! `hone eval`: input, unsharp mask, teacher and students on the same pictures.
+//! `hone eval`: input, baselines, teacher and students on the same pictures.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
+use comfy_table::presets::ASCII_MARKDOWN;
 use hone_device::engine::EngineOptions;
 use hone_shared::student::Colour;
 
+use super::learned::LearnedMetrics;
 use super::restorer::TeacherSource;
-use crate::evaluate::summary::Evaluation;
+use crate::data;
+use crate::data::degrade::Degradation;
+use crate::evaluate::bicubic::Bicubic;
+use crate::evaluate::pairs::Opened;
+use crate::evaluate::speed::{STANDARD, speed};
+use crate::evaluate::summary::{Evaluation, Tuned, TunedOn};
 use crate::evaluate::unsharp::Unsharp;
-use crate::evaluate::{Pair, Row, Unchanged, evaluate, figure, honed, pairs, planes, speed};
-use crate::picture::Picture;
+use crate::evaluate::{
+    Camera, Comparison, Pair, PairSet, Row, Unchanged, evaluate, honed, output, planes,
+};
+use crate::metric::MetricSet;
+use crate::onnx;
+use crate::quantise;
 use crate::report::{compare, page};
-use crate::restore::{Restore, Student, video};
+use crate::restore::{Restore, Student};
+use crate::train::run::{self, LoadedRun};
 
 /// Compares restorers on pairs of degraded and sharp pictures.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  hone eval --data data --teacher-run runs/teacher --onnx student.onnx --int8 student.int8.onnx --out out/eval
-  hone eval --data data --input frames/blur --truth frames/sharp --int8 student.int8.onnx \\
-      --honed-frames out/frames --out out/demo")]
+  hone eval out/student --data photos/ --teacher-run out/teacher --out out/eval
+  hone eval street.hone --data kodak/ --degrade 'gaussian:sigma=1.2' --out out/eval
+  hone eval small.onnx large.onnx --data GoPro/ --limit 50
+  hone eval street.hone --data clip.mp4 --degrade motion --limit 120 --video 30 --out out/clip
+  hone eval --compare out/eval other/report.json --markdown")]
 pub struct EvalArgs {
-    /// Folder with {train,val}/{blur,sharp}: `val` is evaluated, the unsharp mask is tuned on `train`.
+    /// Students to compare: run folders of `hone distill` (f32, and INT8 by the recipe's [quantise]),
+    /// ONNX files, bundles.
+    #[arg(value_name = "MODEL")]
+    models: Vec<PathBuf>,
+    /// A folder of pairs or of sharp pictures, an index of `hone data index`, or a video. Test
+    /// pictures are evaluated where there are some, else validation pictures, else all.
     #[arg(long, required_unless_present = "compare")]
     data: Option<PathBuf>,
-    /// Evaluate these degraded pictures instead of `val`; paired with --truth by name.
+    /// Evaluate these degraded pictures instead; paired with --truth by name.
     #[arg(long, requires = "truth")]
     input: Option<PathBuf>,
     /// The sharp pictures of --input.
     #[arg(long, requires = "input")]
     truth: Option<PathBuf>,
+    /// What degrades sharp pictures: a preset or steps as in recipes; the run's own without.
+    #[arg(long, value_name = "STEPS", conflicts_with = "input")]
+    degrade: Option<Degradation>,
+    /// Draws other degradations.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// The student as f32 ONNX.
     #[arg(long, value_name = "FILE")]
     onnx: Option<PathBuf>,
@@ -48,6 +73,8 @@ pub struct EvalArgs {
     /// Planes to compare; the students' own without.
     #[arg(long)]
     colour: Option<Colour>,
+    #[command(flatten)]
+    learned: LearnedMetrics,
     /// PNG frames that honed put out for the evaluated pictures, in order of name.
     #[arg(long, value_name = "DIR")]
     honed_frames: Option<PathBuf>,
@@ -57,27 +84,33 @@ pub struct EvalArgs {
     /// Fail when honed's frames differ from the prediction by more than this, in 1/255.
     #[arg(long, value_name = "STEPS", requires = "honed_frames")]
     honed_tolerance: Option<u8>,
-    /// Also time frames of this size; may be repeated.
+    /// Time frames of these sizes [default: 1280x720, 1920x1080 and 1088x1920].
     #[arg(long, value_name = "WxH", value_parser = size)]
     speed: Vec<(usize, usize)>,
-    /// Evaluate at most this many pictures, spread evenly.
+    /// Time no frames of standard sizes.
+    #[arg(long, conflicts_with = "speed")]
+    no_speed: bool,
+    /// Evaluate at most this many pictures, spread evenly; of a video, its first frames.
     #[arg(long, default_value_t = 1000)]
     limit: usize,
-    /// Tune the unsharp mask on at most this many training pictures.
+    /// Tune the unsharp mask on at most this many pictures.
     #[arg(long, default_value_t = 12)]
     tune: usize,
-    /// Also write side_by_side.mp4 of the pictures in order, at this rate.
-    #[arg(long, value_name = "FPS")]
+    /// The pictures are frames of a video: measure flicker, and write side_by_side.mp4 at this rate.
+    #[arg(long, value_name = "FPS", requires = "out")]
     video: Option<u32>,
     /// Folder for report.json, report.md, report.html and before_after_truth.png.
-    #[arg(long, required_unless_present = "compare")]
+    #[arg(long)]
     out: Option<PathBuf>,
     /// Put these reports (report.json or its folder) side by side instead.
-    #[arg(long, num_args = 1.., value_name = "REPORT", exclusive = true)]
+    #[arg(long, num_args = 1.., value_name = "REPORT", conflicts_with_all = ["data", "models", "out"])]
     compare: Vec<PathBuf>,
     /// Print JSON instead of the table.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "markdown")]
     json: bool,
+    /// Print Markdown, with every metric, instead of the table.
+    #[arg(long)]
+    markdown: bool,
 }
 
 fn labelled(text: &str) -> Result<(String, PathBuf), String> {
@@ -100,74 +133,56 @@ impl EvalArgs {
     /// When something cannot be read or written, or honed differs beyond the tolerance.
     pub fn run(self) -> anyhow::Result<()> {
         if !self.compare.is_empty() {
-            let (table, warning) = compare::compare(&self.compare)?;
-            println!("{table}");
-            if let Some(warning) = warning {
-                eprintln!("warning: {warning}");
-            }
-            return Ok(());
+            return self.compare_reports();
         }
-        let data = self.data.as_deref().context("give --data")?;
-        let out = self.out.as_deref().context("give --out")?;
-        let students = self.students()?;
+        let runs = self.runs()?;
+        let students = self.students(&runs)?;
         let colour = self.colour(&students)?;
-        let pairs = match (&self.input, &self.truth) {
-            (Some(input), Some(truth)) => pairs::load(input, truth, self.limit)?,
-            _ => {
-                let (input, truth) = pairs::folders(data, "val")?;
-                pairs::load(&input, &truth, self.limit)?
-            }
+        let metrics = MetricSet::all(self.learned.vgg()?, self.learned.lpips()?);
+        let comparison = Comparison {
+            colour,
+            metrics: &metrics,
         };
-        let (input, truth) = pairs::folders(data, "train")?;
-        let mask = Unsharp::tuned(&pairs::load(&input, &truth, self.tune)?, colour)?;
+        let camera = self.camera(&runs)?;
+        let Opened {
+            evaluated: pairs,
+            training,
+        } = self.pairs(camera.as_ref())?;
+        let tuned = self.tuned(&pairs, training, &runs, colour)?;
 
-        let mut methods: Vec<Box<dyn Restore>> = vec![Box::new(Unchanged), Box::new(mask)];
+        let mut methods: Vec<Box<dyn Restore>> =
+            vec![Box::new(Unchanged), Box::new(Bicubic), Box::new(tuned.mask)];
         if let Some(teacher) = self.teacher.open()? {
             methods.push(Box::new(teacher));
         }
-        methods.extend(
-            students
-                .into_iter()
-                .map(|s| Box::new(s) as Box<dyn Restore>),
-        );
+        let students = students.into_iter();
+        methods.extend(students.map(|s| Box::new(s) as Box<dyn Restore>));
         let bar = super::progress::bar((methods.len() * pairs.len()) as u64, "evaluating");
-        let mut rows = Vec::new();
-        for method in &mut methods {
-            bar.set_message(method.name());
-            let mut row = evaluate(method.as_mut(), &pairs, colour, || bar.inc(1))?;
-            if row.ms_per_frame.is_some() {
-                let narrow = method.takes_luma() && colour == Colour::Luma;
-                let sample = planes(&pairs[0].input, if narrow { colour } else { Colour::Rgb });
-                for (w, h) in &self.speed {
-                    row.speed.push(speed(method.as_mut(), &sample, *w, *h)?);
-                }
-            }
-            rows.push(row);
-        }
+        let mut rows = evaluate(&mut methods, &pairs, comparison, || bar.inc(1))?;
         bar.finish_and_clear();
-        let ranked = rows.last().map(|row| row.name.clone()).unwrap_or_default();
+        self.time(&mut methods, &mut rows, &pairs.get(0)?, colour)?;
+        let last = methods.last_mut().context("there is nothing to evaluate")?;
+        let ranked = last.name();
         let agreement = match &self.honed_frames {
             Some(folder) => {
-                let last = methods.last_mut().context("there is no student")?;
-                let (agreement, row) = self.honed(folder, last.as_mut(), &pairs, colour)?;
+                let (agreement, row) = self.honed(folder, last.as_mut(), &pairs, comparison)?;
                 rows.push(row);
                 Some(agreement)
             }
             None => None,
         };
-        let mut evaluation = Evaluation::new(colour, &pairs, &rows, &ranked);
-        evaluation.unsharp = Some(mask);
+        let mut evaluation = Evaluation::new(colour, &pairs, &rows, &ranked, &metrics)?;
+        evaluation.degradation = camera.map(|camera| camera.degradation);
+        evaluation.unsharp = Some(tuned);
         evaluation.honed = agreement;
-        self.write(out, &evaluation, &pairs, &rows, &ranked)?;
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&evaluation)?);
-        } else {
-            println!("{}", evaluation.table());
-            evaluation
-                .notes()
-                .iter()
-                .for_each(|note| println!("{note}"));
+        if let Some(out) = &self.out {
+            output::write(out, &evaluation, &pairs, last.as_mut(), &self.training()?)?;
+            if let Some(fps) = self.video {
+                let path = out.join("side_by_side.mp4");
+                output::side_by_side(&path, &pairs, last.as_mut(), colour, fps)?;
+            }
         }
+        self.print(&evaluation)?;
         match (agreement, self.honed_tolerance) {
             (Some(found), Some(tolerance)) if found.max_difference > tolerance => bail!(
                 "honed differs from the prediction by up to {}/255, {tolerance}/255 is allowed",
@@ -177,11 +192,71 @@ impl EvalArgs {
         }
     }
 
-    fn students(&self) -> anyhow::Result<Vec<Student>> {
-        let open = |path: &Path, name: &str| {
-            anyhow::Ok(Student::open(path, EngineOptions::default())?.with_name(name))
-        };
+    fn compare_reports(&self) -> anyhow::Result<()> {
+        ensure!(!self.json, "--compare prints a table, or --markdown");
+        let (mut table, warning) = compare::compare(&self.compare)?;
+        if self.markdown {
+            table.load_preset(ASCII_MARKDOWN);
+        }
+        println!("{table}");
+        if let Some(warning) = warning {
+            eprintln!("warning: {warning}");
+        }
+        Ok(())
+    }
+
+    fn print(&self, evaluation: &Evaluation) -> anyhow::Result<()> {
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(evaluation)?);
+        } else if self.markdown {
+            print!("{}", evaluation.markdown());
+        } else {
+            println!("{}", evaluation.table());
+            evaluation
+                .notes()
+                .iter()
+                .for_each(|note| println!("{note}"));
+        }
+        Ok(())
+    }
+
+    /// The run folders among the models.
+    fn runs(&self) -> anyhow::Result<Vec<LoadedRun>> {
+        let folders = self.models.iter().filter(|path| path.is_dir());
+        folders.map(|path| run::open(path)).collect()
+    }
+
+    /// All students, in the order of the command line.
+    fn students(&self, runs: &[LoadedRun]) -> anyhow::Result<Vec<Student>> {
+        let options = EngineOptions::default();
+        let open =
+            |path: &Path, name: &str| anyhow::Ok(Student::open(path, options)?.with_name(name));
         let mut students = Vec::new();
+        let mut runs = runs.iter();
+        // A student alone needs no name of its own.
+        let lonely = self.models.len() == 1;
+        for path in &self.models {
+            if path.is_dir() {
+                let run = runs.next().context("a run folder appeared meanwhile")?;
+                let prefix = if lonely { "student" } else { &run.recipe.name };
+                let float = onnx::of_run(run)?;
+                students.push(Student::from_bytes(
+                    &float,
+                    &format!("{prefix} f32"),
+                    options,
+                )?);
+                if run.student.graph().is_none() {
+                    let int8 = quantise::of_run(run, &run.recipe.quantise, |_, _| ())?;
+                    let int8 = int8.write(run, onnx::Format::Qdq);
+                    let name = format!("{prefix} INT8");
+                    students.push(Student::from_bytes(&int8, &name, options)?);
+                }
+            } else if path.extension().is_some_and(|ending| ending == "hone") {
+                students.extend(Student::all_of_bundle(path, options)?);
+            } else {
+                students.push(Student::open(path, options)?);
+            }
+        }
         for (label, path) in &self.also {
             students.push(open(path, label)?);
         }
@@ -206,104 +281,142 @@ impl EvalArgs {
         Ok(first)
     }
 
+    /// What degrades sharp pictures: as asked for, or as the first run's recipe says.
+    fn camera(&self, runs: &[LoadedRun]) -> anyhow::Result<Option<Camera>> {
+        if self.input.is_some() {
+            return Ok(None);
+        }
+        let of_run = || runs.first().map(|run| run.recipe.data.degradation.clone());
+        let degradation = self.degrade.clone().or_else(of_run);
+        Ok(degradation.map(|degradation| Camera {
+            degradation,
+            seed: self.seed,
+        }))
+    }
+
+    fn pairs(&self, camera: Option<&Camera>) -> anyhow::Result<Opened> {
+        let data = self.data.as_deref().context("give --data")?;
+        let mut opened = match (&self.input, &self.truth) {
+            (Some(input), Some(truth)) => Opened {
+                evaluated: PairSet::folders(input, truth, self.limit)?,
+                // The data may hold nothing but the frames that are evaluated.
+                training: PairSet::open(data, camera, self.tune)
+                    .ok()
+                    .and_then(|opened| opened.training),
+            },
+            _ => PairSet::open(data, camera, self.limit)?,
+        };
+        if self.video.is_some() {
+            opened.evaluated = opened.evaluated.as_sequence();
+        }
+        Ok(opened)
+    }
+
+    /// The unsharp mask, tuned on pictures that are not evaluated where there are any.
+    fn tuned(
+        &self,
+        pairs: &PairSet,
+        training: Option<PairSet>,
+        runs: &[LoadedRun],
+        colour: Colour,
+    ) -> anyhow::Result<Tuned> {
+        let (set, on) = match (training, runs.first()) {
+            (Some(training), _) => (training, TunedOn::Training),
+            (None, Some(run)) if self.degrade.is_none() => (self.patches(run)?, TunedOn::Recipe),
+            _ => (pairs.clone(), TunedOn::Evaluated),
+        };
+        let mask = Unsharp::tuned(&set.limited(self.tune), colour)?;
+        Ok(Tuned { mask, on })
+    }
+
+    /// Patches of the data that a run was trained on.
+    fn patches(&self, run: &LoadedRun) -> anyhow::Result<PairSet> {
+        let source = data::open(&run.recipe.data, &run.text.base)?;
+        let pair = |i: u64| {
+            let pair = source.patch(self.seed, i, 256)?;
+            anyhow::Ok(Pair {
+                name: i.to_string(),
+                input: pair.input,
+                truth: pair.truth,
+            })
+        };
+        let pairs: Vec<Pair> = (0..self.tune as u64).map(pair).collect::<Result<_, _>>()?;
+        Ok(pairs.into())
+    }
+
+    /// Times all restorers on frames of standard sizes.
+    fn time(
+        &self,
+        methods: &mut [Box<dyn Restore>],
+        rows: &mut [Row],
+        pair: &Pair,
+        colour: Colour,
+    ) -> anyhow::Result<()> {
+        if self.no_speed {
+            return Ok(());
+        }
+        let sizes = if self.speed.is_empty() {
+            &STANDARD[..]
+        } else {
+            &self.speed[..]
+        };
+        let pixels = (pair.input.width * pair.input.height) as f64;
+        let bar = super::progress::bar((methods.len() * sizes.len()) as u64, "timing");
+        for (method, row) in methods.iter_mut().zip(rows) {
+            let Some(ms) = row.ms_per_frame else { continue };
+            let narrow = method.takes_luma() && colour == Colour::Luma;
+            let sample = planes(&pair.input, if narrow { colour } else { Colour::Rgb });
+            let known = Some(ms / 1000.0 / pixels);
+            for size in sizes {
+                row.speed
+                    .push(speed(method.as_mut(), &sample, *size, known)?);
+                bar.inc(1);
+            }
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
     fn honed(
         &self,
         folder: &Path,
         student: &mut dyn Restore,
-        pairs: &[Pair],
-        colour: Colour,
+        pairs: &PairSet,
+        comparison: Comparison<'_>,
     ) -> anyhow::Result<(honed::Agreement, Row)> {
+        let colour = comparison.colour;
         let shown = honed::frames(folder, colour)?;
-        let fed = match &self.honed_input {
-            Some(folder) => honed::frames(folder, colour)?,
-            None => pairs.iter().map(|p| planes(&p.input, colour)).collect(),
+        let agreement = match &self.honed_input {
+            Some(folder) => {
+                let fed = honed::frames(folder, colour)?;
+                let frame = |i: usize| fed.get(i).cloned().context("a frame is missing");
+                honed::agreement(student, fed.len(), frame, &shown)?
+            }
+            None => {
+                let frame = |i: usize| Ok(planes(&pairs.get(i)?.input, colour));
+                honed::agreement(student, pairs.len(), frame, &shown)?
+            }
         };
-        let agreement = honed::agreement(student, &fed, &shown)?;
-        Ok((agreement, honed::row(&shown, pairs, colour)?))
-    }
-
-    fn write(
-        &self,
-        out: &Path,
-        evaluation: &Evaluation,
-        pairs: &[Pair],
-        rows: &[Row],
-        ranked: &str,
-    ) -> anyhow::Result<()> {
-        std::fs::create_dir_all(out)
-            .with_context(|| format!("cannot create the folder {}", out.display()))?;
-        let write = hone_device::atomic::write_bytes;
-        write(
-            &out.join("report.json"),
-            &serde_json::to_vec_pretty(evaluation)?,
-        )?;
-        write(&out.join("report.md"), evaluation.markdown().as_bytes())?;
-        let mut wipes = Vec::new();
-        if let Some(row) = rows.iter().find(|row| row.name == ranked) {
-            let ranking = &evaluation.ranking;
-            // The pair of median gain comes first: neither the best nor the worst is typical.
-            let ranks = [
-                ("typical", ranking.get(ranking.len() / 2)),
-                ("best", ranking.first()),
-                ("worst", ranking.last()),
-            ];
-            for (rank, gain) in ranks {
-                let Some(gain) = gain else { continue };
-                let Some(i) = pairs.iter().position(|pair| pair.name == gain.name) else {
-                    continue;
-                };
-                let caption = format!(
-                    "{rank}: {} ({:+.2} dB by {ranked})",
-                    gain.name, gain.gain_db
-                );
-                wipes.push(crop(
-                    &pairs[i],
-                    &row.results[i].restored,
-                    evaluation.colour,
-                    caption,
-                ));
-            }
-            if let Some(wipe) = wipes.first() {
-                figure::beside(&[
-                    ("before", &wipe.before),
-                    (&format!("after: {ranked}"), &wipe.after),
-                    ("truth", &wipe.truth),
-                ])
-                .save(&out.join("before_after_truth.png"))?;
-            }
-        }
-        let html = page::render(evaluation, &wipes, &self.training()?)?;
-        write(&out.join("report.html"), html.as_bytes())?;
-        let shown = rows.iter().find(|row| row.name == ranked);
-        if let (Some(fps), Some(row)) = (self.video, shown) {
-            side_by_side(
-                &out.join("side_by_side.mp4"),
-                pairs,
-                row,
-                evaluation.colour,
-                fps,
-            )?;
-        }
-        Ok(())
+        Ok((agreement, honed::row(&shown, pairs, comparison)?))
     }
 
     /// PSNR over the epochs of every run named.
     fn training(&self) -> anyhow::Result<Vec<page::Curve>> {
-        let mut curves = Vec::new();
-        for run in &self.run {
+        let runs = self.models.iter().filter(|path| path.is_dir());
+        let curve = |run: &PathBuf| {
             let path = run.join("log.jsonl");
             let text = std::fs::read_to_string(&path)
                 .with_context(|| format!("cannot read {}", path.display()))?;
-            let mut points = Vec::new();
-            for line in text.lines() {
+            let point = |line: &str| {
                 let line: LogLine = serde_json::from_str(line)
                     .with_context(|| format!("{} is no log of a training", path.display()))?;
-                points.push((line.epoch, line.validation.psnr));
-            }
+                anyhow::Ok((line.epoch, line.validation.psnr))
+            };
+            let points = text.lines().map(point).collect::<Result<_, _>>()?;
             let name = run.file_name().unwrap_or_default().to_string_lossy();
-            curves.push((name.into_owned(), points));
-        }
-        Ok(curves)
+            Ok((name.into_owned(), points))
+        };
+        runs.chain(&self.run).map(curve).collect()
     }
 }
 
@@ -317,64 +430,4 @@ struct LogLine {
 #[derive(serde::Deserialize)]
 struct LogScores {
     psnr: f64,
-}
-
-/// The busiest part of a pair.
-fn crop(pair: &Pair, restored: &Picture, colour: Colour, caption: String) -> page::Wipe {
-    let restored = shown_picture(pair, restored, colour);
-    let (h, w) = (pair.truth.height.min(256), pair.truth.width.min(320));
-    let (top, left) = figure::busiest(&pair.truth, h, w);
-    page::Wipe {
-        caption,
-        before: pair.input.crop(top, left, h, w),
-        after: restored.crop(top, left, h, w),
-        truth: pair.truth.crop(top, left, h, w),
-    }
-}
-
-/// Writes a video of inputs and restored pictures in order; all must have one size.
-fn side_by_side(
-    path: &Path,
-    pairs: &[Pair],
-    row: &Row,
-    colour: Colour,
-    fps: u32,
-) -> anyhow::Result<()> {
-    let mut writer: Option<(video::Writer, usize, usize)> = None;
-    let label = format!("after: {}", row.name);
-    for (pair, result) in pairs.iter().zip(&row.results) {
-        let restored = shown_picture(pair, &result.restored, colour);
-        let frame = figure::beside(&[("before", &pair.input), (&label, &restored)]);
-        let (width, height) = (frame.width, frame.height);
-        let (writer, w, h) = match &mut writer {
-            Some(writer) => writer,
-            None => {
-                let rate = (fps, 1);
-                let format = video::Format {
-                    width,
-                    height,
-                    rate,
-                };
-                writer.insert((video::Writer::create(path, format)?, width, height))
-            }
-        };
-        if (*w, *h) != (width, height) {
-            bail!(
-                "{} has another size than the first picture: no video of both",
-                pair.name
-            );
-        }
-        writer.push(&video::Frame::from_picture(&frame))?;
-    }
-    writer.map_or(Ok(()), |(writer, ..)| writer.finish())
-}
-
-/// A restored picture in colour.
-fn shown_picture(pair: &Pair, restored: &Picture, colour: Colour) -> Picture {
-    match colour {
-        Colour::Rgb => restored.clone(),
-        Colour::Luma => {
-            crate::evaluate::recolour(&pair.input, &planes(&pair.input, colour), restored)
-        }
-    }
 }

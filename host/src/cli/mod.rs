@@ -7,6 +7,7 @@ pub mod deploy;
 pub mod distill;
 pub mod eval;
 pub mod export;
+pub mod learned;
 pub mod metrics;
 pub mod progress;
 pub mod prune;

@@ -6,7 +6,8 @@ use anyhow::{Context, bail};
 use hone_shared::student::Colour;
 use serde::Serialize;
 
-use super::{Pair, Row, compare, planes, recolour};
+use super::{Comparison, PairSet, Row, compare, planes, recolour};
+use crate::metric::TemporalMeter;
 use crate::picture::Picture;
 use crate::restore::{Restore, images_in};
 
@@ -42,25 +43,25 @@ pub fn frames(folder: &Path, colour: Colour) -> anyhow::Result<Vec<Picture>> {
     paths.iter().map(load).collect()
 }
 
-/// Compares what `honed` made of `fed` with what `student` makes of it.
+/// Compares what `honed` made of `fed(i)`, the frame `i` that it got, with what `student` makes of it.
 ///
 /// # Errors
-/// When the frames differ in number or size, or inference fails.
+/// When the frames differ in size or number from the `count` fed, or inference fails.
 pub fn agreement(
     student: &mut dyn Restore,
-    fed: &[Picture],
+    count: usize,
+    fed: impl Fn(usize) -> anyhow::Result<Picture>,
     shown: &[Picture],
 ) -> anyhow::Result<Agreement> {
-    if fed.len() != shown.len() {
+    if count != shown.len() {
         bail!(
-            "honed put out {} frames of {}: run it without dropping frames",
-            shown.len(),
-            fed.len()
+            "honed put out {} frames of {count}: run it without dropping frames",
+            shown.len()
         );
     }
     let (mut worst, mut equal, mut total) = (0, 0usize, 0usize);
-    for (i, (fed, shown)) in fed.iter().zip(shown).enumerate() {
-        let predicted = student.restore(fed)?.to_bytes();
+    for (i, shown) in shown.iter().enumerate() {
+        let predicted = student.restore(&fed(i)?)?.to_bytes();
         let shown = shown.to_bytes();
         if predicted.len() != shown.len() {
             bail!("frame {i} that honed put out has another size or colour than its input");
@@ -81,10 +82,13 @@ pub fn agreement(
 /// The table's row for what `honed` put out: frame `i` against the truth of pair `i`.
 ///
 /// # Errors
-/// When there are fewer frames than pairs or sizes differ.
-pub fn row(shown: &[Picture], pairs: &[Pair], colour: Colour) -> anyhow::Result<Row> {
+/// When there are fewer frames than pairs, sizes differ, or a pair cannot be loaded.
+pub fn row(shown: &[Picture], pairs: &PairSet, comparison: Comparison<'_>) -> anyhow::Result<Row> {
+    let colour = comparison.colour;
     let mut results = Vec::with_capacity(pairs.len());
-    for (i, pair) in pairs.iter().enumerate() {
+    let mut meter = TemporalMeter::default();
+    for i in 0..pairs.len() {
+        let pair = pairs.get(i)?;
         let shown = shown
             .get(i)
             .with_context(|| format!("honed put out no frame for {}", pair.name))?;
@@ -93,8 +97,11 @@ pub fn row(shown: &[Picture], pairs: &[Pair], colour: Colour) -> anyhow::Result<
             Colour::Luma => recolour(&pair.input, &planes(&pair.input, colour), shown),
         };
         let truth = planes(&pair.truth, colour);
-        let result = compare(&truth, shown.clone(), &pair.truth, &rgb);
+        let result = compare(&truth, shown, &pair.truth, &rgb, comparison.metrics);
         results.push(result.with_context(|| format!("frame {i} of honed"))?);
+        if pairs.is_sequence() {
+            meter.push(&truth, shown)?;
+        }
     }
     Ok(Row {
         name: "honed".into(),
@@ -104,5 +111,6 @@ pub fn row(shown: &[Picture], pairs: &[Pair], colour: Colour) -> anyhow::Result<
         file_bytes: None,
         ms_per_frame: None,
         speed: Vec::new(),
+        temporal: pairs.is_sequence().then(|| meter.found()),
     })
 }

@@ -4,21 +4,26 @@
 //! Everything is compared on the student's own planes, rounded to bytes as a screen shows them: RGB,
 //! or full-range luma for students that leave chroma alone.
 
+pub mod bicubic;
 pub mod figure;
 mod font;
 pub mod honed;
+pub mod output;
 pub mod pairs;
+pub mod speed;
 pub mod summary;
+mod table;
 pub mod unsharp;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hone_shared::student::Colour;
 
-use crate::metric::{METRICS, Metric, Scores, Summary, ssim_gaussian};
+use crate::metric::{Metric, MetricSet, Scores, Summary, Temporal, TemporalMeter, ssim_gaussian};
 use crate::picture::Picture;
 use crate::restore::Restore;
-pub use pairs::Pair;
+pub use pairs::{Camera, Pair, PairSet};
+pub use speed::Speed;
 
 /// One restorer's results over all pairs.
 #[derive(Debug, Clone)]
@@ -35,21 +40,10 @@ pub struct Row {
     pub file_bytes: Option<u64>,
     /// Median time of a picture in milliseconds; `None` for the input itself.
     pub ms_per_frame: Option<f64>,
-    /// Times at standard sizes.
-    pub speed: Vec<Speed>,
-}
-
-/// Time for a frame of one size.
-#[derive(Debug, Clone, Copy, serde::Serialize)]
-pub struct Speed {
-    /// Width in pixels.
-    pub width: usize,
-    /// Height in pixels.
-    pub height: usize,
-    /// Median time in milliseconds.
-    pub ms: f64,
-    /// Frames in a second at that time.
-    pub fps: f64,
+    /// Times at standard sizes; `None` where one would take too long.
+    pub speed: Vec<Option<Speed>>,
+    /// Faults in time, for consecutive frames.
+    pub temporal: Option<Temporal>,
 }
 
 /// One restorer on one pair.
@@ -61,8 +55,6 @@ pub struct PairResult {
     pub ssim: Option<f64>,
     /// Published metrics of the RGB picture.
     pub scores: Scores,
-    /// The restored planes.
-    pub restored: Picture,
 }
 
 impl Row {
@@ -109,64 +101,122 @@ pub fn planes(picture: &Picture, colour: Colour) -> Picture {
     Picture::from_bytes(picture.channels, picture.height, picture.width, &bytes)
 }
 
-/// Runs one restorer over all pairs; `progress` is called after each.
+/// What is compared, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Comparison<'a> {
+    /// Planes of the main figures.
+    pub colour: Colour,
+    /// Metrics of the RGB pictures.
+    pub metrics: &'a MetricSet,
+}
+
+/// Runs all restorers over all pairs, each pair loaded once; `progress` is called after each run.
 ///
 /// # Errors
-/// When the restorer fails or a pair's pictures differ in size.
+/// When a pair cannot be loaded, or a restorer fails.
 pub fn evaluate(
-    method: &mut dyn Restore,
-    pairs: &[Pair],
-    colour: Colour,
+    methods: &mut [Box<dyn Restore>],
+    pairs: &PairSet,
+    comparison: Comparison<'_>,
     mut progress: impl FnMut(),
-) -> anyhow::Result<Row> {
-    let mut results = Vec::with_capacity(pairs.len());
-    let mut times = Vec::with_capacity(pairs.len());
-    for (i, pair) in pairs.iter().enumerate() {
-        let (seen, colours) = (planes(&pair.input, colour), colour == Colour::Luma);
-        let narrow = colours && method.takes_luma();
-        let input = if narrow { &seen } else { &pair.input };
-        if i == 0 {
-            // The first run loads caches and starts threads.
-            method.restore(input)?;
+) -> anyhow::Result<Vec<Row>> {
+    let mut tallies: Vec<Tally> = methods.iter().map(|_| Tally::default()).collect();
+    for i in 0..pairs.len() {
+        let pair = pairs.get(i)?;
+        for (method, tally) in methods.iter_mut().zip(&mut tallies) {
+            let start = Instant::now();
+            let mut outcome = restored(method.as_mut(), &pair, comparison.colour)?;
+            if i == 0 && start.elapsed().as_secs() < 4 {
+                // The first run loads caches and starts threads.
+                outcome = restored(method.as_mut(), &pair, comparison.colour)?;
+            }
+            tally.times.push(outcome.time);
+            let truth = planes(&pair.truth, comparison.colour);
+            if pairs.is_sequence() {
+                let meter = tally.meter.get_or_insert_default();
+                meter.push(&truth, &outcome.planes)?;
+            }
+            let result = compare(
+                &truth,
+                &outcome.planes,
+                &pair.truth,
+                &outcome.rgb,
+                comparison.metrics,
+            );
+            tally.results.push(result?);
+            progress();
         }
-        let start = Instant::now();
-        let output = method.restore(input)?;
-        times.push(method.elapsed().unwrap_or_else(|| start.elapsed()));
-        let restored = planes(&output, colour);
-        let rgb = if narrow {
-            recolour(&pair.input, &seen, &restored)
-        } else {
-            planes(&output, Colour::Rgb)
-        };
-        let truth = planes(&pair.truth, colour);
-        results.push(compare(&truth, restored, &pair.truth, &rgb)?);
-        progress();
     }
-    let timed = method.name() != Unchanged.name();
-    Ok(Row {
-        name: method.name(),
-        results,
-        macs_per_pixel: method.macs_per_pixel(),
-        parameters: method.parameters(),
-        file_bytes: method.file_bytes(),
-        ms_per_frame: timed.then(|| median_ms(&mut times)),
-        speed: Vec::new(),
+    let rows = methods.iter().zip(tallies).map(|(method, mut tally)| {
+        let timed = method.name() != Unchanged.name();
+        Row {
+            name: method.name(),
+            results: tally.results,
+            macs_per_pixel: method.macs_per_pixel(),
+            parameters: method.parameters(),
+            file_bytes: method.file_bytes(),
+            ms_per_frame: timed.then(|| speed::median_ms(&mut tally.times)),
+            speed: Vec::new(),
+            temporal: tally.meter.map(|meter| meter.found()),
+        }
+    });
+    Ok(rows.collect())
+}
+
+#[derive(Default)]
+struct Tally {
+    results: Vec<PairResult>,
+    times: Vec<std::time::Duration>,
+    meter: Option<TemporalMeter>,
+}
+
+/// What a restorer made of a pair's input.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The compared planes, on the byte grid.
+    pub planes: Picture,
+    /// The picture in colour.
+    pub rgb: Picture,
+    /// Time it took.
+    pub time: std::time::Duration,
+}
+
+/// Restores one pair's input: the planes that are compared, and the picture as people see it.
+///
+/// # Errors
+/// When the restorer fails.
+pub fn restored(method: &mut dyn Restore, pair: &Pair, colour: Colour) -> anyhow::Result<Outcome> {
+    let seen = planes(&pair.input, colour);
+    let narrow = colour == Colour::Luma && method.takes_luma();
+    let input = if narrow { &seen } else { &pair.input };
+    let start = Instant::now();
+    let output = method.restore(input)?;
+    let time = method.elapsed().unwrap_or_else(|| start.elapsed());
+    let restored = planes(&output, colour);
+    let rgb = if narrow {
+        recolour(&pair.input, &seen, &restored)
+    } else {
+        planes(&output, Colour::Rgb)
+    };
+    Ok(Outcome {
+        planes: restored,
+        rgb,
+        time,
     })
 }
 
 /// Compares the restored planes with the true ones, and the RGB pictures by every metric.
 pub(crate) fn compare(
     truth: &Picture,
-    restored: Picture,
+    restored: &Picture,
     truth_rgb: &Picture,
     restored_rgb: &Picture,
+    metrics: &MetricSet,
 ) -> anyhow::Result<PairResult> {
-    let metrics: Vec<&'static Metric> = METRICS.iter().collect();
     Ok(PairResult {
-        psnr: Metric::named("psnr_rgb")?.compute(truth, &restored)?,
-        ssim: ssim_gaussian(truth, &restored).ok(),
-        scores: Scores::measure(&metrics, truth_rgb, restored_rgb)?,
-        restored,
+        psnr: Metric::named("psnr_rgb")?.compute(truth, restored)?,
+        ssim: ssim_gaussian(truth, restored).ok(),
+        scores: metrics.measure(truth_rgb, restored_rgb)?,
     })
 }
 
@@ -179,46 +229,6 @@ pub fn recolour(rgb: &Picture, before: &Picture, after: &Picture) -> Picture {
         *sample = (*sample + change).clamp(0.0, 1.0);
     }
     out
-}
-
-/// Times a restorer on frames of `width` x `height`, made by repeating `sample`.
-///
-/// # Errors
-/// When the restorer fails.
-pub fn speed(
-    method: &mut dyn Restore,
-    sample: &Picture,
-    width: usize,
-    height: usize,
-) -> anyhow::Result<Speed> {
-    let mut frame = Picture::new(sample.channels, height, width);
-    for (i, value) in frame.data.iter_mut().enumerate() {
-        let (c, y, x) = (i / (width * height), i / width % height, i % width);
-        let row = c * sample.height + y % sample.height;
-        *value = sample.data[row * sample.width + x % sample.width];
-    }
-    method.restore(&frame)?;
-    let mut times = Vec::new();
-    let begun = Instant::now();
-    while times.len() < 3 || (times.len() < 20 && begun.elapsed() < Duration::from_secs(1)) {
-        let start = Instant::now();
-        method.restore(&frame)?;
-        times.push(method.elapsed().unwrap_or_else(|| start.elapsed()));
-    }
-    let ms = median_ms(&mut times);
-    Ok(Speed {
-        width,
-        height,
-        ms,
-        fps: 1000.0 / ms,
-    })
-}
-
-fn median_ms(times: &mut [Duration]) -> f64 {
-    times.sort_unstable();
-    times
-        .get(times.len() / 2)
-        .map_or(f64::NAN, |time| 1000.0 * time.as_secs_f64())
 }
 
 #[cfg(test)]

@@ -1,16 +1,15 @@
-//! One evaluation as data, as a table for people and as Markdown. All show the same numbers.
+//! One evaluation as data; [`super::table`] makes text of the same numbers.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
-use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
 use hone_shared::student::Colour;
 use serde::Serialize;
 
 use super::honed::Agreement;
 use super::unsharp::Unsharp;
-use super::{Pair, Row, Speed};
-use crate::metric::{METRICS, Summary};
+use super::{PairSet, Row, Speed};
+use crate::data::degrade::Degradation;
+use crate::metric::{MetricSet, Summary, Temporal};
 
 /// Everything an evaluation found.
 #[derive(Debug, Clone, Serialize)]
@@ -19,6 +18,8 @@ pub struct Evaluation {
     pub hone: &'static str,
     /// Planes on which `psnr_db` and `ssim` are measured.
     pub colour: Colour,
+    /// What degraded sharp pictures, when the pairs were made so.
+    pub degradation: Option<Degradation>,
     /// Names of the pairs, in order.
     pub pairs: Vec<String>,
     /// Width of the first pair in pixels.
@@ -28,13 +29,35 @@ pub struct Evaluation {
     /// Cores of the machine that took the times.
     pub cores: usize,
     /// The tuned unsharp mask.
-    pub unsharp: Option<Unsharp>,
+    pub unsharp: Option<Tuned>,
     /// One entry for each restorer.
     pub rows: Vec<Entry>,
     /// How `honed` agrees with the prediction.
     pub honed: Option<Agreement>,
     /// Pairs by the last student's gain over the input, largest first.
     pub ranking: Vec<Gain>,
+}
+
+/// The unsharp mask and the pictures it was tuned on.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Tuned {
+    /// The mask.
+    #[serde(flatten)]
+    pub mask: Unsharp,
+    /// Which pictures.
+    pub on: TunedOn,
+}
+
+/// Pictures that the unsharp mask was tuned on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TunedOn {
+    /// Training pictures of the data.
+    Training,
+    /// Patches of the data that the student's recipe names.
+    Recipe,
+    /// The evaluated pictures themselves, for want of others: in the mask's favour.
+    Evaluated,
 }
 
 /// One restorer's figures.
@@ -48,7 +71,7 @@ pub struct Entry {
     pub ssim: Option<Summary>,
     /// PSNR gain over the input in dB.
     pub gain_db: Option<f64>,
-    /// Gain over the teacher's gain.
+    /// `(this - input) / (teacher - input)` in PSNR.
     pub retention: Option<f64>,
     /// Multiply-accumulates per pixel.
     pub macs_per_pixel: Option<f64>,
@@ -58,12 +81,16 @@ pub struct Entry {
     pub file_bytes: Option<u64>,
     /// Median time of a picture of the pairs' size in milliseconds.
     pub ms_per_frame: Option<f64>,
-    /// Times at standard sizes.
-    pub speed: Vec<Speed>,
+    /// Times at standard sizes; `null` where one would take too long.
+    pub speed: Vec<Option<Speed>>,
     /// Published metrics of the RGB pictures.
     pub metrics: BTreeMap<&'static str, Option<Summary>>,
+    /// Flicker and repeated frames, for consecutive frames.
+    pub temporal: Option<Temporal>,
     /// PSNR of each pair in dB, `null` for equal pictures.
     pub psnr_of_pairs: Vec<f64>,
+    /// SSIM of each pair.
+    pub ssim_of_pairs: Vec<Option<f64>>,
 }
 
 /// Gain in PSNR on one pair.
@@ -71,6 +98,8 @@ pub struct Entry {
 pub struct Gain {
     /// Name of the pair.
     pub name: String,
+    /// Its place among the pairs, from 0.
+    pub pair: usize,
     /// Restored less input, in dB.
     pub gain_db: f64,
 }
@@ -78,12 +107,22 @@ pub struct Gain {
 impl Evaluation {
     /// Sums rows up. The row named `input` is what gains refer to, the one named `teacher` what
     /// retention refers to; `ranked` names the row by which pairs are ranked.
-    pub fn new(colour: Colour, pairs: &[Pair], rows: &[Row], ranked: &str) -> Self {
+    ///
+    /// # Errors
+    /// When the first pair cannot be loaded.
+    pub fn new(
+        colour: Colour,
+        pairs: &PairSet,
+        rows: &[Row],
+        ranked: &str,
+        metrics: &MetricSet,
+    ) -> anyhow::Result<Self> {
         let mean = |name: &str| {
             let row = rows.iter().find(|row| row.name == name)?;
             row.psnr().map(|psnr| psnr.mean)
         };
         let (input, teacher) = (mean("input"), mean("teacher"));
+        let names = metrics.names();
         let entries = rows.iter().map(|row| {
             let gain = row.psnr().zip(input).map(|(psnr, input)| psnr.mean - input);
             let teacher_gain = teacher.zip(input).map(|(teacher, input)| teacher - input);
@@ -102,154 +141,42 @@ impl Evaluation {
                 file_bytes: row.file_bytes,
                 ms_per_frame: row.ms_per_frame,
                 speed: row.speed.clone(),
-                metrics: METRICS
-                    .iter()
-                    .map(|metric| (metric.name, row.metric(metric.name)))
-                    .collect(),
+                metrics: names.iter().map(|name| (*name, row.metric(name))).collect(),
+                temporal: row.temporal,
                 psnr_of_pairs: row.results.iter().map(|r| r.psnr).collect(),
+                ssim_of_pairs: row.results.iter().map(|r| r.ssim).collect(),
             }
         });
-        let first = pairs.first();
-        Self {
+        let first = pairs.get(0)?;
+        Ok(Self {
             hone: env!("CARGO_PKG_VERSION"),
             colour,
-            pairs: pairs.iter().map(|pair| pair.name.clone()).collect(),
-            width: first.map_or(0, |pair| pair.input.width),
-            height: first.map_or(0, |pair| pair.input.height),
+            degradation: None,
+            pairs: pairs.names(),
+            width: first.input.width,
+            height: first.input.height,
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             unsharp: None,
             rows: entries.collect(),
             honed: None,
-            ranking: ranking(pairs, rows, ranked),
-        }
-    }
-
-    /// The table for terminals.
-    pub fn table(&self) -> Table {
-        let mut table = Table::new();
-        table.load_preset(UTF8_HORIZONTAL_ONLY);
-        table.set_header(self.headings());
-        for row in &self.rows {
-            table.add_row(self.cells(row));
-        }
-        for column in table.column_iter_mut().skip(1) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        table
-    }
-
-    /// The table and its notes as Markdown.
-    pub fn markdown(&self) -> String {
-        let mut text = String::new();
-        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-        let headings = self.headings();
-        text += &line(&headings);
-        text += &line(&vec!["---".to_owned(); headings.len()]);
-        for row in &self.rows {
-            text += &line(&self.cells(row));
-        }
-        for note in self.notes() {
-            let _ = write!(text, "\n{note}\n");
-        }
-        text
-    }
-
-    /// Sentences below the table.
-    pub fn notes(&self) -> Vec<String> {
-        let planes = match self.colour {
-            Colour::Luma => "full-range BT.601 luma",
-            Colour::Rgb => "RGB",
-        };
-        let mut notes = vec![format!(
-            "PSNR and SSIM (11x11 Gaussian) on {planes}, mean over {} pictures of {}x{}; ms/frame is \
-             the median at that size on {} cores.",
-            self.pairs.len(),
-            self.width,
-            self.height,
-            self.cores
-        )];
-        if let Some(mask) = self.unsharp {
-            notes.push(format!(
-                "Unsharp mask tuned on training pictures: sigma {}, amount {}.",
-                mask.sigma, mask.amount
-            ));
-        }
-        if let Some(honed) = self.honed {
-            notes.push(format!(
-                "What honed put out against the prediction: largest difference {}/255, {:.4} % of the \
-                 samples equal, over {} frames.",
-                honed.max_difference,
-                100.0 * honed.equal,
-                honed.frames
-            ));
-        }
-        notes
-    }
-
-    /// Headings of the table.
-    pub fn headings(&self) -> Vec<String> {
-        let mut headings = [
-            "",
-            "PSNR dB",
-            "SSIM",
-            "gain dB",
-            "retention",
-            "MAC/px",
-            "file kB",
-            "ms/frame",
-        ]
-        .map(str::to_owned)
-        .to_vec();
-        if let Some(row) = self.rows.iter().find(|row| !row.speed.is_empty()) {
-            let sizes = row.speed.iter();
-            headings.extend(sizes.map(|s| format!("fps {}x{}", s.width, s.height)));
-        }
-        headings
-    }
-
-    /// A row of the table.
-    pub fn cells(&self, row: &Entry) -> Vec<String> {
-        let show = |value: Option<f64>, digits: usize| {
-            value.map_or_else(|| "-".to_owned(), |v| format!("{v:.digits$}"))
-        };
-        let spread = |summary: Option<Summary>, digits: usize| {
-            summary.map_or_else(
-                || "-".to_owned(),
-                |s| format!("{:.digits$} ± {:.digits$}", s.mean, s.deviation),
-            )
-        };
-        let mut cells = vec![
-            row.name.clone(),
-            spread(row.psnr_db, 2),
-            spread(row.ssim, 4),
-            row.gain_db
-                .filter(|_| row.name != "input")
-                .map_or_else(|| "-".to_owned(), |gain| format!("{gain:+.2}")),
-            row.retention
-                .map_or_else(|| "-".to_owned(), |share| format!("{:.0} %", 100.0 * share)),
-            show(row.macs_per_pixel, 0),
-            show(row.file_bytes.map(|bytes| bytes as f64 / 1000.0), 1),
-            show(row.ms_per_frame, 2),
-        ];
-        let columns = self.headings().len() - cells.len();
-        for i in 0..columns {
-            cells.push(show(row.speed.get(i).map(|s| s.fps), 1));
-        }
-        cells
+            ranking: ranking(&pairs.names(), rows, ranked),
+        })
     }
 }
 
-fn ranking(pairs: &[Pair], rows: &[Row], ranked: &str) -> Vec<Gain> {
+fn ranking(names: &[String], rows: &[Row], ranked: &str) -> Vec<Gain> {
     let row = |name: &str| rows.iter().find(|row| row.name == name);
     let (Some(input), Some(best)) = (row("input"), row(ranked)) else {
         return Vec::new();
     };
     let results = best.results.iter().zip(&input.results);
-    let mut gains: Vec<Gain> = pairs
+    let mut gains: Vec<Gain> = names
         .iter()
         .zip(results)
-        .map(|(pair, (after, before))| Gain {
-            name: pair.name.clone(),
+        .enumerate()
+        .map(|(pair, (name, (after, before)))| Gain {
+            name: name.clone(),
+            pair,
             gain_db: after.psnr - before.psnr,
         })
         .collect();

@@ -1,5 +1,6 @@
+use super::bicubic::Bicubic;
 use super::honed::{agreement, frames};
-use super::summary::Evaluation;
+use super::summary::{Evaluation, Tuned, TunedOn};
 use super::unsharp::Unsharp;
 use super::*;
 
@@ -36,13 +37,23 @@ fn blur(picture: &Picture) -> Picture {
     planes(&out, Colour::Rgb)
 }
 
-fn pairs() -> Vec<Pair> {
+fn pairs() -> PairSet {
     let pair = |shift| Pair {
         name: format!("{shift}"),
         input: blur(&scene(shift)),
         truth: scene(shift),
     };
-    vec![pair(0), pair(5)]
+    vec![pair(0), pair(5)].into()
+}
+
+fn rows(methods: Vec<Box<dyn Restore>>, pairs: &PairSet, colour: Colour) -> Vec<Row> {
+    let metrics = MetricSet::default();
+    let comparison = Comparison {
+        colour,
+        metrics: &metrics,
+    };
+    let mut methods = methods;
+    evaluate(&mut methods, pairs, comparison, || ()).unwrap()
 }
 
 #[test]
@@ -50,28 +61,19 @@ fn the_tuned_mask_beats_its_neighbours_and_the_input() {
     for colour in [Colour::Luma, Colour::Rgb] {
         let pairs = pairs();
         let tuned = Unsharp::tuned(&pairs, colour).unwrap();
-        let score = |method: &mut dyn Restore| {
-            let row = evaluate(method, &pairs, colour, || ()).unwrap();
-            row.psnr().unwrap().mean
+        let score = |method: Box<dyn Restore>| {
+            let rows = rows(vec![method], &pairs, colour);
+            rows[0].psnr().unwrap().mean
         };
-        let best = score(&mut { tuned });
-        assert!(best > score(&mut Unchanged) + 0.5);
+        let best = score(Box::new(tuned));
+        assert!(best > score(Box::new(Unchanged)) + 0.5);
         for factor in [0.4, 2.5] {
-            assert!(
-                best > score(&mut Unsharp {
-                    amount: tuned.amount * factor,
-                    ..tuned
-                })
-            );
-            assert!(
-                best > score(&mut Unsharp {
-                    sigma: tuned.sigma * factor,
-                    ..tuned
-                })
-            );
+            let (amount, sigma) = (tuned.amount * factor, tuned.sigma * factor);
+            assert!(best > score(Box::new(Unsharp { amount, ..tuned })));
+            assert!(best > score(Box::new(Unsharp { sigma, ..tuned })));
         }
     }
-    assert!(Unsharp::tuned(&[], Colour::Rgb).is_err());
+    assert!(Unsharp::tuned(&Vec::new().into(), Colour::Rgb).is_err());
 }
 
 #[test]
@@ -81,13 +83,23 @@ fn tables_and_json_carry_the_same_numbers() {
         sigma: 1.0,
         amount: 1.0,
     };
-    let mut rows = vec![
-        evaluate(&mut Unchanged, &pairs, Colour::Luma, || ()).unwrap(),
-        evaluate(&mut mask, &pairs, Colour::Luma, || ()).unwrap(),
+    let methods: Vec<Box<dyn Restore>> =
+        vec![Box::new(Unchanged), Box::new(mask), Box::new(Bicubic)];
+    let pairs = pairs.as_sequence();
+    let mut rows = rows(methods, &pairs, Colour::Luma);
+    let sample = pairs.get(0).unwrap().input;
+    rows[1].speed = vec![
+        None,
+        speed::speed(&mut mask, &sample, (64, 48), None).unwrap(),
     ];
-    rows[1].speed = vec![speed(&mut mask, &pairs[0].input, 64, 48).unwrap()];
-    let mut evaluation = Evaluation::new(Colour::Luma, &pairs, &rows, "unsharp mask");
-    evaluation.unsharp = Some(mask);
+    let metrics = MetricSet::default();
+    let evaluation = Evaluation::new(Colour::Luma, &pairs, &rows, "unsharp mask", &metrics);
+    let mut evaluation = evaluation.unwrap();
+    evaluation.degradation = Some("motion".parse().unwrap());
+    evaluation.unsharp = Some(Tuned {
+        mask,
+        on: TunedOn::Recipe,
+    });
     let json = serde_json::to_value(&evaluation).unwrap();
     let psnr = json["rows"][1]["psnr_db"]["mean"].as_f64().unwrap();
     assert_eq!(psnr, rows[1].psnr().unwrap().mean);
@@ -100,7 +112,20 @@ fn tables_and_json_carry_the_same_numbers() {
     );
     let markdown = evaluation.markdown();
     assert!(markdown.contains(&format!("{psnr:.2} ±")), "{markdown}");
-    assert!(markdown.contains("sigma 1, amount 1") && markdown.contains("fps 64x48"));
+    for text in [
+        "sigma 1, amount 1",
+        "pictures of the student's recipe",
+        "ms 64x48",
+        "degraded by: motion",
+        "| lab_l1 ↓ |",
+        "| flicker ↓ | 2",
+        "| repeated frames ↓ | 0 |",
+    ] {
+        assert!(markdown.contains(text), "{text}: {markdown}");
+    }
+    // Every row of a Markdown table has as many cells as its head.
+    let cells: Vec<usize> = markdown.lines().map(|l| l.matches('|').count()).collect();
+    assert!(cells.contains(&(evaluation.headings().len() + 1)) && cells.contains(&5));
     assert!(
         evaluation
             .table()
@@ -114,11 +139,9 @@ fn tables_and_json_carry_the_same_numbers() {
 #[test]
 fn agreement_counts_every_sample() {
     let folder = tempfile::tempdir().unwrap();
-    let fed: Vec<Picture> = pairs()
-        .iter()
-        .map(|p| planes(&p.input, Colour::Luma))
-        .collect();
-    let mut shown = fed.clone();
+    let pairs = pairs();
+    let fed = |i: usize| Ok(planes(&pairs.get(i)?.input, Colour::Luma));
+    let mut shown = [fed(0).unwrap(), fed(1).unwrap()];
     shown[1].data[7] = (shown[1].data[7] + 3.0 / 255.0).min(1.0);
     for (i, frame) in shown.iter().enumerate() {
         frame
@@ -126,11 +149,16 @@ fn agreement_counts_every_sample() {
             .unwrap();
     }
     let shown = frames(folder.path(), Colour::Luma).unwrap();
-    let found = agreement(&mut Unchanged, &fed, &shown).unwrap();
+    let found = agreement(&mut Unchanged, 2, fed, &shown).unwrap();
     assert_eq!((found.frames, found.max_difference), (2, 3));
     assert_eq!(found.equal, 1.0 - 1.0 / (2.0 * 64.0 * 80.0));
-    assert!(agreement(&mut Unchanged, &fed[..1], &shown).is_err());
-    let row = honed::row(&shown, &pairs(), Colour::Luma).unwrap();
+    assert!(agreement(&mut Unchanged, 1, fed, &shown).is_err());
+    let metrics = MetricSet::default();
+    let comparison = Comparison {
+        colour: Colour::Luma,
+        metrics: &metrics,
+    };
+    let row = honed::row(&shown, &pairs, comparison).unwrap();
     assert_eq!(row.results.len(), 2);
 }
 

@@ -1,10 +1,10 @@
 //! Unsharp masking, the classical baseline: `x + amount * (x - gaussian(x))`.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use hone_shared::student::Colour;
 use rayon::prelude::*;
 
-use super::{Pair, planes};
+use super::{PairSet, planes};
 use crate::metric::mse;
 use crate::picture::Picture;
 use crate::restore::Restore;
@@ -30,14 +30,15 @@ impl Unsharp {
     /// outputs are clamped but not rounded.
     ///
     /// # Errors
-    /// When there is no pair.
-    pub fn tuned(pairs: &[Pair], colour: Colour) -> anyhow::Result<Self> {
+    /// When there is no pair, or one cannot be loaded.
+    pub fn tuned(pairs: &PairSet, colour: Colour) -> anyhow::Result<Self> {
         let masks: Vec<Self> = SIGMAS
             .iter()
             .flat_map(|&sigma| AMOUNTS.iter().map(move |&amount| Self { sigma, amount }))
             .collect();
         let mut gains = vec![0.0; masks.len()];
-        for pair in pairs {
+        for i in 0..pairs.len() {
+            let pair = pairs.get(i)?;
             let (input, truth) = (planes(&pair.input, colour), planes(&pair.truth, colour));
             for (i, sigma) in SIGMAS.iter().enumerate() {
                 let soft = gaussian(&input, *sigma);
@@ -47,9 +48,9 @@ impl Unsharp {
                 }
             }
         }
-        pairs
-            .first()
-            .context("tuning the unsharp mask needs training pairs")?;
+        if pairs.is_empty() {
+            bail!("tuning the unsharp mask needs pairs");
+        }
         // In reverse, so that the smallest mask wins a tie.
         let best = gains
             .iter()
@@ -57,7 +58,7 @@ impl Unsharp {
             .rev()
             .max_by(|a, b| a.0.total_cmp(b.0));
         best.map(|(_, mask)| *mask)
-            .context("tuning the unsharp mask needs training pairs")
+            .context("tuning the unsharp mask needs pairs")
     }
 
     /// Sharpens a picture; clamped to 0..1.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{data_url, escape, plot};
-use crate::evaluate::summary::Evaluation;
+use crate::evaluate::summary::{Entry, Evaluation};
 use crate::picture::Picture;
 
 /// A before/after slider of the page.
@@ -32,7 +32,17 @@ pub fn render(
     training: &[Curve],
 ) -> anyhow::Result<String> {
     let mut body = String::from("<h1>Evaluation</h1>\n");
-    body += &table(evaluation);
+    let rows: Vec<_> = evaluation
+        .rows
+        .iter()
+        .map(|r| evaluation.cells(r))
+        .collect();
+    body += &table(&evaluation.headings(), &rows);
+    let (headings, rows) = evaluation.metrics();
+    body += &format!(
+        "<details><summary>Every metric</summary>\n{}</details>\n",
+        table(&headings, &rows)
+    );
     for note in evaluation.notes() {
         let _ = writeln!(body, "<p>{}</p>", escape(&note));
     }
@@ -53,18 +63,23 @@ pub fn render(
         body += &plot::histogram("Gain over the input", "dB", &gains, 16);
     }
     if evaluation.pairs.len() > 1 {
-        let curves: Vec<Curve> = evaluation
-            .rows
-            .iter()
-            .map(|row| {
-                let points = row.psnr_of_pairs.iter().enumerate();
-                (
-                    row.name.clone(),
-                    points.map(|(i, v)| (i as f64, *v)).collect(),
-                )
-            })
-            .collect();
-        body += &plot::curves("PSNR of each picture", "picture", "PSNR dB", &curves);
+        let over_pairs = |values: &dyn Fn(&Entry) -> Vec<f64>| -> Vec<Curve> {
+            let curve = |row: &Entry| {
+                let points = values(row).into_iter().enumerate();
+                let points = points.map(|(i, v)| (i as f64, v));
+                (row.name.clone(), points.collect())
+            };
+            evaluation.rows.iter().map(curve).collect()
+        };
+        let psnr = over_pairs(&|row| row.psnr_of_pairs.clone());
+        body += &plot::curves("PSNR of each picture", "picture", "PSNR dB", &psnr);
+        let ssim = over_pairs(&|row| {
+            row.ssim_of_pairs
+                .iter()
+                .map(|v| v.unwrap_or(f64::NAN))
+                .collect()
+        });
+        body += &plot::curves("SSIM of each picture", "picture", "SSIM", &ssim);
     }
     if !training.is_empty() {
         body += &plot::curves("Training", "epoch", "PSNR dB", training);
@@ -88,7 +103,7 @@ pub(super) fn document(title: &str, body: &str, script: &str) -> String {
     )
 }
 
-fn table(evaluation: &Evaluation) -> String {
+fn table(headings: &[String], rows: &[Vec<String>]) -> String {
     let row = |tag: &str, cells: &[String]| {
         let cells: String = cells
             .iter()
@@ -96,10 +111,8 @@ fn table(evaluation: &Evaluation) -> String {
             .collect();
         format!("<tr>{cells}</tr>\n")
     };
-    let mut html = format!("<table>\n{}", row("th", &evaluation.headings()));
-    for entry in &evaluation.rows {
-        html += &row("td", &evaluation.cells(entry));
-    }
+    let mut html = format!("<table>\n{}", row("th", headings));
+    rows.iter().for_each(|cells| html += &row("td", cells));
     html + "</table>\n"
 }
 

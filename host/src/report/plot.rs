@@ -195,7 +195,7 @@ pub(crate) fn curves(
                 "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
                 line.join(" ")
             );
-            if let Some((vx, vy)) = points.last() {
+            if let Some((vx, vy)) = points.iter().rfind(|p| p.1.is_finite()) {
                 let (px, py) = at(*vx, *vy);
                 let _ = write!(
                     svg,

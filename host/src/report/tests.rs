@@ -6,7 +6,9 @@ use hone_shared::student::Colour;
 use super::page::{Wipe, render};
 use super::*;
 use crate::evaluate::summary::Evaluation;
-use crate::evaluate::{Pair, Unchanged, evaluate, unsharp::Unsharp};
+use crate::evaluate::{Comparison, Pair, PairSet, Unchanged, evaluate, unsharp::Unsharp};
+use crate::metric::MetricSet;
+use crate::restore::Restore;
 
 fn picture(step: usize) -> Picture {
     let bytes: Vec<u8> = (0..3 * 40 * 60).map(|i| (i * step % 256) as u8).collect();
@@ -19,16 +21,19 @@ fn evaluation() -> Evaluation {
         input: picture(step),
         truth: picture(step + 1),
     };
-    let pairs = [pair("a <b>", 3), pair("c", 5)];
-    let mut mask = Unsharp {
+    let pairs: PairSet = vec![pair("a <b>", 3), pair("c", 5)].into();
+    let mask = Unsharp {
         sigma: 1.0,
         amount: 0.5,
     };
-    let rows = [
-        evaluate(&mut Unchanged, &pairs, Colour::Rgb, || ()).unwrap(),
-        evaluate(&mut mask, &pairs, Colour::Rgb, || ()).unwrap(),
-    ];
-    Evaluation::new(Colour::Rgb, &pairs, &rows, "unsharp mask")
+    let mut methods: Vec<Box<dyn Restore>> = vec![Box::new(Unchanged), Box::new(mask)];
+    let (colour, metrics) = (Colour::Rgb, MetricSet::default());
+    let comparison = Comparison {
+        colour,
+        metrics: &metrics,
+    };
+    let rows = evaluate(&mut methods, &pairs, comparison, || ()).unwrap();
+    Evaluation::new(colour, &pairs, &rows, "unsharp mask", &metrics).unwrap()
 }
 
 fn page() -> String {
@@ -65,7 +70,7 @@ fn the_page_stands_alone() {
     }
     assert!(!page.contains("@import") && !page.contains("url("));
     assert!(page.contains("<figcaption>a &amp; b</figcaption>"));
-    assert_eq!(page.matches("<svg").count(), 4);
+    assert_eq!(page.matches("<svg").count(), 5);
 }
 
 /// Chromium or Chrome, if one is installed; `make setup` installs it.

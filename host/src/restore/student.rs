@@ -3,23 +3,31 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use hone_device::engine::{self, Engine, EngineOptions, FrameView, FrameViewMut, PixelFormat};
 use hone_shared::bundle::{self, ModelEntry};
 use hone_shared::student::{Colour, Precision};
 use hone_shared::tiling::spans;
 
 use super::Restore;
+use crate::onnx;
 use crate::picture::Picture;
 
 /// Side of the tiles of large pictures: bounds memory, and is large against any halo.
 const TILE: usize = 1024;
 
+/// What the model's file costs.
+#[derive(Debug, Clone, Copy)]
+struct FileSize {
+    bytes: u64,
+    parameters: Option<usize>,
+}
+
 /// An exported student and how strongly it is applied.
 pub struct Student {
     engine: Box<dyn Engine>,
     name: String,
-    bytes: u64,
+    file: Option<FileSize>,
     strength: f32,
     tile: usize,
     elapsed: Duration,
@@ -33,9 +41,22 @@ impl Student {
     pub fn open(path: &Path, options: EngineOptions) -> anyhow::Result<Self> {
         let model =
             std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let engine = engine::load(&model, options).with_context(|| path.display().to_string())?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        Ok(Self::new(engine, name.into_owned(), model.len() as u64))
+        Self::from_bytes(&model, &name, options).with_context(|| path.display().to_string())
+    }
+
+    /// Loads an ONNX student that lies in memory.
+    ///
+    /// # Errors
+    /// When the bytes hold no student.
+    pub fn from_bytes(model: &[u8], name: &str, options: EngineOptions) -> anyhow::Result<Self> {
+        let engine = engine::load(model, options)?;
+        let mut student = Self::new(engine, name.to_owned());
+        student.file = Some(FileSize {
+            bytes: model.len() as u64,
+            parameters: onnx::parameters(model),
+        });
+        Ok(student)
     }
 
     /// Loads a student out of a bundle: of the given level, or the largest of that number format.
@@ -49,10 +70,7 @@ impl Student {
         precision: Precision,
         options: EngineOptions,
     ) -> anyhow::Result<Self> {
-        let file =
-            std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-        let bundle = bundle::read(std::io::BufReader::new(file))
-            .with_context(|| path.display().to_string())?;
+        let bundle = read_bundle(path)?;
         let models = &bundle.manifest().models;
         let fits =
             |m: &&ModelEntry| m.precision == precision && level.is_none_or(|level| m.name == level);
@@ -68,18 +86,33 @@ impl Student {
                 names.join(", ")
             )
         })?;
-        let bytes = bundle.model_bytes(model);
-        let engine = engine::load(bytes, options).with_context(|| path.display().to_string())?;
         let name = format!("{} {precision}", model.name);
-        Ok(Self::new(engine, name, bytes.len() as u64))
+        Self::from_bytes(bundle.model_bytes(model), &name, options)
+            .with_context(|| path.display().to_string())
     }
 
-    /// Takes a loaded engine; `bytes` is the size of the model's file.
-    pub fn new(engine: Box<dyn Engine>, name: String, bytes: u64) -> Self {
+    /// Every student of a bundle, in the manifest's order.
+    ///
+    /// # Errors
+    /// When the bundle is damaged or empty.
+    pub fn all_of_bundle(path: &Path, options: EngineOptions) -> anyhow::Result<Vec<Self>> {
+        let bundle = read_bundle(path)?;
+        let students = bundle.manifest().models.iter().map(|model| {
+            let name = format!("{} {}", model.name, model.precision);
+            Self::from_bytes(bundle.model_bytes(model), &name, options)
+                .with_context(|| path.display().to_string())
+        });
+        let students: Vec<Self> = students.collect::<Result<_, _>>()?;
+        ensure!(!students.is_empty(), "{} holds no student", path.display());
+        Ok(students)
+    }
+
+    /// Takes a loaded engine.
+    pub fn new(engine: Box<dyn Engine>, name: String) -> Self {
         Self {
             engine,
             name,
-            bytes,
+            file: None,
             strength: 1.0,
             tile: TILE,
             elapsed: Duration::ZERO,
@@ -201,6 +234,12 @@ impl Student {
     }
 }
 
+fn read_bundle(path: &Path) -> anyhow::Result<bundle::Bundle> {
+    let file =
+        std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    bundle::read(std::io::BufReader::new(file)).with_context(|| path.display().to_string())
+}
+
 /// BT.601 full-range luma of R, G, B, rounded half to even, as [`Picture::luma`] gives.
 fn luma_byte(rgb: &[u8]) -> u8 {
     let sum = 0.299 * f32::from(rgb[0]) + 0.587 * f32::from(rgb[1]) + 0.114 * f32::from(rgb[2]);
@@ -244,7 +283,11 @@ impl Restore for Student {
         Some(self.engine.student().macs_per_pixel)
     }
 
+    fn parameters(&self) -> Option<usize> {
+        self.file?.parameters
+    }
+
     fn file_bytes(&self) -> Option<u64> {
-        Some(self.bytes)
+        self.file.map(|file| file.bytes)
     }
 }

@@ -19,6 +19,7 @@ pub struct TeacherRestorer {
     teacher: Box<dyn Teacher>,
     device: Device,
     bytes: u64,
+    parameters: usize,
     strength: f32,
     tile: usize,
     macs_per_pixel: Option<f64>,
@@ -52,9 +53,13 @@ impl TeacherRestorer {
                 teacher.channels()
             );
         }
+        let shapes = tch::nn::VarStore::new(Device::Cpu);
+        teacher::build(&file.config, &shapes.root())?;
+        let parameters = shapes.variables().values().map(Tensor::numel).sum();
         Ok(Self {
             teacher,
             device,
+            parameters,
             bytes: std::fs::metadata(weights)?.len(),
             strength: 1.0,
             tile: 512,
@@ -135,6 +140,10 @@ impl Restore for TeacherRestorer {
 
     fn macs_per_pixel(&self) -> Option<f64> {
         self.macs_per_pixel
+    }
+
+    fn parameters(&self) -> Option<usize> {
+        Some(self.parameters)
     }
 
     fn file_bytes(&self) -> Option<u64> {

@@ -18,7 +18,7 @@ impl Sharpen {
             precision: Precision::F32,
             macs_per_pixel: 5.0,
         };
-        Student::new(Box::new(Self(info)), "sharpen".into(), 0)
+        Student::new(Box::new(Self(info)), "sharpen".into())
     }
 }
 

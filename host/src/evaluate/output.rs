@@ -1,0 +1,116 @@
+//! What an evaluation leaves in its folder: `report.json`, `report.md`, `report.html`,
+//! `before_after_truth.png`, and on request `side_by_side.mp4`.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use hone_shared::student::Colour;
+
+use super::summary::Evaluation;
+use super::{Pair, PairSet, figure, restored};
+use crate::picture::Picture;
+use crate::report::page;
+use crate::restore::{Restore, video};
+
+/// Largest part of a picture that the page shows, height and width.
+const WINDOW: (usize, usize) = (256, 320);
+
+/// Writes everything but the video. `shown` is the restorer whose pictures are shown: the pair of
+/// median gain first, for neither the best nor the worst is typical, then those two.
+///
+/// # Errors
+/// When a picture cannot be restored or a file cannot be written.
+pub fn write(
+    out: &Path,
+    evaluation: &Evaluation,
+    pairs: &PairSet,
+    shown: &mut dyn Restore,
+    training: &[page::Curve],
+) -> anyhow::Result<()> {
+    std::fs::create_dir_all(out)
+        .with_context(|| format!("cannot create the folder {}", out.display()))?;
+    let write = hone_device::atomic::write_bytes;
+    let ranking = &evaluation.ranking;
+    let ranks = [
+        ("typical", ranking.get(ranking.len() / 2)),
+        ("best", ranking.first()),
+        ("worst", ranking.last()),
+    ];
+    let name = shown.name();
+    let mut wipes = Vec::new();
+    for (rank, gain) in ranks {
+        let Some(gain) = gain else { continue };
+        let pair = pairs.get(gain.pair)?;
+        let after = restored(shown, &pair, evaluation.colour)?.rgb;
+        let caption = format!("{rank}: {} ({:+.2} dB by {name})", gain.name, gain.gain_db);
+        wipes.push(crop(&pair, &after, caption));
+    }
+    if let Some(wipe) = wipes.first() {
+        let panels = [
+            ("before", &wipe.before),
+            (&format!("after: {name}"), &wipe.after),
+            ("truth", &wipe.truth),
+        ];
+        figure::beside(&panels).save(&out.join("before_after_truth.png"))?;
+    }
+    let html = page::render(evaluation, &wipes, training)?;
+    write(&out.join("report.html"), html.as_bytes())?;
+    write(&out.join("report.md"), evaluation.markdown().as_bytes())?;
+    let json = serde_json::to_vec_pretty(evaluation)?;
+    Ok(write(&out.join("report.json"), &json)?)
+}
+
+/// The busiest part of a pair.
+fn crop(pair: &Pair, after: &Picture, caption: String) -> page::Wipe {
+    let (h, w) = (
+        pair.truth.height.min(WINDOW.0),
+        pair.truth.width.min(WINDOW.1),
+    );
+    let (top, left) = figure::busiest(&pair.truth, h, w);
+    page::Wipe {
+        caption,
+        before: pair.input.crop(top, left, h, w),
+        after: after.crop(top, left, h, w),
+        truth: pair.truth.crop(top, left, h, w),
+    }
+}
+
+/// Writes a video of inputs and restored pictures in order; all must have one size.
+///
+/// # Errors
+/// When sizes differ, a picture cannot be restored, or the encoder fails.
+pub fn side_by_side(
+    path: &Path,
+    pairs: &PairSet,
+    shown: &mut dyn Restore,
+    colour: Colour,
+    fps: u32,
+) -> anyhow::Result<()> {
+    let mut writer: Option<(video::Writer, usize, usize)> = None;
+    let label = format!("after: {}", shown.name());
+    for i in 0..pairs.len() {
+        let pair = pairs.get(i)?;
+        let after = restored(shown, &pair, colour)?.rgb;
+        let frame = figure::beside(&[("before", &pair.input), (&label, &after)]);
+        let (width, height) = (frame.width, frame.height);
+        let (writer, w, h) = match &mut writer {
+            Some(writer) => writer,
+            None => {
+                let format = video::Format {
+                    width,
+                    height,
+                    rate: (fps, 1),
+                };
+                writer.insert((video::Writer::create(path, format)?, width, height))
+            }
+        };
+        if (*w, *h) != (width, height) {
+            bail!(
+                "{} has another size than the first picture: no video of both",
+                pair.name
+            );
+        }
+        writer.push(&video::Frame::from_picture(&frame))?;
+    }
+    writer.map_or(Ok(()), |(writer, ..)| writer.finish())
+}
