@@ -113,7 +113,14 @@ fn a_run_is_quantised_checked_evaluated_and_compared() {
     let names: Vec<_> = rows.iter().map(|r| r["name"].as_str().unwrap()).collect();
     assert_eq!(
         names,
-        ["input", "bicubic", "unsharp mask", "toy f32", "toy INT8", "ptq"]
+        [
+            "input",
+            "bicubic",
+            "unsharp mask",
+            "toy f32",
+            "toy INT8",
+            "ptq"
+        ]
     );
     assert_eq!(report["pairs"].as_array().unwrap().len(), 2);
     assert_eq!(report["unsharp"]["on"], "recipe");
@@ -123,7 +130,10 @@ fn a_run_is_quantised_checked_evaluated_and_compared() {
     assert!(rows[5]["speed"][0]["fps"].as_f64().unwrap() > 0.0);
     let markdown = std::fs::read_to_string(folder.join("report/report.md")).unwrap();
     assert!(markdown.contains("| toy INT8 |") && markdown.contains("ssim_gopro_3d"));
-    let side_by_side = works(folder, "eval --compare report report/report.json --markdown");
+    let side_by_side = works(
+        folder,
+        "eval --compare report report/report.json --markdown",
+    );
     assert_eq!(side_by_side.matches("| toy INT8").count(), 2);
     let error = fails(folder, "eval ptq.onnx --data sharp");
     assert!(error.contains("--degrade"), "{error}");

@@ -29,10 +29,6 @@ fn exported_chains_pass_on_engine_tract_onnx_runtime_and_opencv() {
         let float = write_chain_f32(&chain, &metadata);
         let python = seed == 0;
         for format in [Format::Qdq, Format::Qoperator] {
-            // tract does not know the scales of QLinearConv's bytes as the engine does.
-            if format == Format::Qoperator && !python {
-                continue;
-            }
             let bytes = int8.write(format, &metadata);
             let against = Against {
                 other: Some(&float),

@@ -7,6 +7,7 @@ use clap::Args;
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 
 use crate::check::{Against, check};
+use crate::onnx::RUNTIMES;
 use crate::train::run;
 
 /// Checks a student's ONNX file: contract, numbers on hard frames, other runtimes.
@@ -17,7 +18,11 @@ use crate::train::run;
   hone check student.int8.onnx --against student.onnx --json")]
 pub struct CheckArgs {
     /// The file.
-    model: PathBuf,
+    #[arg(required_unless_present = "runtimes")]
+    model: Option<PathBuf>,
+    /// Print which runtimes take which file, and stop.
+    #[arg(long, conflicts_with = "model")]
+    runtimes: bool,
     /// Another model to compare with, such as the f32 one; told, not judged.
     #[arg(long, value_name = "ONNX")]
     against: Option<PathBuf>,
@@ -41,7 +46,11 @@ impl CheckArgs {
         let read = |path: &PathBuf| {
             std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
         };
-        let model = read(&self.model)?;
+        let Some(path) = &self.model else {
+            println!("{}", runtimes());
+            return Ok(());
+        };
+        let model = read(path)?;
         let other = self.against.as_ref().map(read).transpose()?;
         let run = self.run.as_deref().map(run::open).transpose()?;
         let against = Against {
@@ -49,7 +58,7 @@ impl CheckArgs {
             checkpoint: run.as_ref().map(|run| run.student.as_ref()),
             python: !self.no_python,
         };
-        let report = check(&model, against).with_context(|| self.model.display().to_string())?;
+        let report = check(&model, against).with_context(|| path.display().to_string())?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&report)?);
         } else {
@@ -85,9 +94,20 @@ impl CheckArgs {
         if !report.passed() {
             bail!(
                 "{}: an executor differs from the board's engine by more than 1 step, or on more than 0.1 % of bytes",
-                self.model.display()
+                path.display()
             );
         }
         Ok(())
     }
+}
+
+/// Which runtimes take which file.
+fn runtimes() -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY);
+    table.set_header(["runtime", "f32", "QDQ", "QOperator", "known from"]);
+    for r in RUNTIMES {
+        table.add_row([r.runtime, r.float, r.qdq, r.qoperator, r.source]);
+    }
+    table
 }

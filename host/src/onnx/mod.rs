@@ -19,26 +19,20 @@
 //! The arithmetic is that of [`hone_shared::quant`]. With a factor of 1 the two space nodes are
 //! left out.
 //!
-//! ## Which runtimes take which file
-//!
-//! | runtime | f32 | QDQ | QOperator | note |
-//! |---|---|---|---|---|
-//! | ONNX Runtime 1.31 (tested here) | yes | yes, all integer | yes | bit for bit; x86 without VNNI needs `session.x64quantprecision = 1`, else AVX2 saturates 16-bit sums |
-//! | hone's engine (tested here) | yes | yes | QDQ is what it looks for | bit for bit; tract runs what is no chain |
-//! | OpenCV DNN | yes | as f32 around folded Q/DQ | per-tensor weights mostly | per-channel QDQ depends on the version |
-//! | TensorRT | yes | no: activations must be s8 with zero point 0 | no | use the f32 file |
-//! | ncnn | through pnnx | no: it quantises f32 files itself (`ncnn2int8`) | no | use the f32 file |
+//! [`RUNTIMES`] says which runtimes take which file.
 
 mod chain;
 mod graph;
 mod network;
 mod parameters;
+mod runtimes;
 mod simplify;
 
 pub use chain::{Format, Layer, write_chain_f32, write_chain_int8, write_layers};
 pub use graph::{Attribute, Graph};
 pub use network::write_graph_f32;
 pub use parameters::parameters;
+pub use runtimes::{RUNTIMES, RuntimeSupport};
 pub use simplify::simplify;
 
 use anyhow::Result;
