@@ -93,7 +93,7 @@ arm-model: toolchain
 	@rustup --quiet target add aarch64-unknown-linux-gnu
 	python3 device/bench/arm_model.py
 
-# Only our own code is checked; dependencies are those of other builds.
+# Only our own code is checked, not the dependencies.
 sanitise: system toolchain
 	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/device/sanitise.sh $(CARGO) test --package hone-device --lib engine::
 
