@@ -1,7 +1,7 @@
 //! `hone deploy`, `hone status` and `hone rollback`: boards over ssh.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 use clap::Args;
@@ -41,12 +41,9 @@ impl SshArgs {
 Keys, jump hosts and ports are those of your ssh configuration. On the board, files of root are
 written by sudo, which must not ask for a password.")]
 pub struct DeployArgs {
-    /// Boards as ssh names them.
-    #[arg(value_name = "USER@BOARD", required = true)]
-    boards: Vec<String>,
-    /// The bundle.
-    #[arg(value_name = "X.hone", required = true)]
-    bundle: PathBuf,
+    /// Boards as ssh names them, and last the bundle.
+    #[arg(value_name = "USER@BOARD... X.hone", required = true)]
+    boards_and_bundle: Vec<String>,
     /// A honed compiled for the boards (cross/build.sh); needed the first time. May be given once for
     /// each kind of machine.
     #[arg(long, value_name = "FILE")]
@@ -82,9 +79,16 @@ impl DeployArgs {
     /// # Errors
     /// The file at fault, or how many boards did not take the update.
     pub fn run(self) -> Result<()> {
-        let (ssh, root) = self.ssh.connect(&self.boards)?;
+        let Some((bundle, boards)) = self.boards_and_bundle.split_last() else {
+            bail!("name at least one board and the bundle");
+        };
+        ensure!(
+            !boards.is_empty(),
+            "name at least one board before the bundle {bundle}"
+        );
+        let (ssh, root) = self.ssh.connect(boards)?;
         let goods = Goods::read(
-            &self.bundle,
+            Path::new(bundle),
             &self.program,
             &self.trusted_key,
             self.config.as_deref(),
@@ -97,8 +101,8 @@ impl DeployArgs {
             dry_run: self.dry_run,
             wait: self.wait,
         };
-        let bars = Bars::new(&self.boards);
-        let rows = deploy::deploy(&self.boards, &goods, &options, self.canary, &|at, text| {
+        let bars = Bars::new(boards);
+        let rows = deploy::deploy(boards, &goods, &options, self.canary, &|at, text| {
             bars.tell(at, text);
         });
         bars.clear();

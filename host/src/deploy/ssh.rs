@@ -53,7 +53,7 @@ impl Ssh {
         let mut command = Command::new(&self.command[0]);
         command
             .args(&self.command[1..])
-            .args(["-T", "-oConnectTimeout=10"])
+            .args(["-T", "-C", "-oConnectTimeout=10"])
             .args(["-oServerAliveInterval=5", "-oServerAliveCountMax=3"]);
         if self.batch {
             command.arg("-oBatchMode=yes");

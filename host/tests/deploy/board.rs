@@ -18,9 +18,10 @@ const SYSTEMCTL: &str = r#"#!/bin/sh
 echo "$*" >>@DIR@/systemctl.log
 stop() {
   [ -f @DIR@/pid ] || return 0
-  kill -TERM -- "-$(cat @DIR@/pid)" 2>/dev/null
-  for _ in $(seq 100); do kill -0 -- "-$(cat @DIR@/pid)" 2>/dev/null || break; sleep 0.05; done
-  kill -KILL -- "-$(cat @DIR@/pid)" 2>/dev/null
+  group=-$(cat @DIR@/pid)
+  kill -s TERM -- "$group"
+  for _ in $(seq 100); do kill -s 0 -- "$group" 2>/dev/null || break; sleep 0.05; done
+  kill -s KILL -- "$group" 2>/dev/null
   rm -f @DIR@/pid
 }
 case $1 in
@@ -210,7 +211,7 @@ impl Board {
     pub fn install(&self) {
         let bundle = self.write("one.hone", &bundle("small", "1.0.0", 1));
         let public = self.write("key.pub", key(1).public().to_text().as_bytes());
-        let config = self.write("board.toml", self.config(5000).as_bytes());
+        let config = self.write("board.toml", self.config(10_000, 600).as_bytes());
         let honed = honed();
         let output = self.hone(&[
             "deploy",
@@ -222,6 +223,8 @@ impl Board {
             &public,
             "--config",
             &config,
+            "--wait",
+            "300",
         ]);
         let said = done(&output);
         assert!(
@@ -231,13 +234,14 @@ impl Board {
         );
     }
 
-    /// A configuration whose camera is drawn; frames older than `age` milliseconds are late.
-    pub fn config(&self, age: u32) -> String {
+    /// A configuration whose camera is drawn; frames older than `age` milliseconds are late, and
+    /// there are so many `seconds` for enough that are not.
+    pub fn config(&self, age: u32, seconds: u32) -> String {
         let root = self.path("root");
         let root = root.display();
         format!(
             "[student]\nlevel = 'small'\nthreads = 1\ntrusted_keys = ['{root}/etc/honed/trusted-keys']\n\
-             [slots]\nfolder = '{root}/var/lib/honed'\ntrial_frames = 10\ntrial_age_ms = {age}\ntrial_seconds = 4\n\
+             [slots]\nfolder = '{root}/var/lib/honed'\ntrial_frames = 5\ntrial_age_ms = {age}\ntrial_seconds = {seconds}\n\
              [source]\nname = 'gst:videotestsrc is-live=true ! video/x-raw,width=64,height=48,framerate=30/1'\n\
              [output]\nsinks = ['null']\n"
         )

@@ -112,11 +112,11 @@ fn an_update_that_does_not_sharpen_is_rolled_back_by_the_board() {
     );
     assert_eq!(board.runs(), "1.0.0");
     // Frames come, but none is young enough.
-    let strict = board.write("strict.toml", board.config(1).as_bytes());
+    let strict = board.write("strict.toml", board.config(1, 1).as_bytes());
     let late = board.write("late.hone", &bundle("small", "3.0.0", 1));
     let source = "name = 'gst:videotestsrc is-live=true ! identity sleep-time=20000 ! ";
     let text = board
-        .config(1)
+        .config(1, 1)
         .replace("name = 'gst:videotestsrc is-live=true ! ", source);
     std::fs::write(&strict, text).unwrap();
     let output = board.hone(&["deploy", "board", &late, "--config", &strict]);
