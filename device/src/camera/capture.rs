@@ -56,6 +56,11 @@ pub trait Camera {
 
     /// Frames captured so far, dropped ones included.
     fn captured(&self) -> u64;
+
+    /// How long the source says that it lasts, where it does.
+    fn announced(&self) -> Option<gst::ClockTime> {
+        None
+    }
 }
 
 /// A source on GStreamer.
@@ -272,6 +277,10 @@ impl Camera for Capture {
 
     fn captured(&self) -> u64 {
         self.captured.load(Ordering::Relaxed)
+    }
+
+    fn announced(&self) -> Option<gst::ClockTime> {
+        self.pipeline.query_duration()
     }
 }
 

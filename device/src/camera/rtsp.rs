@@ -157,8 +157,10 @@ impl Output for RtspOutput {
             return Ok(());
         };
         // Until the pipeline runs it has no time of its own to which the frame's can be brought.
-        let time = |t| self.timeline.on_pipeline(t, feed.base_time()?);
-        let Some(pts) = frame.buffer.pts().and_then(time) else {
+        let running = feed.current_state() == gst::State::Playing;
+        let base = feed.base_time().filter(|_| running);
+        let times = frame.buffer.pts().zip(base);
+        let Some(pts) = times.and_then(|(pts, base)| self.timeline.on_pipeline(pts, base)) else {
             return Ok(());
         };
         if stream.caps.as_ref() != Some(&frame.caps) {

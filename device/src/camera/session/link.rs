@@ -121,6 +121,14 @@ impl Link {
         }
     }
 
+    /// How long the source says that it lasts.
+    pub(super) fn announced(&self) -> Option<gst::ClockTime> {
+        match &self.state {
+            State::Up(camera) => camera.announced(),
+            _ => None,
+        }
+    }
+
     /// The old camera goes down on a thread of its own, since some take seconds.
     fn retire(&mut self, retry_at: gst::ClockTime) {
         let down = State::Down { retry_at };

@@ -31,6 +31,9 @@ pub use plan::{Event, Plan};
 /// How often the loop looks whether it is to stop.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// A file that lacks so much at its end may be damaged.
+const SHORT: gst::ClockTime = gst::ClockTime::from_seconds(1);
+
 /// Opens a camera; with caps, its frames are brought to them.
 pub type OpenCamera =
     dyn Fn(Option<&gst::Caps>) -> Result<Box<dyn Camera + Send>, CameraError> + Send + Sync;
@@ -70,6 +73,8 @@ pub struct Session<'a> {
     governor: Option<Governor>,
     meter: Meter,
     live: bool,
+    /// The camera was lost and has not delivered since.
+    dark: bool,
     offset: gst::ClockTime,
     end: gst::ClockTime,
 }
@@ -94,6 +99,7 @@ impl<'a> Session<'a> {
             governor,
             meter: Meter::default(),
             live,
+            dark: false,
             offset: gst::ClockTime::ZERO,
             end: gst::ClockTime::ZERO,
         }
@@ -171,7 +177,9 @@ impl<'a> Session<'a> {
             } else {
                 length
             };
-        if self.live && (self.stand_in.showing() || self.stand_in.last().is_none()) {
+        let first = self.stand_in.last().is_none();
+        let back = std::mem::take(&mut self.dark) || self.stand_in.showing();
+        if self.live && (first || back) {
             (self.notify)(&Event::Live);
         }
         self.link.works();
@@ -229,6 +237,7 @@ impl<'a> Session<'a> {
         if !self.plan.comes_back || !(worked || self.plan.keep_trying) {
             return Err(error);
         }
+        self.dark = true;
         self.meter.reconnects += 1;
         (self.notify)(&Event::Dark(error.to_string()));
         self.link.give_up(self.clock.now());
@@ -248,6 +257,17 @@ impl<'a> Session<'a> {
                 reason: "the stream ended".into(),
             })?;
             return Ok(true);
+        }
+        if let Some(announced) = self.link.announced().filter(|_| !self.live)
+            && announced > self.end + SHORT
+        {
+            // Demuxers skip what they cannot read, without a word.
+            (self.notify)(&Event::EndsEarly(format!(
+                "{} says it lasts {:.1} s, its pictures end after {:.1} s: it is damaged, or only its sound goes on",
+                self.plan.source,
+                announced.seconds_f64(),
+                self.end.seconds_f64()
+            )));
         }
         Ok(false)
     }

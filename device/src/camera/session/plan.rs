@@ -50,6 +50,8 @@ pub enum Event {
         /// Whether this is less than the bundle's largest student on every frame.
         degraded: bool,
     },
+    /// A file's pictures end long before it says.
+    EndsEarly(String),
     /// How the run does, now and then.
     Status(String),
 }
@@ -62,6 +64,7 @@ impl std::fmt::Display for Event {
             Self::OutputFailed(reason) => write!(f, "output lost, trying again: {reason}"),
             Self::OutputBack(name) => write!(f, "output back: {name}"),
             Self::Governed { reason, .. } => write!(f, "governor: {reason}"),
+            Self::EndsEarly(reason) => write!(f, "warning: {reason}"),
             Self::Status(line) => f.write_str(line),
         }
     }

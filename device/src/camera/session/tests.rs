@@ -121,9 +121,14 @@ fn fifty_outages_are_bridged_and_counted() {
 
 #[test]
 fn a_board_that_is_too_slow_still_shows_every_frame() {
-    let (report, events, collected) = play(plan(), vec![vec![Script::Slow; 20]], None, 9);
+    let (report, events, collected) = play(
+        plan(),
+        vec![[frames(1), vec![Script::Slow; 20]].concat()],
+        None,
+        9,
+    );
     let report = report.unwrap();
-    assert_eq!(report.frames, 20, "{report}");
+    assert_eq!(report.frames, 21, "{report}");
     assert!(report.slates >= 20, "{report}");
     assert!(matches!(events[..], [Event::Live, ..]), "{events:?}");
     let dark = events.iter().position(|e| matches!(e, Event::Dark(_)));
