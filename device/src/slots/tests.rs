@@ -231,7 +231,7 @@ fn a_lost_state_is_made_anew_from_the_slots() {
 #[test]
 fn a_full_disk_refuses_the_update_and_is_left_as_it_was() {
     let slots = board(&["1.0.0"], false);
-    slots.disk.room(2000);
+    slots.disk.room(500);
     let error = install(&slots, "2.0.0").unwrap_err();
     assert!(error.to_string().contains("write slot b"), "{error}");
     assert_eq!(runs(&slots).as_deref(), Some("1.0.0"));

@@ -63,7 +63,7 @@ impl Facts {
     pub fn ask(ssh: &Ssh, board: &str, root: &str, files: &[String]) -> Result<(Self, Answer)> {
         let mut arguments = vec![root.to_owned()];
         arguments.extend_from_slice(files);
-        let answer = ssh.run(board, PROBE, &arguments, |_| Ok(()))?;
+        let answer = ssh.compressed().run(board, PROBE, &arguments, |_| Ok(()))?;
         Ok((Self::parse(&answer.text)?, answer))
     }
 

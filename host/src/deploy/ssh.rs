@@ -38,6 +38,14 @@ impl Ssh {
         Ok(Self { command, batch })
     }
 
+    /// The same with compression: worth it for a few lines, not for programs on a fast network.
+    #[must_use]
+    pub fn compressed(&self) -> Self {
+        let mut ssh = self.clone();
+        ssh.command.push("-C".into());
+        ssh
+    }
+
     /// Runs `script` by the board's `sh` with arguments, `feed` writing its standard input.
     ///
     /// # Errors
@@ -53,7 +61,7 @@ impl Ssh {
         let mut command = Command::new(&self.command[0]);
         command
             .args(&self.command[1..])
-            .args(["-T", "-C", "-oConnectTimeout=10"])
+            .args(["-T", "-oConnectTimeout=10"])
             .args(["-oServerAliveInterval=5", "-oServerAliveCountMax=3"]);
         if self.batch {
             command.arg("-oBatchMode=yes");
