@@ -11,6 +11,9 @@ pub const STANDARD: [(usize, usize); 3] = [(1280, 720), (1920, 1080), (1088, 192
 /// A restorer that needs longer than this for a frame is not timed further.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// After this long, one time has to do.
+const SLOW: Duration = Duration::from_secs(4);
+
 /// Time for a frame of one size.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub struct Speed {
@@ -57,11 +60,11 @@ pub fn speed(
     };
     // The first run fills caches and makes plans; slow restorers are not asked a second time.
     let first = run()?;
-    if begun.elapsed() > Duration::from_secs(4) {
+    if begun.elapsed() > SLOW {
         times.push(first);
     }
     while times.len() < 3 || (times.len() < 20 && begun.elapsed() < Duration::from_secs(1)) {
-        if !times.is_empty() && begun.elapsed() > Duration::from_secs(4) {
+        if !times.is_empty() && begun.elapsed() > SLOW {
             break;
         }
         times.push(run()?);

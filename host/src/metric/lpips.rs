@@ -34,14 +34,16 @@ struct Shape {
     widths: [i64; 5],
     /// Least side of a picture, so that no map is empty.
     least: usize,
-    /// Convolutions: index in torchvision's `features`, stride, padding; `P3`/`P2` before, a map after.
     steps: &'static [Plan],
 }
 
 #[derive(Clone, Copy)]
 enum Plan {
+    /// A convolution and ReLU: index in torchvision's `features`, stride, padding.
     C(usize, i64, i64),
+    /// A pooling: side of the window.
     P(i64),
+    /// A map to compare.
     M,
 }
 
