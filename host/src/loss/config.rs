@@ -11,6 +11,7 @@ use super::feature::{FeatureShapes, FeatureTerm};
 use super::perceptual::{PerceptualTerm, Vgg, VggKind};
 use super::picture::{charbonnier, lab, sobel_magnitude, spectrum};
 use super::ssim::{ms_ssim, ssim};
+use super::temporal::TemporalTerm;
 use super::{Term, View};
 
 /// Distance between two pictures or maps.
@@ -130,6 +131,14 @@ pub enum LossConfig {
         #[serde(default)]
         measure: Measure,
     },
+    /// L1 between the restorations of a patch and of a moved window of it with other noise.
+    Temporal {
+        /// Factor in the sum.
+        weight: f64,
+        /// Standard deviation of the added noise.
+        #[serde(default = "noise")]
+        noise: f64,
+    },
     /// Distance between named maps of student and teacher.
     Feature {
         /// Factor in the sum.
@@ -146,6 +155,11 @@ fn epsilon() -> f64 {
     1e-3
 }
 
+/// Two steps of a byte.
+fn noise() -> f64 {
+    0.008
+}
+
 impl LossConfig {
     /// The factor in the sum.
     pub fn weight(&self) -> f64 {
@@ -160,6 +174,7 @@ impl LossConfig {
             | Self::Frequency { weight }
             | Self::Perceptual { weight, .. }
             | Self::Teacher { weight, .. }
+            | Self::Temporal { weight, .. }
             | Self::Feature { weight, .. } => *weight,
         }
     }
@@ -177,6 +192,7 @@ impl LossConfig {
             Self::Frequency { .. } => "frequency".into(),
             Self::Perceptual { .. } => "perceptual".into(),
             Self::Teacher { measure, .. } => format!("teacher-{}", measure.name()),
+            Self::Temporal { .. } => "temporal".into(),
             Self::Feature {
                 mode: FeatureMode::Adaptor,
                 ..
@@ -198,6 +214,14 @@ impl LossConfig {
         matches!(self, Self::Lab { .. })
     }
 
+    /// The noise of the second look that the term needs, if it needs one.
+    pub fn second_look(&self) -> Option<f64> {
+        match self {
+            Self::Temporal { noise, .. } => Some(*noise),
+            _ => None,
+        }
+    }
+
     /// Smallest crop that the term can look at.
     pub fn smallest_crop(&self) -> usize {
         match self {
@@ -207,6 +231,7 @@ impl LossConfig {
                 ..
             } => 11,
             Self::MsSsim { .. } => 176,
+            Self::Temporal { .. } => 24,
             _ => 1,
         }
     }
@@ -233,6 +258,9 @@ impl LossConfig {
                 measure: Measure::Ssim,
                 ..
             } => bail!("loss '{label}' compares maps: measure 'ssim' is for pictures"),
+            Self::Temporal { noise, .. } if !(0.0..=0.5).contains(noise) => {
+                bail!("loss 'temporal' has noise {noise}; it must be 0 to 0.5")
+            }
             Self::Charbonnier { epsilon, .. } if !(*epsilon > 0.0 && epsilon.is_finite()) => {
                 bail!("loss 'charbonnier' has epsilon {epsilon}; it must be above 0")
             }
@@ -265,6 +293,7 @@ impl LossConfig {
                 })
             }
             Self::Teacher { measure, .. } => Box::new(TeacherTerm(*measure)),
+            Self::Temporal { .. } => Box::new(TemporalTerm),
             Self::L1 { .. } => to_truth(|a, b| Measure::L1.between(a, b)),
             Self::Mse { .. } => to_truth(|a, b| Measure::Mse.between(a, b)),
             Self::Charbonnier { epsilon, .. } => {

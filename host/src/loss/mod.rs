@@ -8,6 +8,7 @@ mod feature;
 mod perceptual;
 mod picture;
 mod ssim;
+mod temporal;
 mod weighting;
 
 use std::path::Path as FilePath;
@@ -21,6 +22,7 @@ pub use feature::{FeatureShapes, FeatureTerm};
 pub use perceptual::{Vgg, VggKind};
 pub use picture::{charbonnier, lab, sobel_magnitude, spectrum};
 pub use ssim::{ms_ssim, ssim};
+pub use temporal::SecondLook;
 use weighting::Weighting;
 pub use weighting::WeightingConfig;
 
@@ -37,6 +39,8 @@ pub struct View<'a> {
     pub student_features: &'a [(String, Tensor)],
     /// The teacher's named maps.
     pub teacher_features: &'a [(String, Tensor)],
+    /// A moved and noisy version of the batch, for temporal consistency.
+    pub second: Option<&'a SecondLook>,
     /// The student's parameters, for weightings that measure gradients.
     pub parameters: &'a [Tensor],
 }
@@ -55,6 +59,8 @@ pub struct Loss {
     terms: Vec<(String, Box<dyn Term>)>,
     weights: Vec<f64>,
     weighting: Weighting,
+    /// Deviation of the noise in a second look, when a term needs one.
+    second: Option<f64>,
 }
 
 impl std::fmt::Debug for Loss {
@@ -94,7 +100,13 @@ impl Loss {
             terms,
             weights,
             weighting,
+            second: configs.iter().find_map(LossConfig::second_look),
         })
+    }
+
+    /// The noise of the second look that the terms need, if any needs one.
+    pub fn second_look(&self) -> Option<f64> {
+        self.second
     }
 
     /// Names of the terms, in the recipe's order.

@@ -197,6 +197,7 @@ fn an_adaptor_learns_and_terms_are_reported_apart() {
         teacher: None,
         student_features: &student,
         teacher_features: &teacher,
+        second: None,
         parameters: &[],
     };
     let (total, values) = loss.evaluate(&view).unwrap();

@@ -113,8 +113,10 @@ pub fn run(options: &DistillOptions) -> Result<Outcome> {
         }),
     };
     let folder = RunFolder::prepare(&options.out, &options.text, &inputs, options.resume)?;
+    let multiple = parts.student.multiple() as i64;
     let (training, restoring) = (Rc::clone(&parts.student), parts.student);
     let trainer = Trainer {
+        multiple,
         forward: Box::new(move |x, kind| training.forward_in(x, true, kind)),
         restore: Box::new(move |x| student::restore(restoring.as_ref(), x)),
         network: parts.network,

@@ -14,7 +14,7 @@ use super::guide::{Guidance, Guide, to_colour};
 use super::optimizer::Adam;
 use super::plan::Plan;
 use crate::data::pool::{MapShape, Pool};
-use crate::loss::View;
+use crate::loss::{SecondLook, View};
 use crate::recipe::{Recipe, RecipeText};
 
 /// How long steps are measured.
@@ -101,12 +101,24 @@ pub fn measure(
         };
         let kind = recipe.training.precision.kind();
         let output = parts.student.forward_in(&input, true, kind);
+        let multiple = parts.student.multiple() as i64;
+        let again = |x: &Tensor| parts.student.forward_in(x, true, kind).restored;
+        let second = match parts.loss.second_look() {
+            Some(noise) => {
+                let (first, name) = (&output.restored, &[0][..]);
+                Some(SecondLook::take(
+                    &input, first, noise, multiple, name, &again,
+                )?)
+            }
+            None => None,
+        };
         let view = View {
             restored: &output.restored,
             truth: &input,
             teacher: guidance.as_ref().map(|g| &g.output),
             student_features: &output.features,
             teacher_features: guidance.as_ref().map_or(&[], |g| &g.features),
+            second: second.as_ref(),
             parameters: &adam.parameters,
         };
         let (total, _) = parts.loss.evaluate(&view)?;

@@ -8,7 +8,7 @@ use super::guide::to_colour;
 use super::memory;
 use super::progress::Progress;
 use super::trainer::Trainer;
-use crate::loss::View;
+use crate::loss::{SecondLook, View};
 use crate::recipe::TrainPrecision;
 
 /// Updates without overflow before the loss scale doubles (Micikevicius et al., "Mixed Precision
@@ -31,7 +31,7 @@ impl Trainer {
         let values = loop {
             progress.adam.zero_gradients();
             let scale = self.scale(progress);
-            let pass = || self.pass(&batches, progress.pieces, scale, &progress.adam.parameters);
+            let pass = || self.pass(&batches, progress, scale);
             match memory::guard(pass)? {
                 Some(values) => break values,
                 None => progress.pieces = self.halve(&batches, progress.pieces)?,
@@ -112,22 +112,20 @@ impl Trainer {
     }
 
     /// Adds the gradients of all batches, each cut into `pieces`; gives the mean loss and terms.
-    fn pass(
-        &self,
-        batches: &[TrainBatch],
-        pieces: usize,
-        scale: f64,
-        parameters: &[Tensor],
-    ) -> Result<Vec<f64>> {
+    fn pass(&self, batches: &[TrainBatch], progress: &Progress, scale: f64) -> Result<Vec<f64>> {
+        let pieces = progress.pieces;
         let mut sums = vec![0.0; self.loss.names().len() + 1];
-        for batch in batches {
+        for (number, batch) in batches.iter().enumerate() {
             let size = batch.input.size()[0];
             let length = size.div_euclid(pieces as i64) + i64::from(size % pieces as i64 != 0);
             for first in (0..size).step_by(length as usize) {
                 let count = length.min(size - first);
                 let share = count as f64 / size as f64 / batches.len() as f64;
                 let piece = batch.narrow(first, count);
-                let values = self.gradients(&piece, share * scale, parameters)?;
+                let state = &progress.state;
+                let name = [state.epoch, state.step, number as u64, first as u64];
+                let parameters = &progress.adam.parameters;
+                let values = self.gradients(&piece, share * scale, parameters, &name)?;
                 for (sum, value) in sums.iter_mut().zip(values) {
                     *sum += value * share;
                 }
@@ -136,25 +134,39 @@ impl Trainer {
         Ok(sums)
     }
 
-    /// Adds a batch's gradients times `factor`; gives the loss and its terms.
+    /// Adds a batch's gradients times `factor`; gives the loss and its terms. `name` names the
+    /// random draws of this batch.
     fn gradients(
         &self,
         batch: &TrainBatch,
         factor: f64,
         parameters: &[Tensor],
+        name: &[u64],
     ) -> Result<Vec<f64>> {
         let asked = || self.guide.as_ref().map(|g| g.guide(&batch.input));
         let live = batch.guidance.is_none().then(asked).flatten();
         let guidance = batch.guidance.as_ref().or(live.as_ref());
         let input = to_colour(&batch.input, self.colour);
         let truth = to_colour(&batch.truth, self.colour);
-        let output = (self.forward)(&input, self.training.precision.kind());
+        let kind = self.training.precision.kind();
+        let output = (self.forward)(&input, kind);
+        let again = |x: &Tensor| (self.forward)(x, kind).restored;
+        let second = match self.loss.second_look() {
+            Some(noise) => {
+                let (first, multiple) = (&output.restored, self.multiple);
+                Some(SecondLook::take(
+                    &input, first, noise, multiple, name, &again,
+                )?)
+            }
+            None => None,
+        };
         let view = View {
             restored: &output.restored,
             truth: &truth,
             teacher: guidance.map(|g| &g.output),
             student_features: &output.features,
             teacher_features: guidance.map_or(&[], |g| &g.features),
+            second: second.as_ref(),
             parameters,
         };
         let (total, terms) = self.loss.evaluate(&view)?;

@@ -78,8 +78,11 @@ pub fn run(options: &TeacherOptions) -> Result<Outcome> {
     let folder = RunFolder::prepare(&options.out, &options.text, &inputs, options.resume)?;
     let config = serde_json::to_vec_pretty(&recipe.network)?;
     hone_device::atomic::write_bytes(&options.out.join("teacher.json"), &config)?;
+    // A teacher pads its input itself.
+    let multiple = 1;
     let (training, restoring) = (Rc::clone(&teacher), teacher);
     let trainer = Trainer {
+        multiple,
         forward: Box::new(move |x, _| teacher_output(training.as_ref(), x)),
         restore: Box::new(move |x| restoring.forward(x)),
         network,

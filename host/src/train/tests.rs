@@ -136,6 +136,7 @@ fn train_within(
         network,
         adaptors,
         guide: None,
+        multiple: 2,
         colour: Colour::Luma,
         loss,
         optimizer: recipe.optimizer,
@@ -346,10 +347,15 @@ fn a_training_without_progress_stops_early_and_leaves_its_logs() {
 }
 
 #[test]
-fn balanced_weights_resume_to_the_same_bits() {
+fn balanced_weights_and_second_looks_resume_to_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
-    for (i, kind) in ["uncertainty", "gradient-norm"].iter().enumerate() {
+    let temporal = "{ kind = \"temporal\", weight = 0.3 }, { kind = \"l1\"";
+    for (i, kind) in ["uncertainty", "gradient-norm", "static"]
+        .iter()
+        .enumerate()
+    {
         let recipe = format!("{RECIPE}weighting = {{ kind = \"{kind}\" }}\n");
+        let recipe = recipe.replace("{ kind = \"l1\"", temporal);
         let at = |name: &str| folder.path().join(format!("{name}{i}"));
         train(&at("whole"), &recipe, false, None).unwrap();
         assert!(

@@ -42,6 +42,8 @@ pub struct Trainer {
     pub adaptors: VarStore,
     /// The frozen teacher.
     pub guide: Option<Guide>,
+    /// Sides of the network's input must be a multiple of this, a power of two.
+    pub multiple: i64,
     /// Planes of the network.
     pub colour: Colour,
     /// The loss.
