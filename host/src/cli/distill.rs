@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
-use super::torch_device::DeviceChoice;
+use super::learning::LearningArgs;
 use crate::recipe::RecipeText;
 use crate::train::distill::{self, DistillOptions};
 use crate::train::dry_run;
-use crate::train::interrupt::Interrupt;
 use crate::train::trainer::Outcome;
 
 /// Distils a student from a recipe, under a frozen teacher.
@@ -28,15 +27,6 @@ pub struct DistillArgs {
     /// Folder for weights and logs.
     #[arg(long, value_name = "RUN_DIR", required_unless_present = "dry_run")]
     out: Option<PathBuf>,
-    /// Folder of `hone teacher train`, or a weights file, instead of the recipe's.
-    #[arg(long, value_name = "PATH", conflicts_with = "no_teacher")]
-    teacher: Option<PathBuf>,
-    /// Folder of `hone teacher cache`: patches and answers from there, the teacher itself is not run.
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
-    /// Leave the teacher and every loss that needs it out, for comparison.
-    #[arg(long)]
-    no_teacher: bool,
     /// Start from the best weights of this earlier run instead of random ones.
     #[arg(long, value_name = "RUN_DIR", conflicts_with = "resume")]
     from: Option<PathBuf>,
@@ -46,12 +36,8 @@ pub struct DistillArgs {
     /// Say what would be done, how long it takes and how much memory, and stop.
     #[arg(long)]
     dry_run: bool,
-    /// Change a key of the recipe; lists by index (stage.0.crop=64). May be repeated.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// cpu, cuda, cuda:N or auto.
-    #[arg(long, default_value = "auto")]
-    device: DeviceChoice,
+    #[command(flatten)]
+    learning: LearningArgs,
     /// Print the outcome as JSON on standard output.
     #[arg(long)]
     json: bool,
@@ -63,19 +49,16 @@ impl DistillArgs {
     /// # Errors
     /// One sentence that says what failed, where, and what to do.
     pub fn run(self) -> anyhow::Result<()> {
-        let mut text = RecipeText::read(&self.recipe)?;
-        text.set(&self.set)?;
-        if self.no_teacher {
-            text.remove_teacher()?;
-        }
-        let device = self.device.resolve()?;
+        let text = RecipeText::read(&self.recipe)?;
+        let out = self.out.unwrap_or_default();
+        let options = DistillOptions {
+            resume: self.resume,
+            from: self.from,
+            ..self.learning.options(text, out.clone())?
+        };
         if self.dry_run {
-            let plan = dry_run::measure(
-                &text,
-                self.teacher.as_deref(),
-                self.cache.as_deref(),
-                device,
-            )?;
+            let (teacher, cache) = (options.teacher.as_deref(), options.cache.as_deref());
+            let plan = dry_run::measure(&options.text, teacher, cache, options.device)?;
             if self.json {
                 println!("{}", serde_json::to_string_pretty(&plan)?);
             } else {
@@ -83,19 +66,6 @@ impl DistillArgs {
             }
             return Ok(());
         }
-        let Some(out) = self.out else {
-            bail!("name a folder with --out");
-        };
-        let options = DistillOptions {
-            text,
-            out: out.clone(),
-            resume: self.resume,
-            from: self.from,
-            teacher: self.teacher,
-            cache: self.cache,
-            device,
-            interrupt: Interrupt::on_signals()?,
-        };
         finish(
             &distill::run(&options)?,
             &out.display().to_string(),

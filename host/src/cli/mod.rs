@@ -8,6 +8,7 @@ pub mod distill;
 pub mod eval;
 pub mod export;
 pub mod learned;
+pub mod learning;
 pub mod metrics;
 pub mod progress;
 pub mod prune;

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
-use super::torch_device::DeviceChoice;
+use super::learning::LearningArgs;
 use crate::train::distill::DistillOptions;
-use crate::train::interrupt::Interrupt;
 use crate::train::prune::{self, PruneOptions};
 
 /// Takes the weakest channels out of a `plain` student and trains what is left.
@@ -30,24 +29,11 @@ pub struct PruneArgs {
     /// Folder of the new run.
     #[arg(long, value_name = "RUN_DIR")]
     out: PathBuf,
-    /// Folder of `hone teacher train`, or a weights file, instead of the recipe's.
-    #[arg(long, value_name = "PATH", conflicts_with = "no_teacher")]
-    teacher: Option<PathBuf>,
-    /// Folder of `hone teacher cache`.
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
-    /// Leave the teacher and every loss that needs it out.
-    #[arg(long)]
-    no_teacher: bool,
     /// Go on with the fine-tuning in RUN_DIR.
     #[arg(long)]
     resume: bool,
-    /// Change a key of the recipe; lists by index (stage.0.epochs=4). May be repeated.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// cpu, cuda, cuda:N or auto.
-    #[arg(long, default_value = "auto")]
-    device: DeviceChoice,
+    #[command(flatten)]
+    learning: LearningArgs,
     /// Print the outcome as JSON.
     #[arg(long)]
     json: bool,
@@ -59,20 +45,10 @@ impl PruneArgs {
     /// # Errors
     /// One sentence that says what failed, where, and what to do.
     pub fn run(self) -> anyhow::Result<()> {
-        let mut text = prune::recipe(&self.run)?;
-        text.set(&self.set)?;
-        if self.no_teacher {
-            text.remove_teacher()?;
-        }
+        let text = prune::recipe(&self.run)?;
         let options = DistillOptions {
-            text,
-            out: self.out.clone(),
             resume: self.resume,
-            from: None,
-            teacher: self.teacher,
-            cache: self.cache,
-            device: self.device.resolve()?,
-            interrupt: Interrupt::on_signals()?,
+            ..self.learning.options(text, self.out.clone())?
         };
         let amount = PruneOptions {
             keep: self.keep,

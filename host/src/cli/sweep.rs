@@ -5,11 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use comfy_table::Table;
 
-use super::torch_device::DeviceChoice;
+use super::learning::LearningArgs;
 use crate::recipe::RecipeText;
 use crate::train::cache::Shard;
-use crate::train::distill::DistillOptions;
-use crate::train::interrupt::Interrupt;
 use crate::train::sweep::{self, Axis};
 
 /// Distils once for every combination of a grid of recipe keys.
@@ -31,21 +29,8 @@ pub struct SweepArgs {
     /// Train part I of N of the runs only, I from 1: one task of a batch system's array.
     #[arg(long, value_name = "I/N", default_value = "1/1")]
     shard: Shard,
-    /// Folder of `hone teacher train`, or a weights file, instead of the recipe's.
-    #[arg(long, value_name = "PATH", conflicts_with = "no_teacher")]
-    teacher: Option<PathBuf>,
-    /// Folder of `hone teacher cache`.
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
-    /// Leave the teacher and every loss that needs it out.
-    #[arg(long)]
-    no_teacher: bool,
-    /// Change a key of the recipe for all runs. May be repeated.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// cpu, cuda, cuda:N or auto.
-    #[arg(long, default_value = "auto")]
-    device: DeviceChoice,
+    #[command(flatten)]
+    learning: LearningArgs,
     /// Print the table as JSON.
     #[arg(long)]
     json: bool,
@@ -57,21 +42,8 @@ impl SweepArgs {
     /// # Errors
     /// One sentence that says what failed, where, and what to do.
     pub fn run(self) -> anyhow::Result<()> {
-        let mut text = RecipeText::read(&self.recipe)?;
-        text.set(&self.set)?;
-        if self.no_teacher {
-            text.remove_teacher()?;
-        }
-        let options = DistillOptions {
-            text,
-            out: self.out,
-            resume: false,
-            from: None,
-            teacher: self.teacher,
-            cache: self.cache,
-            device: self.device.resolve()?,
-            interrupt: Interrupt::on_signals()?,
-        };
+        let text = RecipeText::read(&self.recipe)?;
+        let options = self.learning.options(text, self.out)?;
         let rows = sweep::run(&options, &self.grid, self.shard)?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&rows)?);
