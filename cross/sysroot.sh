@@ -3,6 +3,8 @@
 # arm64 libraries (what Raspberry Pi OS is made of) in .cache/arm64/sysroot, and Rust's standard
 # library for aarch64. Unpacks packages and installs none of them; quiet when all is there.
 #
+#   cross/sysroot.sh BOARD     jetson-nano wants Zig too, in .cache/arm64/zig (from PyPI)
+#
 # The standard library comes from rustup. Where rustup or its server is missing, Debian's own
 # rustc with its arm64 library is unpacked into .cache/arm64/rust and used in its place.
 #
@@ -16,11 +18,11 @@ mirror=${DEBIAN_MIRROR:-http://deb.debian.org}
 mkdir -p .cache/arm64
 arm=$(realpath .cache/arm64)
 # Stands in the stamps: a change of the lists below unpacks everybody's sysroot anew.
-version=2
+version=3
 
 sysroot_packages=(
   libc6-dev libgcc-12-dev linux-libc-dev
-  libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
+  libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstrtspserver-1.0-dev
   # To run the result under qemu-user: the plugins of a test pipeline.
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good
 )
@@ -35,12 +37,11 @@ unpack() {
   rm -rf "$folder" "$folder.part"
   mmdebstrap --quiet --mode="$mode" --variant=extract --architectures="$architecture" \
     --include="$list" --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
-    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-    --dpkgopt='path-exclude=/usr/share/locale/*' \
     "$suite" "$folder.part" \
     "deb $mirror/debian $suite main" \
     "deb $mirror/debian $suite-updates main" \
     "deb $mirror/debian-security $suite-security main"
+  rm -rf "$folder.part"/usr/share/{doc,man,locale}
   mv "$folder.part" "$folder"
 }
 
@@ -51,6 +52,15 @@ if ! ready "$arm/sysroot"; then
   echo "arm64: unpacking Debian $suite libraries into .cache/arm64/sysroot (once)"
   unpack arm64 "$arm/sysroot" "${sysroot_packages[@]}"
   done_with "$arm/sysroot"
+fi
+
+if [ "${1:-}" = jetson-nano ] && ! ready "$arm/zig"; then
+  echo "arm64: setting up Zig in .cache/arm64/zig (once)"
+  .ci/packages python3-venv
+  rm -rf "$arm/zig"
+  python3 -m venv "$arm/zig"
+  "$arm/zig/bin/pip" install --quiet cargo-zigbuild==0.24.0 ziglang==0.17.0
+  done_with "$arm/zig"
 fi
 
 target=aarch64-unknown-linux-gnu

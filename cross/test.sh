@@ -1,32 +1,52 @@
 #!/usr/bin/env bash
-# Runs ARM code here: the unit tests of hone-shared and hone-device, then `honed` over a pipeline of
-# 30 frames with the real GStreamer of the sysroot, all under qemu-user as a Cortex-A72 (Pi 4).
+# Runs ARM code here, under qemu-user with the real GStreamer of the sysroot: the tests of hone-shared and
+# hone-device as a Cortex-A72 (Pi 4, whose kernels a Pi 3 and a Jetson Nano use too), the engine's again as
+# a Cortex-A76 (Pi 5, which has dot products), then `honed` itself, with a pipeline of 30 frames.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source cross/environment.sh raspberry-pi
 
-qemu=(qemu-aarch64-static -cpu cortex-a72 -L "$sysroot")
-export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="${qemu[*]}"
+runner=CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER
+export $runner="qemu-aarch64-static -cpu cortex-a72 -L $sysroot"
 # GStreamer looks for plugins by itself: its scanner would be a second program to emulate.
 export GST_PLUGIN_SYSTEM_PATH=$libraries/gstreamer-1.0 GST_REGISTRY_FORK=no
 export GST_REGISTRY=$CARGO_TARGET_DIR/gstreamer-registry.bin
 options=(--profile board-test --target "$target" --package hone-shared --package hone-device
-  --no-default-features --features "hone-device/${features//,/,hone-device/}")
+  "${features[@]}")
 
-cargo build "${options[@]}"
-# Not the integration tests: they start honed as a program of this machine.
-cargo test "${options[@]}" --lib
+# Not the tests that start honed as a program of this machine.
+cargo test "${options[@]}" --lib --bins --test same_bytes
+env $runner="qemu-aarch64-static -cpu cortex-a76 -L $sysroot" \
+  cargo test "${options[@]}" --lib --test same_bytes -- engine:: int8
 
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-"${qemu[@]}" "$binaries/board-test/honed" run --model device/tests/data/luma.onnx \
-  --source 'gst:videotestsrc num-buffers=30 ! video/x-raw,format=I420,width=160,height=120' \
-  --every-frame --sink "raw:$out/frames" --json >"$out/report.json"
-want=$((30 * 160 * 120 * 3 / 2))
-got=$(stat -c %s "$out/frames")
-if [ "$got" -ne "$want" ]; then
-  echo "cross/test.sh: 30 frames of I420 are $want bytes, honed wrote $got" >&2
-  cat "$out/report.json" >&2
+student=device/tests/data/luma.int8.onnx
+fail() {
+  echo "cross/test.sh: $*" >&2
   exit 1
-fi
-echo "honed under qemu: 30 frames through GStreamer"
+}
+# What the user would run on the board, with an instruction set of that board.
+honed() {
+  qemu-aarch64-static -cpu "${cpu:-cortex-a72}" -L "$sysroot" "$binaries/board-test/honed" "$@"
+}
+
+honed inspect "$student" | tee "$out/inspect"
+grep -q neon "$out/inspect" || fail "honed inspect names no NEON kernels"
+honed config --print-default >"$out/honed.toml"
+honed config --check "$out/honed.toml"
+honed doctor --model "$student"
+honed bench --model "$student" --size 320x240 --frames 3
+
+frames=30
+want=$((frames * 160 * 120 * 3 / 2))
+for cpu in cortex-a72 cortex-a76; do
+  honed run --model "$student" --every-frame --json --sink "raw:$out/$cpu" \
+    --source "gst:videotestsrc num-buffers=$frames ! video/x-raw,format=I420,width=160,height=120" \
+    >"$out/report.json"
+  got=$(stat -c %s "$out/$cpu")
+  [ "$got" -eq "$want" ] || fail "$frames frames of I420 are $want bytes, honed wrote $got"
+  grep '"engine"' "$out/report.json"
+done
+cmp "$out/cortex-a72" "$out/cortex-a76" || fail "NEON with and without dot products differ"
+echo "honed under qemu: $frames frames through GStreamer, the same bytes on a Pi 4 and a Pi 5"
