@@ -3,7 +3,8 @@
 #   make demo    scenes -> teacher -> student -> INT8 -> bundle -> live pipeline -> out/demo
 #   make test    all tests, from unit tests to that road end to end at toy size
 #   make build   release `hone` and `honed` in target/release
-#   make arm     cross-compile for aarch64 and test under qemu (not yet run to the end)
+#   make arm     cross-compile for aarch64 and test under qemu
+#   make boards  honed for Raspberry Pi and Jetson Nano in target/arm
 #   make lint    formatting, clippy, documentation
 #   make bench-engine   the engine's speed beside ONNX Runtime
 #   make arm-model      what boards should reach, predicted from the kernels' machine code
@@ -39,7 +40,7 @@ PACKAGES := build-essential pkg-config python3 python3-venv python3-pip \
 VENV := $(CACHE)/venv
 BENCH_VENV := $(CACHE)/bench-venv
 
-.PHONY: setup system toolchain libtorch build demo test arm lint bench-engine bench-metrics bench-teachers bench-train arm-model sanitise \
+.PHONY: setup system toolchain libtorch build demo test arm boards lint bench-engine bench-metrics bench-teachers bench-train arm-model sanitise \
   fuzz fuzz-engine soak clean
 
 setup: system toolchain libtorch $(VENV)/.ready
@@ -78,6 +79,10 @@ test: setup
 
 arm: system toolchain
 	cross/test.sh
+
+boards: system toolchain
+	cross/build.sh raspberry-pi
+	cross/build.sh jetson-nano
 
 lint: system toolchain $(LIBTORCH_READY)
 	$(CARGO) fmt --all --check
