@@ -1,9 +1,15 @@
 # Sourced by cross/build.sh and cross/test.sh with a board's name: compiler, linker, libraries.
-# Sets `target`, `features`, `linker`, `sysroot`, `libraries`, `binaries`.
+# Sets `target`, `features`, `ages` of the board's libraries, `linker`, `sysroot`, `libraries`, `binaries`.
 
 case ${1:-} in
-  raspberry-pi) features=(--features pi) ;;
-  jetson-nano) features=() ;;
+  raspberry-pi)
+    features=(--features pi)
+    ages=(--glibc 2.36 --glib 2.74 --gstreamer 1.22)
+    ;;
+  jetson-nano)
+    features=()
+    ages=(--glibc 2.27 --glib 2.56 --gstreamer 1.14.5)
+    ;;
   *)
     echo "usage: $0 BOARD: raspberry-pi or jetson-nano" >&2
     exit 2

@@ -16,6 +16,9 @@ from xml.etree import ElementTree
 GLIB = "{http://www.gtk.org/introspection/glib/1.0}"
 C = "{http://www.gtk.org/introspection/c/1.0}"
 
+# There since GStreamer 1.0, but GIR lists no variables and nothing that begins with an underscore.
+UNLISTED = {"_gst_debug_category_new": (1, 0), "gst_memory_alignment": (1, 0)}
+
 
 def version(text):
     """"1.14" as (1, 14)."""
@@ -23,7 +26,10 @@ def version(text):
 
 
 def wanted(binary):
-    """Undefined dynamic symbols of `binary`: (name, version or None)."""
+    """Undefined dynamic symbols of `binary`: (name, version or None).
+
+    Without those of GLIBC_PRIVATE that may be missing: every glibc has that version.
+    """
     listing = subprocess.run(
         ["readelf", "--dyn-syms", "--wide", binary], check=True, capture_output=True, text=True
     ).stdout
@@ -31,7 +37,8 @@ def wanted(binary):
         field = line.split()
         if len(field) >= 8 and field[6] == "UND":
             name, _, needed = field[7].partition("@")
-            yield name, needed.lstrip("@") or None
+            if not (field[4] == "WEAK" and needed == "GLIBC_PRIVATE"):
+                yield name, needed.lstrip("@") or None
 
 
 def gir_ages(path):
@@ -54,9 +61,12 @@ def gir_ages(path):
 
 
 def header_ages(folder):
-    """The same from GLib's headers, which mark each function with `GLIB_AVAILABLE_IN_2_58`."""
+    """The same from GLib's headers, which mark each function with `GLIB_AVAILABLE_IN_2_58`.
+
+    `GLIB_DEPRECATED_IN_2_54` stands in its place later on: such a function is at least that old.
+    """
     ages = {}
-    mark = re.compile(r"\b[A-Z_]+_AVAILABLE_IN_(ALL|\d+_\d+)\b([^;{]*)")
+    mark = re.compile(r"\b[A-Z_]+_(?:AVAILABLE|DEPRECATED)_IN_(ALL|\d+_\d+)(?:_FOR\s*\([^)]*\))?([^;{]*)")
     for path in folder.rglob("*.h"):
         for since, declaration in mark.findall(path.read_text(errors="replace")):
             age = (0,) if since == "ALL" else version(since.replace("_", "."))
@@ -74,7 +84,7 @@ def main():
     arguments = parser.parse_args()
 
     glib = header_ages(arguments.sysroot / "usr/include/glib-2.0")
-    gstreamer = {}
+    gstreamer = dict(UNLISTED)
     for path in (arguments.sysroot / "usr/share/gir-1.0").glob("Gst*.gir"):
         gstreamer.update(gir_ages(path))
 
@@ -82,7 +92,7 @@ def main():
     for name, needed in wanted(arguments.binary):
         if needed and needed.startswith("GLIBC_"):
             counts["glibc"] += 1
-            if version(needed.removeprefix("GLIBC_")) > arguments.glibc:
+            if needed == "GLIBC_PRIVATE" or version(needed.removeprefix("GLIBC_")) > arguments.glibc:
                 too_new.append(f"{name} of {needed}")
         for prefix, library, ages, most in (
             ("gst_", "GStreamer", gstreamer, arguments.gstreamer),

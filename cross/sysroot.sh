@@ -18,7 +18,7 @@ mirror=${DEBIAN_MIRROR:-http://deb.debian.org}
 mkdir -p .cache/arm64
 arm=$(realpath .cache/arm64)
 # Stands in the stamps: a change of the lists below unpacks everybody's sysroot anew.
-version=3
+version=4
 
 sysroot_packages=(
   libc6-dev libgcc-12-dev linux-libc-dev
@@ -42,6 +42,10 @@ unpack() {
     "deb $mirror/debian $suite-updates main" \
     "deb $mirror/debian-security $suite-security main"
   rm -rf "$folder.part"/usr/share/{doc,man,locale}
+  # Links to /lib/... would lead to this machine's files, or nowhere: libm.so would be passed over for libm.a.
+  find "$folder.part" -type l -lname '/*' | while read -r link; do
+    ln -sfnr "$folder.part$(readlink "$link")" "$link"
+  done
   mv "$folder.part" "$folder"
 }
 
