@@ -98,11 +98,13 @@ mod tests {
         // The mean size of a normal number is sqrt(2 / pi).
         assert!((one / 0.01 - 0.798).abs() < 0.1, "{one}");
         assert!((distance(0.01, &doubled) / one - 2.0).abs() < 1e-3);
-        // A network that treats columns differently does not move along.
-        let stripes = |x: &Tensor| {
-            let width = x.size()[3];
-            x + Tensor::arange(width, (Kind::Float, Device::Cpu)).remainder(3.0)
+        // A network that treats places differently does not move along.
+        let ramp = |x: &Tensor| {
+            let size = x.size();
+            let columns = Tensor::arange(size[3], (Kind::Float, Device::Cpu));
+            let rows = Tensor::arange(size[2], (Kind::Float, Device::Cpu)).reshape([-1, 1]);
+            x + columns + rows
         };
-        assert!(distance(0.0, &stripes) > 0.0);
+        assert!(distance(0.0, &ramp) > 0.5);
     }
 }
