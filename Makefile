@@ -15,6 +15,8 @@
 #   make bench-train   training speed beside PyTorch eager
 #   make fuzz    the checkpoint reader on random bytes for two minutes (SECONDS=...)
 #   make soak    honed for half an hour, through fifty outages and an overload
+#   make models PHOTOS=DIR KODAK=DIR   train the shipped models on one's own photographs
+#   make models-report KODAK=DIR       measure the shipped models
 #   make setup   system packages, libtorch, Python checks
 #
 # TORCH=/path or TORCH=python uses an existing libtorch or PyTorch 2.11 (CUDA builds too).
@@ -41,7 +43,7 @@ VENV := $(CACHE)/venv
 BENCH_VENV := $(CACHE)/bench-venv
 
 .PHONY: setup system toolchain libtorch build demo test arm boards lint bench-engine bench-metrics bench-teachers bench-train arm-model sanitise \
-  fuzz fuzz-engine soak clean
+  fuzz fuzz-engine soak models models-report clean
 
 setup: system toolchain libtorch $(VENV)/.ready
 
@@ -122,6 +124,14 @@ soak: system toolchain $(LIBTORCH_READY)
 
 bench-metrics: build $(BENCH_VENV)/.ready
 	$(BENCH_VENV)/bin/python host/python/bench_metrics.py target/release/hone
+
+models: build $(VENV)/.ready
+	models/train.sh
+
+# CLIPS="a.mp4 b.mp4" adds video, TEACHER=RUN a run of `hone teacher train`.
+models-report: build
+	@test -n "$(KODAK)" || { echo "name the folder of the Kodak pictures: make models-report KODAK=DIR" >&2; exit 1; }
+	@models/report.py --kodak $(KODAK) $(addprefix --clip ,$(CLIPS)) $(if $(TEACHER),--teacher $(TEACHER))
 
 clean:
 	rm -rf target out

@@ -13,6 +13,7 @@ pub mod engine;
 pub mod governor;
 #[cfg(feature = "camera")]
 pub mod gpio;
+pub mod shipped;
 pub mod slots;
 pub mod systemd;
 pub mod trust;

@@ -57,6 +57,11 @@ fn a_signed_bundle_is_packed_shown_and_verified() {
     let bytes = std::fs::read(at.join("x.hone")).unwrap();
     assert_eq!(bytes, std::fs::read(at.join("again.hone")).unwrap());
 
+    done(&bundle(at, &["unpack", "x.hone", "--out", "parts"]));
+    let unpacked = std::fs::read(at.join("parts/small.f32.onnx")).unwrap();
+    assert_eq!(unpacked, std::fs::read(student("luma")).unwrap());
+    assert!(at.join("parts/card.md").is_file());
+
     let shown = done(&bundle(at, &["inspect", "x.hone", "--json"]));
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(shown["name"], "x");

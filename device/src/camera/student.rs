@@ -7,6 +7,7 @@ use hone_shared::student::Precision;
 
 use super::sharpener::Level;
 use crate::engine::{self, EngineError, EngineOptions};
+use crate::shipped;
 use crate::slots::Begun;
 use crate::trust::{self, TrustError};
 
@@ -22,6 +23,8 @@ pub enum Source {
     },
     /// An installed bundle, already checked.
     Slot(Box<Begun>),
+    /// The bundle that comes with the program.
+    Shipped,
     /// One student as ONNX.
     Model(PathBuf),
 }
@@ -94,6 +97,14 @@ pub fn load(source: &Source, choice: &Choice) -> Result<Vec<Level>, StudentError
         Source::Slot(begun) => {
             let path = PathBuf::from(begun.slot.bundle_path());
             levels(&path, &begun.bundle, choice, options)
+        }
+        Source::Shipped => {
+            let path = shipped::name();
+            let bundle = shipped::bundle().map_err(|reason| TrustError::Refused {
+                path: path.to_owned(),
+                reason,
+            })?;
+            levels(path, &bundle, choice, options)
         }
     }
 }

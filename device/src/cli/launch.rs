@@ -10,32 +10,29 @@ use sha2::{Digest, Sha256};
 
 use crate::slots::{Begun, FolderDisk, SLOT_VARIABLE, Slot, Slots};
 
-/// The active slot, its start counted if it is on trial. Where the slot has a program of its own,
-/// this process becomes it and never returns.
+/// The active slot, its start counted if it is on trial; `None` when nothing is installed. Where the
+/// slot has a program of its own, this process becomes it and never returns.
 ///
 /// # Errors
-/// Nothing is installed, or the slot's bundle or program cannot be used.
-pub fn active_slot(config: &Config, policy: &Policy) -> anyhow::Result<Begun> {
+/// The slot's bundle or program cannot be used.
+pub fn active_slot(config: &Config, policy: &Policy) -> anyhow::Result<Option<Begun>> {
     let disk = FolderDisk::new(&config.slots.folder);
     let slots = Slots::new(disk.clone());
     let chosen = std::env::var(SLOT_VARIABLE).ok();
     if let Some(slot) = chosen.as_deref().and_then(Slot::named) {
-        return Ok(slots.resume(slot, policy)?);
+        return Ok(Some(slots.resume(slot, policy)?));
     }
-    let begun = slots.begin(policy)?.with_context(|| {
-        format!(
-            "no bundle is installed in {}: give --bundle X.hone, or install one with `honed slots install` or `hone deploy`",
-            config.slots.folder
-        )
-    })?;
+    let Some(begun) = slots.begin(policy)? else {
+        return Ok(None);
+    };
     if let Some(notice) = &begun.notice {
         eprintln!("warning: {notice}");
     }
     let Some(program) = &begun.program_sha256 else {
-        return Ok(begun);
+        return Ok(Some(begun));
     };
     if *program == own_sha256()? {
-        return Ok(begun);
+        return Ok(Some(begun));
     }
     let error = Command::new(disk.path(&begun.slot.program_path()))
         .args(std::env::args_os().skip(1))

@@ -19,6 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   honed run --bundle x.hone --trusted-key release.key.pub --source v4l2:/dev/video0 --sink display
   honed run --bundle x.hone --source film.mkv --sink sharp.mp4 --strength 0.8
+  honed run --source v4l2:/dev/video0 --sink display
   honed run --model student.onnx --source images:frames --sink frames:sharp --json
   honed run --bundle x.hone --source v4l2 --sink rtsp://0.0.0.0:8554/live --sink record:clips,quota=8
   honed run --bundle x.hone --source 'gst:videotestsrc num-buffers=90' --sink null
@@ -36,7 +37,7 @@ pub struct RunArgs {
     /// Configuration file; the flags below override it.
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
-    /// Bundle with the student; without it, the one installed in the active slot.
+    /// Bundle with the student; without it, the one installed in the active slot, or else the one that comes with honed.
     #[arg(long, value_name = "X.hone", conflicts_with = "model")]
     bundle: Option<PathBuf>,
     #[command(flatten)]
@@ -173,11 +174,20 @@ impl RunArgs {
             (None, Some(path)) => Source::Model(path.clone()),
             (None, None) if config.student.bundle.is_empty() => {
                 let policy = self.trust.policy(&config.student)?;
-                let begun = launch::active_slot(&config, &policy)?;
-                trial = begun
-                    .on_trial
-                    .then(|| OnTrial::new(&config.slots, begun.slot));
-                Source::Slot(Box::new(begun))
+                match launch::active_slot(&config, &policy)? {
+                    Some(begun) => {
+                        trial = begun
+                            .on_trial
+                            .then(|| OnTrial::new(&config.slots, begun.slot));
+                        Source::Slot(Box::new(begun))
+                    }
+                    None => {
+                        eprintln!(
+                            "no bundle is named or installed: running the one that comes with honed"
+                        );
+                        Source::Shipped
+                    }
+                }
             }
             (None, None) => bundle(config.student.bundle.clone().into())?,
         };

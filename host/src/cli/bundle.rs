@@ -51,6 +51,15 @@ enum BundleCommand {
         #[arg(long)]
         allow_unsigned: bool,
     },
+    /// Write a bundle's parts (models, card, report, thumbnails) as files
+    #[command(after_help = "Example:\n  hone bundle unpack x.hone --out parts")]
+    Unpack {
+        /// The bundle.
+        bundle: PathBuf,
+        /// Folder to write them to.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
     /// Show what a bundle holds
     #[command(after_help = "Example:\n  hone bundle inspect x.hone --json")]
     Inspect {
@@ -140,6 +149,7 @@ impl BundleArgs {
                 println!("{}: {}", bundle.display(), signer(&opened));
                 Ok(())
             }
+            BundleCommand::Unpack { bundle, out } => unpack(&bundle, &out),
             BundleCommand::Inspect { bundle, json } => inspect(&bundle, json),
         }
     }
@@ -180,6 +190,18 @@ fn signer(bundle: &Bundle) -> String {
         Some(signature) => format!("signed by {}", signature.key.fingerprint()),
         None => "unsigned".into(),
     }
+}
+
+fn unpack(path: &Path, out: &Path) -> Result<()> {
+    let opened = bundle::open(path)?;
+    std::fs::create_dir_all(out)
+        .with_context(|| format!("cannot create the folder {}", out.display()))?;
+    // Names are single file names by the bundle's own rules, so nothing is written elsewhere.
+    for (part, bytes) in opened.parts() {
+        hone_device::atomic::write_bytes(&out.join(&part.name), bytes)?;
+    }
+    println!("{}: {} files", out.display(), opened.manifest().parts.len());
+    Ok(())
 }
 
 fn inspect(path: &Path, json: bool) -> Result<()> {

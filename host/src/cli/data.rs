@@ -6,6 +6,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use hone_shared::student::Colour;
 
+use super::data_pairs::PairsArgs;
 use super::progress;
 use crate::data::clips;
 use crate::data::config::Layout;
@@ -24,6 +25,8 @@ pub enum DataCommand {
     Index(IndexArgs),
     /// Show what a degradation does to one's own pictures, as a contact sheet.
     Degrade(Degrade),
+    /// Write degraded partners of one's own pictures, as fixed pairs to evaluate on.
+    Pairs(PairsArgs),
     /// Take the frames of video files, as a folder of sharp sequences.
     Frames(Frames),
     /// Hash the files of an index again and say what changed.
@@ -68,7 +71,7 @@ pub struct Synth {
     speed: f32,
 }
 
-fn size(text: &str) -> Result<(usize, usize), String> {
+pub(super) fn size(text: &str) -> Result<(usize, usize), String> {
     let sides = text.split_once('x').map(|(w, h)| (w.parse(), h.parse()));
     match sides {
         Some((Ok(w), Ok(h))) if (8..=16_384).contains(&w) && (8..=16_384).contains(&h) => {
@@ -164,6 +167,7 @@ impl DataCommand {
             Self::Synth(args) => synth(args),
             Self::Index(args) => make_index(args),
             Self::Degrade(args) => degrade(&args),
+            Self::Pairs(args) => args.run(),
             Self::Frames(args) => frames(&args),
             Self::Verify(args) => verify(&args),
         }

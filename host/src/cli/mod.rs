@@ -3,10 +3,12 @@
 pub mod bundle;
 pub mod check;
 pub mod data;
+pub mod data_pairs;
 pub mod deploy;
 pub mod distill;
 pub mod eval;
 pub mod export;
+pub mod harm;
 pub mod learned;
 pub mod learning;
 pub mod metrics;
@@ -59,6 +61,8 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Compare restorers on pairs of degraded and sharp pictures.
     Eval(Box<eval::EvalArgs>),
+    /// Measure what students do to pictures that need nothing.
+    Harm(harm::HarmArgs),
     /// Distil a student from a recipe, under a frozen teacher.
     Distill(distill::DistillArgs),
     /// Distil once for every combination of a grid of recipe keys.
@@ -97,6 +101,7 @@ impl Cli {
             Command::Data(command) => command.run(),
             Command::Check(args) => args.run(),
             Command::Eval(args) => args.run(),
+            Command::Harm(args) => args.run(),
             Command::Distill(args) => args.run(),
             Command::Sweep(args) => args.run(),
             Command::Prune(args) => args.run(),

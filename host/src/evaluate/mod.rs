@@ -7,6 +7,7 @@
 pub mod bicubic;
 pub mod figure;
 mod font;
+pub mod harm;
 pub mod honed;
 pub mod output;
 pub mod pairs;

@@ -51,8 +51,12 @@ pub fn infer(entries: &[Entry]) -> Option<TeacherConfig> {
     if shapes.has("intro.weight") {
         return nafnet(&shapes).map(TeacherConfig::NafNet);
     }
+    // The output has channels * scale^2 planes: 1, 4, 16 for luma, 3, 12, 48 for RGB.
+    let planes = shapes.side("output.weight", 0)?;
+    let channels = if planes % 3 == 0 { 3 } else { 1 };
     Some(TeacherConfig::UNet(UNetConfig {
-        channels: shapes.side("output.weight", 0)?,
+        channels,
+        scale: (planes / channels).isqrt(),
         width: shapes.side("encoder_level1.conv1.weight", 0)?,
         depth: (1..7)
             .take_while(|i| shapes.has(&format!("down{i}.weight")))

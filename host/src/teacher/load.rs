@@ -259,6 +259,7 @@ mod tests {
             channels: 1,
             width: 4,
             depth: 1,
+            scale: 1,
         })
     }
 

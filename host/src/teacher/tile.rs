@@ -75,6 +75,7 @@ mod tests {
             channels: 3,
             width: 2,
             depth: 1,
+            scale: 1,
         });
         let teacher = build(&config, &vs.root()).unwrap();
         let x = Tensor::rand([1, 3, 37, 50], (Kind::Float, Device::Cpu));

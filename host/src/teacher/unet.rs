@@ -14,6 +14,7 @@ use tch::nn::Path;
 
 use super::layer::{Conv, UpConv};
 use super::{Taps, Teacher};
+use crate::student::{depth_to_space, space_to_depth};
 
 /// Options of [`UNet`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +26,9 @@ pub struct UNetConfig {
     pub width: i64,
     /// Number of times the resolution is halved, 1 to 6.
     pub depth: i64,
+    /// SpaceToDepth factor in front, DepthToSpace behind: 1, 2 or 4. At 2, a network of twice the width
+    /// costs a CPU about half the time for as many multiplications.
+    pub scale: i64,
 }
 
 impl Default for UNetConfig {
@@ -33,6 +37,7 @@ impl Default for UNetConfig {
             channels: 3,
             width: 32,
             depth: 3,
+            scale: 1,
         }
     }
 }
@@ -75,6 +80,7 @@ impl UNet {
             channels,
             width,
             depth,
+            scale,
         } = *config;
         ensure!(
             channels == 1 || channels == 3,
@@ -88,9 +94,14 @@ impl UNet {
             (1..=6).contains(&depth),
             "unet: depth is {depth}; use 1 to 6"
         );
+        ensure!(
+            [1, 2, 4].contains(&scale),
+            "unet: scale is {scale}; use 1, 2 or 4"
+        );
+        let planes = channels * scale * scale;
         let at = |level: i64| width << level;
         let name = |part: &str, level: i64| vs / format!("{part}{}", level + 1);
-        let inputs = |level: i64| if level == 0 { channels } else { at(level) };
+        let inputs = |level: i64| if level == 0 { planes } else { at(level) };
         Ok(Self {
             config: config.clone(),
             encoders: (0..depth)
@@ -106,7 +117,7 @@ impl UNet {
             decoders: (0..depth)
                 .map(|l| Block::new(&name("decoder_level", l), 2 * at(l), at(l)))
                 .collect(),
-            output: Conv::new(&(vs / "output"), width, channels, 3, true).zeroed(),
+            output: Conv::new(&(vs / "output"), width, planes, 3, true).zeroed(),
         })
     }
 }
@@ -121,12 +132,13 @@ impl Teacher for UNet {
     }
 
     fn multiple(&self) -> i64 {
-        1 << self.config.depth
+        self.config.scale << self.config.depth
     }
 
     fn stages(&self, x: &Tensor, taps: &mut Taps) -> Vec<Tensor> {
         let mut skips = Vec::with_capacity(self.encoders.len());
-        let mut y = x.shallow_clone();
+        let scale = self.config.scale;
+        let mut y = space_to_depth(x, scale);
         for (level, (encoder, down)) in self.encoders.iter().zip(&self.downs).enumerate() {
             let skip = encoder.forward(&y);
             taps.offer(&format!("encoder_level{}", level + 1), &skip);
@@ -140,7 +152,7 @@ impl Teacher for UNet {
             y = decoder.forward(&joined);
             taps.offer(&format!("decoder_level{}", level + 1), &y);
         }
-        vec![self.output.forward(&y) + x]
+        vec![depth_to_space(&self.output.forward(&y), scale) + x]
     }
 }
 
@@ -158,6 +170,7 @@ mod tests {
             channels: 1,
             width: 4,
             depth: 2,
+            scale: 1,
         };
         let unet = UNet::new(&config, &vs.root()).unwrap();
         let x = Tensor::rand([2, 1, 13, 18], (Kind::Float, Device::Cpu));
@@ -181,6 +194,23 @@ mod tests {
             .backward();
         let gradient = vs.variables()["output.weight"].grad();
         assert!(gradient.abs().max().double_value(&[]) > 0.0);
+    }
+
+    #[test]
+    fn a_scale_in_front_keeps_the_contract() {
+        let vs = nn::VarStore::new(Device::Cpu);
+        let config = UNetConfig {
+            channels: 1,
+            width: 4,
+            depth: 1,
+            scale: 2,
+        };
+        let unet = UNet::new(&config, &vs.root()).unwrap();
+        assert_eq!(unet.multiple(), 4);
+        let x = Tensor::rand([1, 1, 10, 14], (Kind::Float, Device::Cpu));
+        let (y, maps) = unet.features(&x);
+        assert_eq!(y, x);
+        assert_eq!(maps[0].1.size()[1..], [4, 6, 8]);
     }
 
     #[test]

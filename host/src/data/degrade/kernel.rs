@@ -1,11 +1,42 @@
-//! Blur by point spread functions, in linear light, mirrored at the border.
+//! Blur by point spread functions, mirrored at the border.
 
 use rand::Rng;
+use serde::{Deserialize, Serialize};
 
 use crate::data::light;
 use crate::data::photo::mirror;
 use crate::data::random::{Stream, normal};
 use crate::picture::Picture;
+
+/// The numbers that a blur averages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Light {
+    /// Photons, as optics and motion do (gamma 2.2).
+    #[default]
+    Linear,
+    /// Display codes, as scalers, codecs and most published test sets do.
+    Display,
+}
+
+impl Light {
+    /// Whether this is what a step does unless told otherwise.
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn enter(self, picture: &mut Picture) {
+        if self == Self::Linear {
+            light::decode(&mut picture.data);
+        }
+    }
+
+    fn leave(self, picture: &mut Picture) {
+        if self == Self::Linear {
+            light::encode(&mut picture.data);
+        }
+    }
+}
 
 /// A point spread function: (dy, dx, weight), weights sum to 1.
 pub(super) struct Kernel {
@@ -94,13 +125,13 @@ impl Kernel {
     }
 
     /// Convolves every plane.
-    pub(super) fn blur(&self, picture: &mut Picture) {
+    pub(super) fn blur(&self, picture: &mut Picture, light: Light) {
         let extent = |t: &(isize, isize, f32)| t.0.unsigned_abs().max(t.1.unsigned_abs());
         let reach = self.taps.iter().map(extent).max().unwrap_or(0);
         if reach == 0 {
             return;
         }
-        light::decode(&mut picture.data);
+        light.enter(picture);
         let (height, width) = (picture.height, picture.width);
         let stride = width + 2 * reach;
         for plane in picture.data.chunks_exact_mut(height * width) {
@@ -116,7 +147,7 @@ impl Kernel {
                 }
             }
         }
-        light::encode(&mut picture.data);
+        light.leave(picture);
     }
 }
 
@@ -140,7 +171,7 @@ pub(super) fn gaussian_radius(sigma: f32) -> usize {
 }
 
 /// Gaussian blur, rows then columns.
-pub(super) fn gaussian(picture: &mut Picture, sigma: f32) {
+pub(super) fn gaussian(picture: &mut Picture, sigma: f32, light: Light) {
     let reach = gaussian_radius(sigma);
     if sigma < 0.05 {
         return;
@@ -153,7 +184,7 @@ pub(super) fn gaussian(picture: &mut Picture, sigma: f32) {
         .collect();
     let sum: f32 = weights.iter().sum();
     weights.iter_mut().for_each(|w| *w /= sum);
-    light::decode(&mut picture.data);
+    light.enter(picture);
     let (height, width) = (picture.height, picture.width);
     let stride = width + 2 * reach;
     for plane in picture.data.chunks_exact_mut(height * width) {
@@ -179,5 +210,5 @@ pub(super) fn gaussian(picture: &mut Picture, sigma: f32) {
             }
         }
     }
-    light::encode(&mut picture.data);
+    light.leave(picture);
 }

@@ -8,8 +8,8 @@
 //! degradation = [{ kind = "disc", radius = [1, 2.5] }, { kind = "jpeg", quality = 80 }]
 //! ```
 //!
-//! Blur and noise happen in linear light (gamma 2.2), codecs and resampling on display codes. The result is
-//! always rounded to bytes, which is what a camera delivers.
+//! Blur and sensor noise happen in linear light (gamma 2.2; `light=display` blurs display codes instead), grain,
+//! codecs and resampling on display codes. The result is always rounded to bytes, which is what a camera delivers.
 
 mod codec;
 mod kernel;
@@ -20,6 +20,7 @@ pub mod resize;
 mod spec;
 mod step;
 
+pub use kernel::Light;
 pub use preset::{PRESETS, preset};
 pub use range::Range;
 pub use step::{Choice, Step};
@@ -87,6 +88,8 @@ mod tests {
         let sharp = scene(1, 1, 96, 80);
         for text in [
             "gaussian:sigma=1",
+            "gaussian:sigma=1,light=display",
+            "grain:sigma=0.01",
             "disc:radius=2",
             "motion:length=7",
             "shake:length=9",

@@ -28,6 +28,11 @@ pub(super) fn sensor(picture: &mut Picture, shot: f32, read: f32, rng: &mut Stre
     light::encode(&mut picture.data);
 }
 
+/// Adds noise of deviation `sigma` to display codes.
+pub(super) fn grain(picture: &mut Picture, sigma: f32, rng: &mut Stream) {
+    add(&mut picture.data, 0.0, sigma, rng);
+}
+
 fn add(samples: &mut [f32], shot: f32, read: f32, rng: &mut Stream) {
     let normals = &NORMALS[..];
     for four in samples.chunks_mut(4) {

@@ -1,6 +1,6 @@
 //! Cameras by name.
 
-use super::{Choice, Degradation, Range, Step};
+use super::{Choice, Degradation, Light, Range, Step};
 
 /// The names that [`preset`] knows.
 pub const PRESETS: [&str; 7] = [
@@ -23,18 +23,21 @@ fn either(choices: Vec<(f32, Vec<Step>)>) -> Step {
 fn disc(low: f32, high: f32) -> Step {
     Step::Disc {
         radius: Range::new(low, high),
+        light: Light::Linear,
     }
 }
 
 fn gaussian(low: f32, high: f32) -> Step {
     Step::Gaussian {
         sigma: Range::new(low, high),
+        light: Light::Linear,
     }
 }
 
 fn shake(low: f32, high: f32) -> Step {
     Step::Shake {
         length: Range::new(low, high),
+        light: Light::Linear,
     }
 }
 
@@ -49,6 +52,7 @@ fn motion(low: f32, high: f32) -> Step {
     Step::Motion {
         length: Range::new(low, high),
         angle: Range::new(0.0, 180.0),
+        light: Light::Linear,
     }
 }
 

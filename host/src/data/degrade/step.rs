@@ -3,7 +3,7 @@
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use super::kernel::{self, Kernel};
+use super::kernel::{self, Kernel, Light};
 use super::{Range, codec, noise, resize};
 use crate::data::random::Stream;
 use crate::picture::Picture;
@@ -22,11 +22,17 @@ pub enum Step {
     Gaussian {
         /// Deviation in pixels, up to 12.
         sigma: Range,
+        /// What is averaged.
+        #[serde(default, skip_serializing_if = "Light::is_default")]
+        light: Light,
     },
     /// Defocus: a disc, the image of a point through a round aperture.
     Disc {
         /// Radius in pixels, up to 24.
         radius: Range,
+        /// What is averaged.
+        #[serde(default, skip_serializing_if = "Light::is_default")]
+        light: Light,
     },
     /// Uniform linear motion.
     Motion {
@@ -35,11 +41,17 @@ pub enum Step {
         /// Degrees.
         #[serde(default = "any_angle")]
         angle: Range,
+        /// What is averaged.
+        #[serde(default, skip_serializing_if = "Light::is_default")]
+        light: Light,
     },
     /// Camera shake along a random trajectory (after Boracchi and Foi 2012).
     Shake {
         /// Pixels travelled, up to 64.
         length: Range,
+        /// What is averaged.
+        #[serde(default, skip_serializing_if = "Light::is_default")]
+        light: Light,
     },
     /// Bicubic reduction and enlargement to the old size, antialiased as Pillow does it.
     Resize {
@@ -54,6 +66,11 @@ pub enum Step {
         /// Gaussian part, deviation.
         #[serde(default = "zero")]
         read: Range,
+    },
+    /// Noise on display codes, the same in shadows and lights.
+    Grain {
+        /// Deviation, 0..1.
+        sigma: Range,
     },
     /// Little light and automatic gain: noise and a 10-bit converter behind a factor of `exposure`.
     LowLight {
@@ -116,16 +133,25 @@ impl Step {
     pub(super) fn apply(&self, picture: &mut Picture, rng: &mut Stream) -> anyhow::Result<()> {
         match self {
             Self::Frames { .. } => {}
-            Self::Gaussian { sigma } => kernel::gaussian(picture, sigma.draw(rng)),
-            Self::Disc { radius } => Kernel::disc(radius.draw(rng)).blur(picture),
-            Self::Motion { length, angle } => {
-                Kernel::motion(length.draw(rng), angle.draw(rng)).blur(picture);
+            Self::Gaussian { sigma, light } => kernel::gaussian(picture, sigma.draw(rng), *light),
+            Self::Disc { radius, light } => {
+                Kernel::disc(radius.draw(rng)).blur(picture, *light);
             }
-            Self::Shake { length } => Kernel::shake(length.draw(rng), rng).blur(picture),
+            Self::Motion {
+                length,
+                angle,
+                light,
+            } => {
+                Kernel::motion(length.draw(rng), angle.draw(rng)).blur(picture, *light);
+            }
+            Self::Shake { length, light } => {
+                Kernel::shake(length.draw(rng), rng).blur(picture, *light);
+            }
             Self::Resize { factor } => resize::down_up(picture, factor.draw(rng)),
             Self::Noise { shot, read } => {
                 noise::sensor(picture, shot.draw(rng), read.draw(rng), rng)
             }
+            Self::Grain { sigma } => noise::grain(picture, sigma.draw(rng), rng),
             Self::LowLight { exposure } => noise::low_light(picture, exposure.draw(rng), rng),
             Self::Jpeg { quality } => codec::jpeg(picture, quality.draw(rng))?,
             Self::Chroma => codec::subsample_chroma(picture),
@@ -154,10 +180,15 @@ impl Step {
 
     pub(super) fn margin(&self) -> usize {
         match self {
-            Self::Frames { .. } | Self::Noise { .. } | Self::LowLight { .. } => 0,
-            Self::Gaussian { sigma } => kernel::gaussian_radius(sigma.high),
-            Self::Disc { radius } => radius.high.ceil() as usize + 1,
-            Self::Motion { length, .. } | Self::Shake { length } => length.high.ceil() as usize + 1,
+            Self::Frames { .. }
+            | Self::Noise { .. }
+            | Self::Grain { .. }
+            | Self::LowLight { .. } => 0,
+            Self::Gaussian { sigma, .. } => kernel::gaussian_radius(sigma.high),
+            Self::Disc { radius, .. } => radius.high.ceil() as usize + 1,
+            Self::Motion { length, .. } | Self::Shake { length, .. } => {
+                length.high.ceil() as usize + 1
+            }
             Self::Resize { factor } => (2.0 * factor.high).ceil() as usize + 2,
             Self::Jpeg { .. } => 8,
             Self::Chroma => 2,
@@ -184,15 +215,16 @@ impl Step {
         match self {
             Self::Frames { count } if first => bound("frames' count", count, 1.0, 63.0),
             Self::Frames { .. } => Err("degradation: 'frames' must be the first step".into()),
-            Self::Gaussian { sigma } => bound("gaussian's sigma", sigma, 0.0, 12.0),
-            Self::Disc { radius } => bound("disc's radius", radius, 0.0, 24.0),
-            Self::Motion { length, angle } => bound("motion's length", length, 0.0, 64.0)
+            Self::Gaussian { sigma, .. } => bound("gaussian's sigma", sigma, 0.0, 12.0),
+            Self::Disc { radius, .. } => bound("disc's radius", radius, 0.0, 24.0),
+            Self::Motion { length, angle, .. } => bound("motion's length", length, 0.0, 64.0)
                 .and(bound("motion's angle", angle, -360.0, 360.0)),
-            Self::Shake { length } => bound("shake's length", length, 0.0, 64.0),
+            Self::Shake { length, .. } => bound("shake's length", length, 0.0, 64.0),
             Self::Resize { factor } => bound("resize's factor", factor, 1.0, 8.0),
             Self::Noise { shot, read } => {
                 bound("noise's shot", shot, 0.0, 1.0).and(bound("noise's read", read, 0.0, 1.0))
             }
+            Self::Grain { sigma } => bound("grain's sigma", sigma, 0.0, 1.0),
             Self::LowLight { exposure } => bound("lowlight's exposure", exposure, 0.001, 1.0),
             Self::Jpeg { quality } => bound("jpeg's quality", quality, 1.0, 100.0),
             Self::Chroma => Ok(()),

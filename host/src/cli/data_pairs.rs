@@ -1,0 +1,79 @@
+//! `hone data pairs`: degraded partners of one's own pictures, on disk.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::Args;
+use hone_shared::student::Colour;
+
+use super::data::size;
+use super::progress;
+use crate::data::config::Layout;
+use crate::data::degrade::Degradation;
+use crate::data::index;
+use crate::data::partners::{self, PartnerOptions};
+
+/// Arguments of `hone data pairs`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  hone data pairs photos --out pairs/val --degrade gaussian:sigma=0.8..1.8+grain:sigma=0..0.008 --seed 1"
+)]
+pub struct PairsArgs {
+    /// Folder of sharp pictures.
+    input: PathBuf,
+    /// Folder to fill with blur/ and sharp/; new or empty. `hone eval --data` reads OUT/val and OUT/train.
+    #[arg(long)]
+    out: PathBuf,
+    /// What the camera does: a preset (none, light, conference, motion, defocus, lowlight, mixed) or steps such as disc:radius=1..2+noise:shot=0.001.
+    #[arg(long)]
+    degrade: Degradation,
+    /// Draws other parameters; picture I of the folder, by name, draws from (seed, I).
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Most pictures, spread evenly over the folder.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// Width and height to cut from the middle of each picture.
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    crop: Option<(usize, usize)>,
+    /// rgb, or luma for grey files that hold what a luma student sees.
+    #[arg(long, default_value_t = Colour::Rgb)]
+    colour: Colour,
+}
+
+impl PairsArgs {
+    /// Makes the pairs.
+    ///
+    /// # Errors
+    /// When the folder holds no picture, OUT is not empty, or a picture cannot be read or written.
+    pub fn run(self) -> anyhow::Result<()> {
+        if std::fs::read_dir(&self.out).is_ok_and(|mut d| d.next().is_some()) {
+            bail!("{} is not empty: name a new folder", self.out.display());
+        }
+        let index = index::scan(&self.input, Layout::Sharp, 0, 0.0, false)?;
+        let count = index.entries.len();
+        let limit = self.limit.map_or(count, |l| (l as usize).min(count));
+        let photos: Vec<PathBuf> = (0..limit)
+            .map(|i| {
+                self.input
+                    .join(&index.entries[i * count / limit].truth.path)
+            })
+            .collect();
+        if photos.is_empty() {
+            bail!("{} holds no picture", self.input.display());
+        }
+        let options = PartnerOptions {
+            degradation: self.degrade,
+            seed: self.seed,
+            colour: self.colour,
+            crop: self.crop,
+        };
+        let bar = progress::bar(photos.len() as u64, "pairs");
+        partners::write(&photos, &self.out, &options, &|n| {
+            bar.set_position(n as u64)
+        })?;
+        bar.finish_and_clear();
+        println!("{}: {} pairs", self.out.display(), photos.len());
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! `hone harm`: what students do to pictures that need nothing.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use hone_device::engine::EngineOptions;
+use serde::Serialize;
+
+use super::progress;
+use crate::evaluate::harm::{self, Harm};
+use crate::picture::Picture;
+use crate::restore::{Student, images_in};
+
+/// Measures what students do to sharp photographs, step edges and flat noise.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  hone harm student.onnx student.int8.onnx --sharp photos")]
+pub struct HarmArgs {
+    /// Students as ONNX.
+    #[arg(required = true, value_name = "ONNX")]
+    students: Vec<PathBuf>,
+    /// Folder of sharp pictures; without it, edges and noise alone are measured.
+    #[arg(long, value_name = "DIR")]
+    sharp: Option<PathBuf>,
+    /// Share of the restoration that is added, as `honed run --strength`.
+    #[arg(long, default_value_t = 1.0, value_parser = part)]
+    strength: f32,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+fn part(text: &str) -> Result<f32, String> {
+    let part = text.parse().ok().filter(|p| (0.0..=1.0).contains(p));
+    part.ok_or_else(|| "give a number from 0 to 1".into())
+}
+
+#[derive(Serialize)]
+struct Row {
+    student: String,
+    #[serde(flatten)]
+    harm: Harm,
+}
+
+impl HarmArgs {
+    /// Measures and prints.
+    ///
+    /// # Errors
+    /// When a student or a picture cannot be read.
+    pub fn run(self) -> anyhow::Result<()> {
+        let paths = self.sharp.as_deref().map_or(Ok(Vec::new()), images_in)?;
+        let sharp = paths
+            .iter()
+            .map(|path| Picture::load(path))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let bar = progress::bar(self.students.len() as u64, "students");
+        let mut rows = Vec::new();
+        for path in &self.students {
+            let mut student =
+                Student::open(path, EngineOptions::default())?.with_strength(self.strength);
+            let colour = student.colour();
+            let harm = harm::measure(&mut student, &sharp, colour)?;
+            let student = path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            rows.push(Row { student, harm });
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&rows)?);
+        } else {
+            println!("{}", table(&rows));
+        }
+        Ok(())
+    }
+}
+
+fn table(rows: &[Row]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header([
+        "student",
+        "sharp input dB",
+        "worst dB",
+        "overshoot %",
+        "noise times",
+    ]);
+    let decibels = |value: Option<f64>| value.map_or("-".into(), |v| format!("{v:.1}"));
+    for row in rows {
+        let harm = row.harm;
+        table.add_row([
+            row.student.clone(),
+            decibels(harm.sharp_psnr_db),
+            decibels(harm.worst_psnr_db),
+            format!("{:.1}", harm.overshoot_percent),
+            format!("{:.2}", harm.noise_gain),
+        ]);
+    }
+    table
+}

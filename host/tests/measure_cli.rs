@@ -1,0 +1,80 @@
+//! `hone data pairs` and `hone harm` as a user drives them.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use hone_host::data::synth::scene;
+use hone_host::picture::Picture;
+
+fn hone(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hone"))
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+fn done(output: &Output) -> String {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn pairs_are_made_once_and_a_students_harm_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::create_dir(at.join("photos")).unwrap();
+    for i in 0..3 {
+        let path = at.join(format!("photos/{i}.png"));
+        scene(1, i, 64, 48).save(&path).unwrap();
+    }
+    let pairs = [
+        "data",
+        "pairs",
+        "photos",
+        "--out",
+        "pairs",
+        "--limit",
+        "2",
+        "--colour",
+        "luma",
+        "--degrade",
+        "gaussian:sigma=1..2,light=display+grain:sigma=0.01",
+    ];
+    done(&hone(at, &pairs));
+    let blur = Picture::load(&at.join("pairs/blur/1.png")).unwrap();
+    let sharp = Picture::load(&at.join("pairs/sharp/1.png")).unwrap();
+    assert_eq!((sharp.width, sharp.height), (64, 48));
+    assert_ne!(blur, sharp);
+    assert!(!at.join("pairs/blur/2.png").exists());
+    let again = hone(at, &pairs);
+    let error = String::from_utf8_lossy(&again.stderr);
+    assert!(
+        error.contains("not empty") && !again.status.success(),
+        "{error}"
+    );
+
+    let student = Path::new(env!("CARGO_MANIFEST_DIR")).join("../device/tests/data/luma.onnx");
+    let student = student.to_str().unwrap();
+    let harm = |strength: &str| -> serde_json::Value {
+        let arguments = [
+            "harm",
+            student,
+            "--sharp",
+            "photos",
+            "--strength",
+            strength,
+            "--json",
+        ];
+        serde_json::from_str(&done(&hone(at, &arguments))).unwrap()
+    };
+    let none = &harm("0")[0];
+    assert_eq!(none["student"], "luma");
+    assert_eq!(none["sharp_psnr_db"], 100.0);
+    assert_eq!(none["noise_gain"], 1.0);
+    let full = &harm("1")[0];
+    assert!(full["sharp_psnr_db"].as_f64().unwrap() < 100.0, "{full}");
+}

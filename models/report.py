@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""Measures the shipped bundles and prints the tables of models/README.md; `make models-report` calls it.
+
+usage: models/report.py --kodak DIR [--clip FILE]... [--teacher RUN] [--bin DIR] [--out DIR] [CAMERA...]
+
+Every model of every bundle restores the 24 pictures of the Kodak suite after each degradation below, drawn with
+seed 1, on the engine of the board. Gains are means over pictures of luma PSNR over the untouched input. The unsharp
+mask is tuned on the very pictures that are evaluated, which flatters it. What is in the output folder already is
+not measured again.
+"""
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+
+LEVELS = ["nano", "small", "medium", "large"]
+PRECISIONS = ["f32", "int8"]
+CAMERAS = ["defocus", "motion", "conference", "mixed"]
+GRAIN = "grain:sigma=0..0.00784"  # up to 2/255, on R, G and B apart
+# A key, the words for it, the degradation, and the camera that is trained for it.
+ROWS = [
+    ("gaussian", "Gaussian 0.8-1.8 px, noise up to 2/255", f"gaussian:sigma=0.8..1.8+{GRAIN}", "defocus"),
+    ("motion", "linear motion 3-11 px, noise up to 2/255", f"motion:length=3..11+{GRAIN}", "motion"),
+    ("bicubic", "bicubic x2 down and up", "resize:factor=2", "conference"),
+    ("call", "x1.5-2, H.264 at 150-600 kbit/s", "resize:factor=1.5..2+h264:kbps=150..600", "conference"),
+]
+CLIP_CAMERA = "gaussian:sigma=1.2+grain:sigma=0.004"
+
+
+def run(*command):
+    done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit(f"failed: {' '.join(map(str, command))}")
+    return done.stdout
+
+
+def table(header, rows):
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def signed(value):
+    return "" if value is None else f"{value:+.2f}"
+
+
+class Bench:
+    """Figures of pictures, models and degradations, each measured once and kept in a folder."""
+
+    def __init__(self, hone, out, only_kept=False):
+        self.hone, self.out, self.only_kept = hone, pathlib.Path(out), only_kept
+
+    def kept(self, name, measure):
+        file = self.out / f"{name}.json"
+        if not file.exists():
+            if self.only_kept:
+                return None
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(measure()))
+        return json.loads(file.read_text())
+
+    def pairs(self, name, degradation, pictures):
+        folder = self.out / "pairs" / name
+        if not folder.exists():
+            run(self.hone, "data", "pairs", pictures, "--out", folder, "--degrade", degradation, "--seed", 1,
+                "--colour", "luma")
+        return folder
+
+    def score(self, truth, shown):
+        found = json.loads(run(self.hone, "metrics", "--only", "psnr_rgb", truth, shown, "--json"))
+        # Grey files: all three planes are the luma.
+        return {"psnr": found["summary"]["psnr_rgb"]["mean"], "temporal": found["temporal"]}
+
+    def untouched(self, pairs):
+        return self.kept(f"scores/{pairs.name}/untouched", lambda: self.score(pairs / "sharp", pairs / "blur"))
+
+    def unsharp(self, pairs):
+        def measure():
+            report = json.loads(run(self.hone, "eval", "--data", pairs, "--tune", 24, "--colour", "luma", "--json",
+                                    "--out", self.out / "eval" / pairs.name))
+            return next(row["gain_db"] for row in report["rows"] if row["name"] == "unsharp mask")
+
+        return self.kept(f"scores/{pairs.name}/unsharp", measure)
+
+    def gain(self, pairs, name, how):
+        """Gain of a restorer, `how` being its arguments to `hone restore`."""
+
+        def measure():
+            shown = self.out / "restored" / f"{pairs.name} {name}"
+            for old in shown.glob("*"):
+                old.unlink()
+            run(self.hone, "restore", pairs / "blur", *how, "--output", shown)
+            return self.score(pairs / "sharp", shown)
+
+        found = self.kept(f"scores/{pairs.name}/{name.replace(' ', '-')}", measure)
+        return found and found["psnr"] - self.untouched(pairs)["psnr"]
+
+    def harm(self, models, sharp):
+        def measure():
+            return json.loads(run(self.hone, "harm", *models.values(), "--sharp", sharp, "--json"))
+
+        found = self.kept("scores/harm/" + "-".join(sorted({m.split()[0] for m in models})), measure)
+        return dict(zip(models, found or []))
+
+
+def harm_table(found):
+    rows = [[name, f"{h['sharp_psnr_db']:.1f}", f"{h['worst_psnr_db']:.1f}", f"{h['overshoot_percent']:.1f}",
+             f"{h['noise_gain']:.2f}"] for name, h in found.items()]
+    return table(["model", "sharp input, dB", "worst picture, dB", "overshoot, %", "noise, times"], rows)
+
+
+def ladder_header():
+    return [f"{level} {'INT8' if p == 'int8' else p}" for level in LEVELS for p in PRECISIONS]
+
+
+def unpack(hone, out, cameras):
+    models, folder = {}, pathlib.Path(__file__).resolve().parent
+    for camera in cameras:
+        parts = out / "models" / camera
+        run(hone, "bundle", "unpack", folder / f"{camera}.hone", "--out", parts)
+        for level in LEVELS:
+            for precision in PRECISIONS:
+                models[f"{camera} {level} {precision}"] = parts / f"{level}.{precision}.onnx"
+    return models
+
+
+def degradations(bench, models, kodak, teacher):
+    rows = []
+    for key, title, degradation, camera in ROWS:
+        pairs = bench.pairs(key, degradation, kodak)
+        for bundle in (camera, "mixed"):
+            mine = {name: file for name, file in models.items() if name.split()[0] == bundle}
+            if not mine:
+                continue
+            gains = [bench.gain(pairs, name, ["--model", file]) for name, file in mine.items()]
+            taught = bench.gain(pairs, "teacher", ["--teacher-run", teacher]) if teacher else None
+            rows.append([title, bundle, f"{bench.untouched(pairs)['psnr']:.2f}", signed(bench.unsharp(pairs)),
+                         signed(taught), *map(signed, gains)])
+    return table(["degradation", "bundle", "input dB", "unsharp", "teacher", *ladder_header()], rows)
+
+
+def clips(bench, models, files):
+    rows = []
+    for clip in files:
+        name = pathlib.Path(clip).stem
+        frames = bench.out / "frames" / name
+        if not frames.exists():
+            run(bench.hone, "data", "frames", clip, "--out", frames.parent)
+        pairs = bench.pairs(name, CLIP_CAMERA, frames)
+        for model in ("defocus nano int8", "defocus large int8", "mixed large int8"):
+            if model in models:
+                gain = bench.gain(pairs, model, ["--model", models[model]])
+                rows.append([name, model, f"{bench.untouched(pairs)['psnr']:.2f}", signed(gain)])
+    return table(["clip", "model", "input, dB", "gain of a frame"], rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cameras", nargs="*", default=CAMERAS)
+    parser.add_argument("--kodak", required=True, help="folder of the Kodak pictures")
+    parser.add_argument("--clip", action="append", default=[], help="video; may be repeated")
+    parser.add_argument("--teacher", help="run of `hone teacher train`")
+    parser.add_argument("--bin", default="target/release")
+    parser.add_argument("--out", default="out/models-report")
+    args = parser.parse_args()
+    bench = Bench(pathlib.Path(args.bin) / "hone", args.out)
+    models = unpack(bench.hone, bench.out, args.cameras)
+    print("Gain in luma PSNR on the Kodak pictures, dB:\n")
+    print(degradations(bench, models, args.kodak, args.teacher))
+    print("\nOn pictures that need nothing:\n")
+    print(harm_table(bench.harm(models, args.kodak)))
+    if args.clip:
+        print(f"\nOn clips through `{CLIP_CAMERA}`, frame by frame:\n")
+        print(clips(bench, models, args.clip))
+
+
+if __name__ == "__main__":
+    main()

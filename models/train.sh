@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Trains the shipped models on one's own photographs: four sizes of student for each camera, INT8, cards, bundles.
+# `make models PHOTOS=DIR KODAK=DIR` calls it. What is finished stays in OUT, so a stopped run goes on where it was.
+#   PHOTOS=DIR    sharp photographs
+#   KODAK=DIR     pictures to measure on, never trained on
+#   OUT=DIR       runs, caches, bundles (out/models)
+#   BIN=DIR       where `hone` is (target/release)
+#   TEACHER=yes   train a teacher first and learn from it too
+#   EPOCHS=N      length of every training (12); the cards tell what the shipped models had
+#   KEY=FILE      secret key that signs the bundles; without one they stay unsigned
+#   CAMERAS="mixed ..."   a part of all
+set -euo pipefail
+photos=$(realpath "${PHOTOS:?name a folder of photographs: PHOTOS=DIR}")
+kodak=$(realpath "${KODAK:?name the folder of the Kodak pictures: KODAK=DIR}")
+cd "$(dirname "$0")/.."
+out=${OUT:-out/models}
+hone=${BIN:-target/release}/hone
+python=${PYTHON:-.cache/venv/bin/python}
+recipes=models/recipes
+step() { printf '\n-- %s\n' "$*"; }
+mkdir -p "$out"
+
+teacher=(--no-teacher)
+if [ -n "${TEACHER:-}" ]; then
+  step "a teacher for every camera"
+  run=$out/teacher
+  resume=()
+  if [ -e "$run/last.safetensors" ]; then resume=(--resume); fi
+  "$hone" teacher train $recipes/teacher.toml --set data.root="$photos" --out "$run" "${resume[@]}"
+  teacher=(--teacher "$run")
+fi
+
+# A student of CAMERA, LEVEL and CHANNELS, started from another run's weights when START is given.
+student() {
+  local camera=$1 level=$2 list=$3 start=${4:-} run=$out/$1/$2
+  step "$camera $level"
+  local command=("$hone" distill "$recipes/$camera.toml" --cache "$out/$camera/cache" --out "$run"
+    --set data.root="$photos" --set name="$camera-$level" --set "student.channels=[$list]"
+    --set "student.convs=$(($(tr -cd , <<<"$list" | wc -c) + 2))" --set "stage.0.epochs=${EPOCHS:-12}")
+  if [ -z "${TEACHER:-}" ]; then command+=(--no-teacher); fi
+  if [ -e "$run/last.safetensors" ]; then
+    "${command[@]}" --resume
+  elif [ -n "$start" ]; then
+    "${command[@]}" --from "$start"
+  else
+    "${command[@]}"
+  fi
+  "$hone" export "$run" --out "$run.f32.onnx"
+  "$hone" quantize "$run" --out "$run.int8.onnx"
+}
+
+for camera in ${CAMERAS:-mixed defocus motion conference}; do
+  step "$camera: patches"
+  "$hone" teacher cache "$recipes/$camera.toml" "${teacher[@]}" --set data.root="$photos" --out "$out/$camera/cache"
+  student "$camera" nano 8,8,8
+  student "$camera" medium 16,16,16,12
+  # The deeper of each width starts from the shallower, with layers that pass their input on.
+  "$python" models/deepen.py "$out/$camera/nano" "$out/$camera/small-start" --after 2 --count 2
+  student "$camera" small 8,8,8,8,8 "$out/$camera/small-start"
+  "$python" models/deepen.py "$out/$camera/medium" "$out/$camera/large-start" --after 3 --count 2
+  student "$camera" large 16,16,16,16,16,12 "$out/$camera/large-start"
+  step "$camera: card and bundle"
+  "$python" models/pack.py "$camera" --runs "$out/$camera" --kodak "$kodak" --out "$out" --bin "$(dirname "$hone")" \
+    --measured "$out/measured" ${KEY:+--key "$KEY"}
+done
