@@ -7,14 +7,16 @@ use super::TeacherConfig;
 
 /// About how many bytes of working memory a picture of `pixels` needs at once, above the weights.
 pub fn working_bytes(config: &TeacherConfig, pixels: i64, kind: Kind) -> i64 {
+    // Channels of f32 maps that live together: measured with `hone teacher bench` on the published
+    // networks (U-Net at 512x512; MPRNet and SwinIR at 256x256), rounded up.
     let channels = match config {
-        TeacherConfig::UNet(c) => 8.0 * c.width as f64,
+        TeacherConfig::UNet(c) => 10.0 * c.width as f64,
         TeacherConfig::Restormer(c) => 10.0 * c.dim as f64,
         TeacherConfig::SwinIr(c) => {
-            c.embed_dim as f64 * 12.0 + 64.0 * (c.upscale * c.upscale) as f64 * 2.0
+            c.embed_dim as f64 * 15.0 + 64.0 * (c.upscale * c.upscale) as f64 * 2.0
         }
         TeacherConfig::MprNet(c) => {
-            10.0 * (c.n_feat + c.scale_orsnetfeats) as f64 + 6.0 * c.n_feat as f64
+            11.0 * (c.n_feat + c.scale_orsnetfeats) as f64 + 6.0 * c.n_feat as f64
         }
         TeacherConfig::NafNet(c) => 12.0 * c.width as f64,
     };
