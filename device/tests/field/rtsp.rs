@@ -105,7 +105,7 @@ fn a_network_camera_that_goes_away_is_bridged() {
     let folder = tempfile::tempdir().unwrap();
     let address = format!("rtsp://127.0.0.1:{}/live", free_port());
     let camera = serve(folder.path(), &address);
-    let arguments = ["--source", &address, "--stall", "2", "--sink", "out.mkv"];
+    let arguments = ["--source", &address, "--stall", "20", "--sink", "out.mkv"];
     let honed = Honed::start(folder.path(), &arguments);
     honed.wait_for(1, "live");
     camera.kill();

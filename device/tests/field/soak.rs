@@ -99,7 +99,7 @@ fn a_network_camera_that_dies_fifty_times_is_there_again_fifty_times() {
         camera
     };
     let first = camera();
-    let arguments = ["--source", &address, "--stall", "2", "--sink", "null"];
+    let arguments = ["--source", &address, "--stall", "20", "--sink", "null"];
     let honed = Honed::start(folder.path(), &arguments);
     honed.wait_for(1, "live");
     first.kill();
@@ -131,7 +131,7 @@ fn a_network_camera_that_is_away_for_twenty_seconds_is_there_again() {
     camera.wait_for(1, "live");
     let honed = Honed::start(
         folder.path(),
-        &["--source", &address, "--stall", "2", "--sink", "null"],
+        &["--source", &address, "--stall", "20", "--sink", "null"],
     );
     honed.wait_for(1, "live");
     camera.kill();
