@@ -1,4 +1,4 @@
-//! One evaluation as data; [`super::table`] makes text of the same numbers.
+//! One evaluation as data; `table` makes text of the same numbers.
 
 use std::collections::BTreeMap;
 
