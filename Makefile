@@ -52,7 +52,7 @@ system:
 
 toolchain:
 	@command -v $(CARGO) >/dev/null || { \
-	  echo "hone needs a Rust toolchain (1.90 or newer): see https://rustup.rs" >&2; exit 1; }
+	  echo "hone needs a Rust toolchain (1.92 or newer): see https://rustup.rs" >&2; exit 1; }
 
 libtorch: system
 	@host/libtorch.sh $(CACHE)/libtorch
