@@ -6,6 +6,7 @@
 #   make arm     cross-compile for aarch64 and test under qemu
 #   make boards  honed for Raspberry Pi and Jetson Nano in target/arm
 #   make lint    formatting, clippy, documentation
+#   make bench   the four of the engine, the metrics, the teachers and the training
 #   make bench-engine   the engine's speed beside ONNX Runtime
 #   make arm-model      what boards should reach, predicted from the kernels' machine code
 #   make sanitise       the engine's tests under the address sanitizer
@@ -42,7 +43,7 @@ PACKAGES := build-essential pkg-config python3 python3-venv python3-pip \
 VENV := $(CACHE)/venv
 BENCH_VENV := $(CACHE)/bench-venv
 
-.PHONY: setup system toolchain libtorch build demo test arm boards lint bench-engine bench-metrics bench-teachers bench-train arm-model sanitise \
+.PHONY: setup system toolchain libtorch build demo test arm boards lint bench bench-engine bench-metrics bench-teachers bench-train arm-model sanitise \
   fuzz fuzz-engine soak models models-report clean
 
 setup: system toolchain libtorch $(VENV)/.ready
@@ -92,6 +93,8 @@ lint: system toolchain $(LIBTORCH_READY)
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
 
 # The engine beside ONNX Runtime, interleaved in one run; ISA=avx2 keeps both sides to AVX2.
+bench: bench-engine bench-metrics bench-teachers bench-train
+
 bench-engine: build $(VENV)/.ready
 	$(VENV)/bin/python device/bench/table.py target/release/honed $(if $(ISA),--isa $(ISA))
 
