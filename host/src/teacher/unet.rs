@@ -27,7 +27,7 @@ pub struct UNetConfig {
     /// Number of times the resolution is halved, 1 to 6.
     pub depth: i64,
     /// SpaceToDepth factor in front, DepthToSpace behind: 1, 2 or 4. At 2, a network of twice the width
-    /// costs a CPU about half the time for as many multiplications.
+    /// needs about as many multiplications.
     pub scale: i64,
 }
 
