@@ -6,7 +6,7 @@
 #   OUT=DIR       runs, caches, bundles (out/models)
 #   BIN=DIR       where `hone` is (target/release)
 #   TEACHER=yes   train a teacher first and learn from it too
-#   EPOCHS=N      length of every training (12); the cards tell what the shipped models had
+#   EPOCHS=N      length of every training, 1,000 updates each (14)
 #   KEY=FILE      secret key that signs the bundles; without one they stay unsigned
 #   CAMERAS="mixed ..."   a part of all
 set -euo pipefail
@@ -19,6 +19,19 @@ python=${PYTHON:-.cache/venv/bin/python}
 recipes=models/recipes
 step() { printf '\n-- %s\n' "$*"; }
 mkdir -p "$out"
+
+# Drawn scenes beside the photographs: their edges are as sharp as edges can be, which few photographs' are, so that a
+# student learns to leave such edges alone.
+if [ ! -e "$out/sharp.ready" ]; then
+  step "photographs and drawn scenes"
+  rm -rf "$out/scenes" "$out/sharp"
+  "$hone" data synth --degrade none --images 40 --size 768x512 --seed 7 --out "$out/scenes"
+  mkdir -p "$out/sharp"
+  find "$photos" -type f -exec ln -s -t "$out/sharp" {} +
+  for scene in "$(realpath "$out")"/scenes/*/sharp/*.png; do ln -s "$scene" "$out/sharp/scene-$(basename "$scene")"; done
+  touch "$out/sharp.ready"
+fi
+photos=$(realpath "$out/sharp")
 
 teacher=(--no-teacher)
 if [ -n "${TEACHER:-}" ]; then
@@ -36,7 +49,7 @@ student() {
   step "$camera $level"
   local command=("$hone" distill "$recipes/$camera.toml" --cache "$out/$camera/cache" --out "$run"
     --set data.root="$photos" --set name="$camera-$level" --set "student.channels=[$list]"
-    --set "student.convs=$(($(tr -cd , <<<"$list" | wc -c) + 2))" --set "stage.0.epochs=${EPOCHS:-12}")
+    --set "student.convs=$(($(tr -cd , <<<"$list" | wc -c) + 2))" --set "stage.0.epochs=${EPOCHS:-14}")
   if [ -z "${TEACHER:-}" ]; then command+=(--no-teacher); fi
   if [ -e "$run/last.safetensors" ]; then
     "${command[@]}" --resume
