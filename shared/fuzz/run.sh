@@ -1,9 +1,9 @@
 #!/bin/bash
-# Fuzzes TARGET (bundle) for SECONDS (default 120) on one core, within 512 MB.
+# Fuzzes TARGET (bundle or telemetry) for SECONDS (default 120) on one core, within 512 MB.
 # Usage: shared/fuzz/run.sh TARGET [SECONDS]
 set -euo pipefail
 cd "$(dirname "$0")"
-name=${1:?name a target: bundle}
+name=${1:?name a target: bundle or telemetry}
 export RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 -Cllvm-args=-sanitizer-coverage-trace-compares"

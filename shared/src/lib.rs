@@ -4,6 +4,7 @@
 //!  hone (workstation)                           honed (board)
 //!  train -> ONNX -> bundle ----- x.hone ----->  engine on camera frames
 //!           ^ student contract   ^ container    ^ tiling with halo
+//!  monitor <--------------------- telemetry ---- state, once a second
 //! ```
 //!
 //! No torch, no GStreamer, no inference engine here: types, arithmetic and bytes only.
@@ -12,4 +13,5 @@ pub mod bundle;
 pub mod config;
 pub mod quant;
 pub mod student;
+pub mod telemetry;
 pub mod tiling;

@@ -2,10 +2,12 @@
 
 pub mod edit;
 mod gpio;
+mod telemetry;
 
 use serde::{Deserialize, Serialize};
 
 pub use gpio::GpioConfig;
+pub use telemetry::TelemetryConfig;
 
 /// The default configuration with every key explained.
 pub const DEFAULT: &str = include_str!("default.toml");
@@ -48,6 +50,8 @@ pub struct Config {
     pub governor: GovernorConfig,
     /// What is wired to the board's pins.
     pub gpio: GpioConfig,
+    /// Who hears how the board does.
+    pub telemetry: TelemetryConfig,
 }
 
 /// `[student]`
@@ -254,7 +258,8 @@ impl Config {
         if self.output.sinks.is_empty() {
             return wrong("output.sinks", "empty".into(), "give at least one sink");
         }
-        self.gpio.validate()
+        self.gpio.validate()?;
+        self.telemetry.validate()
     }
 }
 
@@ -317,6 +322,8 @@ mod tests {
             ("gpio.fan_on_celsius = 80.0", "gpio.fan_full_celsius"),
             ("gpio.trigger_micros = 5", "gpio.trigger_micros"),
             ("gpio.led = 4\ngpio.trigger = 4", "gpio.trigger"),
+            ("telemetry.name = 'a/b'", "telemetry.name"),
+            ("telemetry.fingerprint = 'ab:cd'", "telemetry.fingerprint"),
         ] {
             assert!(error(text).starts_with(key), "{}", error(text));
         }
