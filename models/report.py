@@ -26,6 +26,9 @@ ROWS = [
     ("call", "x1.5-2, H.264 at 150-600 kbit/s", "resize:factor=1.5..2+h264:kbps=150..600", "conference"),
 ]
 CLIP_CAMERA = "gaussian:sigma=1.2+grain:sigma=0.004"
+CLIP_FRAMES = 60
+STRENGTHS = [0.5, 0.75, 1]
+CLIP_MODELS = ["defocus nano int8", "defocus large int8", "mixed large int8"]
 
 
 def run(*command):
@@ -140,19 +143,44 @@ def degradations(bench, models, kodak, teacher):
     return table(["degradation", "bundle", "input dB", "unsharp", "teacher", *ladder_header()], rows)
 
 
-def clips(bench, models, files):
+def clips(bench, models, files, degradation=CLIP_CAMERA, camera=None):
+    """A row for every clip and model: gain of a frame, and flicker beside that of the untouched clip."""
     rows = []
     for clip in files:
         name = pathlib.Path(clip).stem
         frames = bench.out / "frames" / name
         if not frames.exists():
             run(bench.hone, "data", "frames", clip, "--out", frames.parent)
-        pairs = bench.pairs(name, CLIP_CAMERA, frames)
-        for model in ("defocus nano int8", "defocus large int8", "mixed large int8"):
-            if model in models:
-                gain = bench.gain(pairs, model, ["--model", models[model]])
-                rows.append([name, model, f"{bench.untouched(pairs)['psnr']:.2f}", signed(gain)])
-    return table(["clip", "model", "input, dB", "gain of a frame"], rows)
+        pairs = bench.pairs(f"{name}-{camera}" if camera else name, degradation, frames)
+        look = bench.out / "eval" / pairs.name
+
+        def measure():
+            also = [f"--also={model}={file}" for model, file in models.items()]
+            return json.loads(run(bench.hone, "eval", "--data", pairs, "--tune", 4, "--limit", CLIP_FRAMES, "--colour",
+                                  "luma", "--no-speed", "--video", 25, *also, "--out", look, "--json"))
+
+        found = bench.kept(f"scores/{pairs.name}/clip", measure)
+        for row in found["rows"] if found else []:
+            if row["name"] in ("input", "unsharp mask", *models):
+                flicker = (row.get("temporal") or {}).get("flicker")
+                rows.append([name, row["name"], f"{row['psnr_db']['mean']:.2f}", signed(row["gain_db"]),
+                             "" if flicker is None else f"{flicker:.2f}"])
+    return table(["clip", "model", "PSNR, dB", "gain", "flicker, levels"], rows)
+
+
+def strengths(bench, name, model, kodak):
+    """Why 1 is the default of `honed run --strength`: what a model gains and what it harms at others."""
+    rows = []
+    for strength in STRENGTHS:
+        gains = []
+        for key, _, degradation, _ in ROWS[:3]:
+            pairs = bench.pairs(key, degradation, kodak)
+            label = name if strength == 1 else f"{name} {strength}"
+            gains.append(signed(bench.gain(pairs, label, ["--model", model, "--strength", strength])))
+        harm = bench.kept(f"scores/harm/{name.replace(' ', '-')}-{strength}", lambda: json.loads(
+            run(bench.hone, "harm", model, "--sharp", kodak, "--strength", strength, "--json")))[0]
+        rows.append([f"{strength}", *gains, f"{harm['sharp_psnr_db']:.1f}", f"{harm['overshoot_percent']:.1f}"])
+    return table(["strength", *(title for _, title, _, _ in ROWS[:3]), "sharp input, dB", "overshoot, %"], rows)
 
 
 def main():
@@ -170,9 +198,13 @@ def main():
     print(degradations(bench, models, args.kodak, args.teacher))
     print("\nOn pictures that need nothing:\n")
     print(harm_table(bench.harm(models, args.kodak)))
+    if "mixed medium int8" in models:
+        print("\n`mixed` `medium` in INT8 at other strengths, gains in dB:\n")
+        print(strengths(bench, "mixed medium int8", models["mixed medium int8"], args.kodak))
     if args.clip:
         print(f"\nOn clips through `{CLIP_CAMERA}`, frame by frame:\n")
-        print(clips(bench, models, args.clip))
+        shown = {name: models[name] for name in CLIP_MODELS if name in models}
+        print(clips(bench, shown, args.clip))
 
 
 if __name__ == "__main__":

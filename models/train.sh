@@ -8,10 +8,13 @@
 #   TEACHER=yes   train a teacher first and learn from it too
 #   EPOCHS=N      length of every training, 1,000 updates each (14)
 #   KEY=FILE      secret key that signs the bundles; without one they stay unsigned
+#   CLIPS="a.mp4 b.mp4"   video for the cards
 #   CAMERAS="mixed ..."   a part of all
 set -euo pipefail
 photos=$(realpath "${PHOTOS:?name a folder of photographs: PHOTOS=DIR}")
 kodak=$(realpath "${KODAK:?name the folder of the Kodak pictures: KODAK=DIR}")
+clips=()
+for clip in ${CLIPS:-}; do clips+=(--clip "$(realpath "$clip")"); done
 cd "$(dirname "$0")/.."
 out=${OUT:-out/models}
 hone=${BIN:-target/release}/hone
@@ -74,5 +77,5 @@ for camera in ${CAMERAS:-mixed defocus motion conference}; do
   student "$camera" large 16,16,16,16,16,12 "$out/$camera/large-start"
   step "$camera: card and bundle"
   "$python" models/pack.py "$camera" --runs "$out/$camera" --kodak "$kodak" --out "$out" --bin "$(dirname "$hone")" \
-    --measured "$out/measured" ${KEY:+--key "$KEY"}
+    --measured "$out/measured" ${KEY:+--key "$KEY"} ${clips[@]+"${clips[@]}"}
 done
