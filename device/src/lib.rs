@@ -13,7 +13,11 @@ pub mod engine;
 pub mod governor;
 #[cfg(feature = "camera")]
 pub mod gpio;
+#[cfg(feature = "page")]
+pub mod page;
 pub mod shipped;
 pub mod slots;
+#[cfg(feature = "camera")]
+pub mod state;
 pub mod systemd;
 pub mod trust;

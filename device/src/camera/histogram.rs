@@ -38,6 +38,31 @@ impl Histogram {
         self.max = self.max.max(duration);
     }
 
+    /// What was counted since `earlier`, a copy of this very histogram.
+    pub fn since(&self, earlier: &Self) -> Self {
+        let pairs = self.counts.iter().zip(&earlier.counts);
+        let counts: Vec<u64> = pairs.map(|(now, then)| now.saturating_sub(*then)).collect();
+        let highest = counts.iter().rposition(|count| *count > 0);
+        let edge = highest.map_or(0.0, |bucket| ((bucket + 1) as f64 / PER_OCTAVE).exp2());
+        Self {
+            counts,
+            total: self.total.saturating_sub(earlier.total),
+            sum: self.sum.saturating_sub(earlier.sum),
+            max: Duration::from_secs_f64(edge * 1e-6).min(self.max),
+        }
+    }
+
+    /// How many were shorter than two to the power of `octave` microseconds; exact, for buckets end there.
+    pub fn shorter_than_octave(&self, octave: usize) -> u64 {
+        let end = octave * PER_OCTAVE as usize;
+        self.counts.iter().take(end).sum()
+    }
+
+    /// The sum of all.
+    pub fn sum(&self) -> Duration {
+        self.sum
+    }
+
     /// How many were counted.
     pub fn count(&self) -> u64 {
         self.total
@@ -88,6 +113,24 @@ mod tests {
         }
         assert_eq!(histogram.max(), Duration::from_millis(100));
         assert_eq!(histogram.count(), 100_000);
+    }
+
+    #[test]
+    fn what_came_since_is_a_histogram_of_its_own() {
+        let mut histogram = Histogram::default();
+        histogram.add(Duration::from_secs(3));
+        let earlier = histogram.clone();
+        assert_eq!(histogram.since(&earlier).max(), Duration::ZERO);
+        for micros in [900, 1000, 1024, 1100] {
+            histogram.add(Duration::from_micros(micros));
+        }
+        let since = histogram.since(&earlier);
+        assert_eq!(since.count(), 4);
+        assert_eq!(since.sum(), Duration::from_micros(4024));
+        assert_eq!(since.shorter_than_octave(10), 2);
+        assert_eq!(since.shorter_than_octave(11), 4);
+        let max = since.max().as_secs_f64() / 1100e-6;
+        assert!((1.0..1.05).contains(&max), "{max}");
     }
 
     #[test]

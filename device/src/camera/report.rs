@@ -14,6 +14,7 @@ use super::session::OutputRecord;
 use super::sharpener::Sharpener;
 use super::status::Recent;
 use super::timeline::between;
+use crate::state::Measured;
 
 /// Milliseconds of one stage.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -152,6 +153,16 @@ impl Meter {
     /// A line on the time since the last one, when `every` has passed.
     pub fn status(&mut self, now: gst::ClockTime, every: Duration) -> Option<String> {
         self.recent.line(now, every)
+    }
+
+    /// Counts, ages and shape of the frames so far.
+    pub fn measured(&self) -> Measured {
+        Measured {
+            caps: self.caps.clone(),
+            frames: self.frames,
+            age: self.age.clone(),
+            ..Measured::default()
+        }
     }
 
     /// The report of a session that is over; `captured` frames came from its cameras.

@@ -86,12 +86,14 @@ impl Dials {
         self.every_second.load(Ordering::Relaxed)
     }
 
+    /// Whether the governor gave up sharpening.
+    pub fn shed(&self) -> bool {
+        self.shed.load(Ordering::Relaxed)
+    }
+
     /// Whether frames pass as they came: bypass, shed load, strength 0 or a split over the whole width.
     pub fn untouched(&self) -> bool {
-        self.bypass()
-            || self.shed.load(Ordering::Relaxed)
-            || self.strength() == 0.0
-            || self.split() >= 1.0
+        self.bypass() || self.shed() || self.strength() == 0.0 || self.split() >= 1.0
     }
 }
 

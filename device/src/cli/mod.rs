@@ -10,6 +10,8 @@ pub mod inspect;
 mod launch;
 #[cfg(feature = "camera")]
 mod on_trial;
+#[cfg(feature = "page")]
+mod page;
 #[cfg(feature = "camera")]
 mod reload;
 #[cfg(feature = "camera")]

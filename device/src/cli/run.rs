@@ -23,6 +23,7 @@ Examples:
   honed run --model student.onnx --source images:frames --sink frames:sharp --json
   honed run --bundle x.hone --source v4l2 --sink rtsp://0.0.0.0:8554/live --sink record:clips,quota=8
   honed run --bundle x.hone --source 'gst:videotestsrc num-buffers=90' --sink null
+  honed run --source v4l2 --sink null --page 127.0.0.1:8080
   honed run --config /etc/honed.toml
 
 Sources: test, FILE, images:DIR, v4l2:DEVICE, libcamera[:NAME], argus:N, rtsp://, http://, srt://, gst:LINE
@@ -99,6 +100,9 @@ pub struct RunArgs {
     /// Seconds between two lines on standard error with frame rate, frame age and memory.
     #[arg(long, value_name = "S", value_parser = seconds)]
     status: Option<f64>,
+    #[cfg(feature = "page")]
+    #[command(flatten)]
+    page: super::page::PageArgs,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -239,6 +243,8 @@ impl RunArgs {
             stall: self.stall.unwrap_or(config.source.stall_seconds),
             govern: self.govern.or((fps > 0.0).then_some(fps)),
             status: self.status,
+            #[cfg(feature = "page")]
+            page: self.page.settings(&config),
             gpio: config.gpio.clone(),
             config: self.config.map(|path| (path, config)),
         })

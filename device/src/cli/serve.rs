@@ -26,6 +26,9 @@ use crate::camera::source::SourceSpec;
 use crate::camera::student::{self, Choice, Source};
 use crate::camera::timeline::{Clock, Timeline};
 use crate::governor::thermometer::{BoardThermometer, Watched};
+#[cfg(feature = "page")]
+use crate::page;
+use crate::state::BoardState;
 use crate::systemd::ServiceManager;
 
 /// What a run is to do, complete and checked.
@@ -59,6 +62,9 @@ pub struct Job {
     pub govern: Option<f64>,
     /// Seconds between two status lines.
     pub status: Option<f64>,
+    /// How the page is served, if it is.
+    #[cfg(feature = "page")]
+    pub page: Option<page::Settings>,
     /// What is wired to the board's pins.
     pub gpio: GpioConfig,
     /// Configuration to read again on SIGHUP, and what it said.
@@ -107,11 +113,19 @@ pub fn serve(mut job: Job) -> anyhow::Result<RunReport> {
         .map(&mut open_output)
         .collect::<Result<Vec<_>, _>>()?;
 
+    let board = Arc::new(BoardState::new(
+        &job.source.name,
+        job.govern,
+        sharpener.clone(),
+    ));
+    #[cfg(feature = "page")]
+    let _page = serve_page(&job, &board)?;
     let manager = Rc::new(RefCell::new(ServiceManager::from_environment()));
     let mut tell = {
-        let manager = manager.clone();
+        let (manager, board) = (manager.clone(), board.clone());
         move |event: &Event| {
             eprintln!("{event}");
+            board.hear(event);
             lamp.hear(event);
             let manager = manager.borrow();
             manager.status(&event.to_string());
@@ -127,6 +141,7 @@ pub fn serve(mut job: Job) -> anyhow::Result<RunReport> {
     }
     let plan = Plan {
         tally: trial.as_ref().map(OnTrial::tally),
+        board: Some(board),
         ..plan(&job)
     };
     let trial = RefCell::new(trial);
@@ -166,6 +181,18 @@ pub fn serve(mut job: Job) -> anyhow::Result<RunReport> {
     }
     wiring.finish()?;
     Ok(report?)
+}
+
+/// Serves the page, where one is wanted.
+#[cfg(feature = "page")]
+fn serve_page(job: &Job, board: &Arc<BoardState>) -> anyhow::Result<Option<page::Running>> {
+    let Some(settings) = job.page.clone() else {
+        return Ok(None);
+    };
+    let scheme = if settings.tls { "https" } else { "http" };
+    let running = page::start(settings, board.clone())?;
+    eprintln!("page: {scheme}://{}/", running.address());
+    Ok(Some(running))
 }
 
 /// Says what a person should know of the sinks before the first frame.
@@ -237,6 +264,7 @@ fn plan(job: &Job) -> Plan {
             .build(),
         governed_fps: job.govern,
         tally: None,
+        board: None,
         status_every: job.status.map(Duration::from_secs_f64),
     }
 }

@@ -158,6 +158,7 @@ impl Board {
             governed_fps: govern,
             status_every: None,
             tally: None,
+            board: None,
         };
         let stop = || act(timeline.now().into(), &self.events.lock().unwrap());
         Session::new(plan, world).run(&stop).unwrap()

@@ -2,11 +2,13 @@
 
 pub mod edit;
 mod gpio;
+mod page;
 mod telemetry;
 
 use serde::{Deserialize, Serialize};
 
 pub use gpio::GpioConfig;
+pub use page::{PAGE_FOLDER, PageConfig};
 pub use telemetry::TelemetryConfig;
 
 /// The default configuration with every key explained.
@@ -48,6 +50,8 @@ pub struct Config {
     pub output: OutputConfig,
     /// What happens when the board is too slow or too hot.
     pub governor: GovernorConfig,
+    /// The page in the browser.
+    pub page: PageConfig,
     /// What is wired to the board's pins.
     pub gpio: GpioConfig,
     /// Who hears how the board does.
@@ -258,6 +262,7 @@ impl Config {
         if self.output.sinks.is_empty() {
             return wrong("output.sinks", "empty".into(), "give at least one sink");
         }
+        self.page.validate()?;
         self.gpio.validate()?;
         self.telemetry.validate()
     }
@@ -318,6 +323,8 @@ mod tests {
             ("output.sinks = []", "output.sinks"),
             ("slots.trial_frames = 0", "slots.trial_frames"),
             ("slots.trial_seconds = 4000", "slots.trial_seconds"),
+            ("page.listen = '8080'", "page.listen"),
+            ("page.tls = true\npage.certificate = 'a.pem'", "page.key"),
             ("gpio.button_pull = 'left'", "gpio.button_pull"),
             ("gpio.fan_on_celsius = 80.0", "gpio.fan_full_celsius"),
             ("gpio.trigger_micros = 5", "gpio.trigger_micros"),

@@ -2,6 +2,7 @@
 //! that fails is opened again, an output that fails is started again, and a slate stands in.
 
 mod link;
+mod measured;
 mod outputs;
 mod plan;
 mod stand_in;
@@ -153,6 +154,7 @@ impl<'a> Session<'a> {
             self.meter.slates += 1;
             self.deliver(&frame)?;
         }
+        self.publish();
         if let Some(every) = self.plan.status_every
             && let Some(line) = self.meter.status(self.clock.now(), every)
         {

@@ -8,6 +8,7 @@ use crate::camera::backoff::Backoff;
 use crate::camera::capture::Frame;
 use crate::camera::error::CameraError;
 use crate::camera::output::{Output, OutputStats};
+use crate::state::MeasuredSink;
 
 /// An output that took so many frames works: if it fails again, the first attempt comes soon.
 const SETTLED: u64 = 300;
@@ -103,6 +104,22 @@ impl<'a> Outputs<'a> {
             }
         }
         Ok(())
+    }
+
+    /// What every output did so far.
+    pub(super) fn measured(&self) -> Vec<MeasuredSink> {
+        let measured = self.slots.iter().map(|slot| {
+            let mut stats = slot.output.as_ref().map(|o| o.stats()).unwrap_or_default();
+            stats.add(&slot.lost);
+            MeasuredSink {
+                name: slot.name.clone(),
+                up: slot.output.is_some(),
+                given: stats.given,
+                taken: stats.taken,
+                restarts: slot.restarts,
+            }
+        });
+        measured.collect()
     }
 
     /// Completes all outputs that are there.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use gstreamer as gst;
 
 use crate::slots::Tally;
+use crate::state::BoardState;
 
 /// What a session is to do.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Plan {
     pub fallback: gst::Caps,
     /// Counts frames for a trial.
     pub tally: Option<Arc<Tally>>,
+    /// Hears what the session measures, for whoever looks.
+    pub board: Option<Arc<BoardState>>,
     /// Frame rate that the governor holds; `None` leaves the ladder alone.
     pub governed_fps: Option<f64>,
     /// Time between two [`Event::Status`]; `None` for none.

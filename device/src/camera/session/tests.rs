@@ -25,6 +25,7 @@ fn plan() -> Plan {
         fallback: caps(),
         governed_fps: None,
         tally: None,
+        board: None,
         status_every: None,
     }
 }

@@ -1,0 +1,88 @@
+//! Connections: how many, and how long each may take for what.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
+
+use crate::camera::sharpener::lock;
+
+/// Connections at one time.
+const MOST: usize = 96;
+/// Of one address.
+const MOST_OF_ONE: usize = 24;
+/// Time for the lines of a request.
+const HEADER_TIME: Duration = Duration::from_secs(5);
+/// Bytes of a request's lines.
+const HEADER_BYTES: usize = 16 * 1024;
+/// Lines of a request.
+const HEADERS: usize = 64;
+
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) IpAddr);
+
+/// How many connections there are, by address.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Connections(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// One of them; it makes room when it is dropped.
+struct Seat {
+    all: Connections,
+    peer: IpAddr,
+}
+
+impl Connections {
+    /// Serves `stream` on a task of its own; one too many is closed at once.
+    pub(super) fn take(&self, stream: TcpStream, peer: SocketAddr, router: &Router) {
+        let Some(seat) = self.seat(peer.ip()) else {
+            return;
+        };
+        let router = router.clone().layer(axum::Extension(Peer(peer.ip())));
+        tokio::spawn(async move {
+            let _seat = seat;
+            // A hurry for small answers; a system without is no reason to refuse.
+            let _ = stream.set_nodelay(true);
+            // How a connection ended is between the other side and the network.
+            let _ = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_TIME)
+                .max_buf_size(HEADER_BYTES)
+                .max_headers(HEADERS)
+                .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+                .await;
+        });
+    }
+
+    fn seat(&self, peer: IpAddr) -> Option<Seat> {
+        let mut all = lock(&self.0);
+        let taken: usize = all.values().sum();
+        let own = all.get(&peer).copied().unwrap_or(0);
+        if taken >= MOST || own >= MOST_OF_ONE {
+            return None;
+        }
+        all.insert(peer, own + 1);
+        Some(Seat {
+            all: self.clone(),
+            peer,
+        })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut all = lock(&self.all.0);
+        let left = all.get(&self.peer).map_or(0, |n| n - 1);
+        if left == 0 {
+            all.remove(&self.peer);
+        } else {
+            all.insert(self.peer, left);
+        }
+    }
+}

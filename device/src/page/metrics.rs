@@ -1,0 +1,201 @@
+//! The state as Prometheus reads it (text format 0.0.4).
+
+use std::fmt::Write as _;
+
+use crate::camera::histogram::Histogram;
+use crate::state::BoardState;
+
+/// Bounds of the histograms, as powers of two of microseconds: 0.5 ms to 2 s.
+const OCTAVES: std::ops::RangeInclusive<usize> = 9..=21;
+
+/// All metrics of `board`, each with HELP and TYPE.
+pub fn text(board: &BoardState) -> String {
+    let (now, measured) = (board.snapshot(), board.measured());
+    let mut page = Page::default();
+    let f = &now.frames;
+    page.head(
+        "hone_frames_total",
+        "counter",
+        "Frames by what became of them.",
+    );
+    for (what, count) in [
+        ("captured", f.captured),
+        ("delivered", f.delivered),
+        ("sharpened", f.sharpened),
+        ("untouched", f.untouched),
+        ("failed", f.failed),
+        ("dropped", f.dropped),
+        ("slate", f.slates),
+    ] {
+        page.value("hone_frames_total", &[("result", what)], count as f64);
+    }
+    page.one(
+        "hone_fps",
+        "gauge",
+        "Frames out for each second, over the last five.",
+        now.fps,
+    );
+    page.histogram(
+        "hone_frame_age_seconds",
+        "From capture until every output had the frame.",
+        &measured.age,
+    );
+    page.histogram(
+        "hone_engine_seconds",
+        "In the engine, for each restored frame.",
+        &measured.sharpen.time,
+    );
+    page.one(
+        "hone_level",
+        "gauge",
+        "Level of the ladder in use, 0 the largest.",
+        now.student.level as f64,
+    );
+    page.one(
+        "hone_degraded",
+        "gauge",
+        "1 while the governor does less than the largest student on every frame.",
+        flag(now.governor.degraded),
+    );
+    page.one(
+        "hone_ready",
+        "gauge",
+        "1 while frames are being restored.",
+        flag(now.not_ready.is_empty()),
+    );
+    page.one(
+        "hone_strength",
+        "gauge",
+        "How much of the restoration is added, 0 to 1.",
+        now.dials.strength.into(),
+    );
+    page.one(
+        "hone_bypass",
+        "gauge",
+        "1 while a person asked for the camera's own picture.",
+        flag(now.dials.bypass),
+    );
+    page.one(
+        "hone_camera_up",
+        "gauge",
+        "1 while the camera delivers.",
+        flag(now.source.state == "live"),
+    );
+    page.one(
+        "hone_camera_reconnects_total",
+        "counter",
+        "Times the camera was lost.",
+        now.source.reconnects as f64,
+    );
+    if let Some(celsius) = now.celsius {
+        page.one(
+            "hone_temperature_celsius",
+            "gauge",
+            "The warmest zone of the board.",
+            celsius.into(),
+        );
+    }
+    page.one(
+        "hone_throttled",
+        "gauge",
+        "1 while the board slows itself down.",
+        flag(now.throttled),
+    );
+    let sinks: [(&str, &str, &str, fn(&crate::state::SinkState) -> f64); 4] = [
+        (
+            "hone_sink_up",
+            "gauge",
+            "1 while the output is there.",
+            |s| flag(s.up),
+        ),
+        (
+            "hone_sink_frames_total",
+            "counter",
+            "Frames that the output took.",
+            |s| s.frames as f64,
+        ),
+        (
+            "hone_sink_dropped_total",
+            "counter",
+            "Frames that the output was too slow for.",
+            |s| s.dropped as f64,
+        ),
+        (
+            "hone_sink_restarts_total",
+            "counter",
+            "Times the output failed and was started anew.",
+            |s| s.restarts as f64,
+        ),
+    ];
+    for (name, kind, help, value) in sinks {
+        page.head(name, kind, help);
+        for sink in &now.sinks {
+            page.value(name, &[("sink", &sink.name)], value(sink));
+        }
+    }
+    page.one(
+        "hone_uptime_seconds",
+        "gauge",
+        "Since honed started.",
+        now.uptime_s,
+    );
+    page.head(
+        "hone_build_info",
+        "gauge",
+        "Always 1; the version is in the label.",
+    );
+    page.value("hone_build_info", &[("version", now.version)], 1.0);
+    page.0
+}
+
+fn flag(set: bool) -> f64 {
+    f64::from(u8::from(set))
+}
+
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a string cannot fail.
+        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+
+    fn value(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let labels: Vec<String> = labels
+            .iter()
+            .map(|(key, value)| format!("{key}=\"{}\"", escaped(value)))
+            .collect();
+        let labels = match labels.is_empty() {
+            true => String::new(),
+            false => format!("{{{}}}", labels.join(",")),
+        };
+        let _ = writeln!(self.0, "{name}{labels} {value}");
+    }
+
+    fn one(&mut self, name: &str, kind: &str, help: &str, value: f64) {
+        self.head(name, kind, help);
+        self.value(name, &[], value);
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
+        self.head(name, "histogram", help);
+        let bucket = format!("{name}_bucket");
+        for octave in OCTAVES {
+            let bound = (1_u64 << octave) as f64 / 1e6;
+            let below = histogram.shorter_than_octave(octave) as f64;
+            self.value(&bucket, &[("le", &bound.to_string())], below);
+        }
+        let count = histogram.count() as f64;
+        self.value(&bucket, &[("le", "+Inf")], count);
+        self.value(&format!("{name}_sum"), &[], histogram.sum().as_secs_f64());
+        self.value(&format!("{name}_count"), &[], count);
+    }
+}
+
+/// A label's value as the format wants it.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}

@@ -1,0 +1,224 @@
+//! What this board does right now, for whoever looks: the page, its API and telemetry.
+//!
+//! The session publishes what it measured four times a second and never waits for a reader; readers
+//! take the newest, as old as it may be.
+
+mod snapshot;
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use crate::camera::histogram::Histogram;
+use crate::camera::session::Event;
+use crate::camera::sharpener::{Dials, SharpenStats, Sharpener, lock};
+use crate::governor::thermometer::Reading;
+
+pub use snapshot::{
+    DialsState, FrameCounts, GovernorState, SinkState, Snapshot, SourceState, StudentState,
+};
+
+/// Time between two publications.
+const EVERY: Duration = Duration::from_millis(250);
+/// Publications kept: the newest and those of the five seconds before.
+const KEPT: usize = 21;
+/// Lines of the log kept.
+const LINES: usize = 200;
+/// Lines that may wait for a reader.
+const WAITING: usize = 256;
+
+/// What a session measured up to one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Measured {
+    /// Whether frames come by the clock.
+    pub live: bool,
+    /// Width, height and layout of the frames.
+    pub caps: String,
+    /// When the newest frame came from the camera.
+    pub last_frame: Option<Instant>,
+    /// Frames that the source delivered.
+    pub captured: u64,
+    /// Frames that went to the outputs.
+    pub frames: u64,
+    /// Frames shown in place of ones the source did not deliver.
+    pub slates: u64,
+    /// Times the source was lost.
+    pub reconnects: u64,
+    /// From capture until every output had the frame.
+    pub age: Histogram,
+    /// What the sharpener did.
+    pub sharpen: SharpenStats,
+    /// The board's temperature.
+    pub board: Reading,
+    /// Each output.
+    pub sinks: Vec<MeasuredSink>,
+}
+
+/// One output of [`Measured`].
+#[derive(Debug, Clone, Default)]
+pub struct MeasuredSink {
+    /// The sink as the user named it.
+    pub name: String,
+    /// Whether it is there now.
+    pub up: bool,
+    /// Frames given to it.
+    pub given: u64,
+    /// Frames that it took.
+    pub taken: u64,
+    /// Times it failed and was started anew.
+    pub restarts: u64,
+}
+
+/// One line of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LogLine {
+    /// Counts from 1; a gap tells of lines that were lost.
+    pub number: u64,
+    /// Milliseconds since 1970.
+    pub unix_ms: u64,
+    /// What happened.
+    pub text: String,
+}
+
+#[derive(Debug, Default)]
+struct LogBook {
+    lines: VecDeque<LogLine>,
+    last: u64,
+}
+
+#[derive(Debug, Default)]
+struct Camera {
+    /// Why no camera is there.
+    dark: Option<String>,
+    degraded: bool,
+    step: Option<String>,
+}
+
+/// What is known of a running `honed`; shared between the session and everyone who looks.
+#[derive(Debug)]
+pub struct BoardState {
+    started: Instant,
+    source: String,
+    governed_fps: Option<f64>,
+    board: String,
+    sharpener: Arc<Sharpener>,
+    measured: Mutex<VecDeque<(Instant, Arc<Measured>)>>,
+    camera: Mutex<Camera>,
+    say: SyncSender<(SystemTime, Event)>,
+    said: Mutex<(Receiver<(SystemTime, Event)>, LogBook)>,
+}
+
+impl BoardState {
+    /// The state of a board that takes frames from `source` (as it may be shown) and is to hold
+    /// `governed_fps`.
+    pub fn new(source: &str, governed_fps: Option<f64>, sharpener: Arc<Sharpener>) -> Self {
+        let (say, hear) = sync_channel(WAITING);
+        Self {
+            started: Instant::now(),
+            source: source.to_owned(),
+            governed_fps,
+            board: model(),
+            sharpener,
+            measured: Mutex::default(),
+            camera: Mutex::default(),
+            say,
+            said: Mutex::new((hear, LogBook::default())),
+        }
+    }
+
+    /// The dials, to turn.
+    pub fn dials(&self) -> &Arc<Dials> {
+        self.sharpener.dials()
+    }
+
+    /// The students at work.
+    pub fn sharpener(&self) -> &Arc<Sharpener> {
+        &self.sharpener
+    }
+
+    /// Whether it is time to publish; `false` also while a reader looks, which is never waited for.
+    pub fn is_due(&self) -> bool {
+        self.measured
+            .try_lock()
+            .is_ok_and(|kept| kept.back().is_none_or(|(at, _)| at.elapsed() >= EVERY))
+    }
+
+    /// Takes what the session measured, unless a reader looks just now.
+    pub fn publish(&self, measured: Measured) {
+        if let Ok(mut kept) = self.measured.try_lock() {
+            if kept.len() == KEPT {
+                kept.pop_front();
+            }
+            kept.push_back((Instant::now(), Arc::new(measured)));
+        }
+    }
+
+    /// Hears of an event of the session; never waits.
+    pub fn hear(&self, event: &Event) {
+        // A log that nobody reads for so long may lose a line; the numbers tell.
+        let _ = self.say.try_send((SystemTime::now(), event.clone()));
+    }
+
+    /// The newest publication, and the one of about five seconds before.
+    fn newest(&self) -> Option<(Arc<Measured>, (Instant, Arc<Measured>))> {
+        let kept = lock(&self.measured);
+        let (_, newest) = kept.back()?;
+        Some((newest.clone(), kept.front()?.clone()))
+    }
+
+    /// The newest publication; everything zero before the first.
+    pub fn measured(&self) -> Arc<Measured> {
+        self.newest()
+            .map_or_else(Arc::default, |(newest, _)| newest)
+    }
+
+    /// Lines of the log after line `after`, the oldest first.
+    pub fn log(&self, after: u64) -> Vec<LogLine> {
+        let mut said = lock(&self.said);
+        self.drain(&mut said);
+        let lines = said.1.lines.iter();
+        lines.filter(|l| l.number > after).cloned().collect()
+    }
+
+    fn drain(&self, said: &mut (Receiver<(SystemTime, Event)>, LogBook)) {
+        let (hear, book) = said;
+        for (at, event) in hear.try_iter() {
+            lock(&self.camera).hear(&event);
+            if book.lines.len() == LINES {
+                book.lines.pop_front();
+            }
+            book.last += 1;
+            let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+            book.lines.push_back(LogLine {
+                number: book.last,
+                unix_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+                text: event.to_string(),
+            });
+        }
+    }
+}
+
+impl Camera {
+    fn hear(&mut self, event: &Event) {
+        match event {
+            Event::Live => self.dark = None,
+            Event::Dark(reason) => self.dark = Some(reason.clone()),
+            Event::Governed { reason, degraded } => {
+                self.degraded = *degraded;
+                self.step = Some(reason.clone());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What this board calls itself.
+fn model() -> String {
+    let tree = std::fs::read_to_string("/proc/device-tree/model");
+    let name = tree.or_else(|_| std::fs::read_to_string("/proc/sys/kernel/hostname"));
+    let name = name.unwrap_or_else(|_| "board".into());
+    name.trim_matches(['\0', '\n', ' ']).to_owned()
+}
