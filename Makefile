@@ -13,6 +13,7 @@
 #   make fuzz-engine    damaged models, and random students against tract, SECONDS=60 each
 #   make bench-metrics   the metrics' speed beside scikit-image and pytorch_msssim
 #   make bench-teachers   the teachers' speed beside PyTorch
+#   make bench-preview   frame age with four viewers of the page against none
 #   make bench-train   training speed beside PyTorch eager
 #   make fuzz    the checkpoint reader on random bytes for two minutes (SECONDS=...)
 #   make soak    honed for half an hour, through fifty outages and an overload
@@ -43,7 +44,7 @@ PACKAGES := build-essential pkg-config python3 python3-venv python3-pip \
 VENV := $(CACHE)/venv
 BENCH_VENV := $(CACHE)/bench-venv
 
-.PHONY: setup system toolchain libtorch build demo test arm boards lint bench bench-engine bench-metrics bench-teachers bench-train arm-model sanitise \
+.PHONY: setup system toolchain libtorch build demo test arm boards lint bench bench-engine bench-preview bench-metrics bench-teachers bench-train arm-model sanitise \
   fuzz fuzz-engine soak models models-report clean
 
 setup: system toolchain libtorch $(VENV)/.ready
@@ -97,6 +98,10 @@ bench: bench-engine bench-metrics bench-teachers bench-train
 
 bench-engine: build $(VENV)/.ready
 	$(VENV)/bin/python device/bench/table.py target/release/honed $(if $(ISA),--isa $(ISA))
+
+# Frame age with four viewers of the page's preview against none, in turns.
+bench-preview: build
+	python3 device/bench/preview.py target/release/honed
 
 arm-model: toolchain
 	@.ci/packages llvm-19

@@ -110,7 +110,7 @@ impl Capture {
         capture.set_up(spec, sharpener, shape)?;
         timeline.rule(&capture.pipeline);
         let live = Arc::new(AtomicBool::new(false));
-        capture.watch(timeline, &live)?;
+        capture.watch(timeline, &live, sharpener)?;
         capture.begin(spec, &live)
     }
 
@@ -147,7 +147,12 @@ impl Capture {
     }
 
     /// Puts probes where a frame is captured, and where the student begins and ends.
-    fn watch(&self, timeline: &Timeline, live: &Arc<AtomicBool>) -> Result<(), CameraError> {
+    fn watch(
+        &self,
+        timeline: &Timeline,
+        live: &Arc<AtomicBool>,
+        sharpener: &Arc<Sharpener>,
+    ) -> Result<(), CameraError> {
         let queue = named::<gst::Element>(&self.pipeline, "latest")?;
         let sharpen = named::<gst::Element>(&self.pipeline, "sharpen")?;
         let (marks, captured) = (self.marks.clone(), self.captured.clone());
@@ -169,8 +174,10 @@ impl Capture {
             marks.captured(pts, stamp.map_or(now, |stamp| stamp.min(now)));
         });
         let (marks, clock) = (self.marks.clone(), timeline.clone());
+        let sharpener = sharpener.clone();
         probe(&sharpen, "sink", move |_, buffer| {
             if let Some(pts) = buffer.pts() {
+                sharpener.tap().before(pts, buffer);
                 marks.change(pts, |mark| mark.begun = Some(clock.now()));
             }
         });
@@ -292,7 +299,7 @@ impl Drop for Capture {
 }
 
 /// The element `name` of a pipeline that was described with it.
-pub(super) fn named<T: IsA<gst::Element>>(
+pub(crate) fn named<T: IsA<gst::Element>>(
     pipeline: &gst::Pipeline,
     name: &str,
 ) -> Result<T, CameraError> {

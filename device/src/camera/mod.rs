@@ -35,6 +35,7 @@ pub mod slate;
 pub mod source;
 pub mod status;
 pub mod student;
+pub mod tap;
 pub mod timeline;
 mod truncation;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use hone_shared::student::Colour;
 
 use super::histogram::Histogram;
+use super::tap::Tap;
 use crate::engine::{Engine, EngineError, FrameView, FrameViewMut, PixelFormat};
 
 /// What may change from one frame to the next, from any thread.
@@ -129,6 +130,7 @@ pub struct Sharpener {
     dials: Arc<Dials>,
     stats: Mutex<SharpenStats>,
     last: Mutex<Option<Duration>>,
+    tap: Tap,
 }
 
 impl std::fmt::Debug for Sharpener {
@@ -164,12 +166,18 @@ impl Sharpener {
             dials,
             stats: Mutex::default(),
             last: Mutex::new(None),
+            tap: Tap::default(),
         })
     }
 
     /// The dials.
     pub fn dials(&self) -> &Arc<Dials> {
         &self.dials
+    }
+
+    /// Frames before and after, for whoever asks.
+    pub fn tap(&self) -> &Tap {
+        &self.tap
     }
 
     /// Planes that the students restore; `None` without a student.

@@ -21,6 +21,8 @@ mod serve;
 pub mod slots;
 #[cfg(feature = "camera")]
 pub mod sources;
+#[cfg(feature = "page")]
+pub mod token;
 mod trust;
 #[cfg(feature = "camera")]
 mod wiring;
@@ -59,6 +61,9 @@ pub enum Command {
     Status(slots::StatusArgs),
     /// Goes back to the slot before.
     Rollback(slots::RollbackArgs),
+    /// Makes, lists and revokes the page's tokens.
+    #[cfg(feature = "page")]
+    Token(token::TokenArgs),
     /// Lists the cameras with their modes.
     #[cfg(feature = "camera")]
     Sources(sources::SourcesArgs),
@@ -82,6 +87,8 @@ impl Cli {
             Command::Slots(args) => args.run(),
             Command::Status(args) => args.run(),
             Command::Rollback(args) => args.run(),
+            #[cfg(feature = "page")]
+            Command::Token(args) => args.run(),
             #[cfg(feature = "camera")]
             Command::Sources(args) => args.run(),
             #[cfg(feature = "camera")]

@@ -189,9 +189,8 @@ fn serve_page(job: &Job, board: &Arc<BoardState>) -> anyhow::Result<Option<page:
     let Some(settings) = job.page.clone() else {
         return Ok(None);
     };
-    let scheme = if settings.tls { "https" } else { "http" };
     let running = page::start(settings, board.clone())?;
-    eprintln!("page: {scheme}://{}/", running.address());
+    eprintln!("{running}");
     Ok(Some(running))
 }
 

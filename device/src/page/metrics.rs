@@ -9,7 +9,7 @@ use crate::state::BoardState;
 const OCTAVES: std::ops::RangeInclusive<usize> = 9..=21;
 
 /// All metrics of `board`, each with HELP and TYPE.
-pub fn text(board: &BoardState) -> String {
+pub(super) fn text(board: &BoardState, viewers: usize) -> String {
     let (now, measured) = (board.snapshot(), board.measured());
     let mut page = Page::default();
     let f = &now.frames;
@@ -133,6 +133,12 @@ pub fn text(board: &BoardState) -> String {
             page.value(name, &[("sink", &sink.name)], value(sink));
         }
     }
+    page.one(
+        "hone_preview_viewers",
+        "gauge",
+        "Who watch the preview.",
+        viewers as f64,
+    );
     page.one(
         "hone_uptime_seconds",
         "gauge",

@@ -2,31 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
+use axum::http::StatusCode;
+use axum::routing::{MethodRouter, get, patch, post};
+use axum::{Router, middleware};
 
-use super::{Settings, metrics};
-use crate::state::{BoardState, Snapshot};
-
-/// What every request sees.
-#[derive(Debug)]
-pub struct App {
-    pub(super) settings: Settings,
-    pub(super) board: Arc<BoardState>,
-}
-
-impl App {
-    pub(super) fn new(settings: Settings, board: Arc<BoardState>) -> Self {
-        Self { settings, board }
-    }
-}
+use super::answer::failure;
+use super::app::App;
+use super::{api, browser, guard, health};
 
 /// An address, what it takes, and whether it is answered without a token.
+#[derive(Debug, Clone, Copy)]
 pub struct Route {
-    /// `GET`, `PUT` or `POST`.
+    /// `GET`, `PATCH` or `POST`.
     pub method: &'static str,
     /// Path as in OpenAPI.
     pub path: &'static str,
@@ -35,64 +22,71 @@ pub struct Route {
     handler: fn() -> MethodRouter<Arc<App>>,
 }
 
+type Handler = fn() -> MethodRouter<Arc<App>>;
+
+const fn open(method: &'static str, path: &'static str, handler: Handler) -> Route {
+    Route {
+        method,
+        path,
+        open: true,
+        handler,
+    }
+}
+
+const fn closed(method: &'static str, path: &'static str, handler: Handler) -> Route {
+    Route {
+        method,
+        path,
+        open: false,
+        handler,
+    }
+}
+
 /// All of them.
-pub const ROUTES: [Route; 4] = [
-    Route {
-        method: "GET",
-        path: "/healthz",
-        open: true,
-        handler: || get(healthz),
-    },
-    Route {
-        method: "GET",
-        path: "/readyz",
-        open: true,
-        handler: || get(readyz),
-    },
-    Route {
-        method: "GET",
-        path: "/metrics",
-        open: false,
-        handler: || get(prometheus),
-    },
-    Route {
-        method: "GET",
-        path: "/api/v1/state",
-        open: false,
-        handler: || get(state),
-    },
+pub const ROUTES: [Route; 17] = [
+    open("GET", "/healthz", || get(health::alive)),
+    open("GET", "/readyz", || get(health::ready)),
+    open("GET", "/", || get(browser::page)),
+    open("POST", "/login", || post(browser::log_in)),
+    closed("POST", "/logout", || post(browser::log_out)),
+    closed("GET", "/metrics", || get(health::prometheus)),
+    closed("GET", "/api/v1/openapi.json", || get(api::openapi)),
+    closed("GET", "/api/v1/state", || get(api::state)),
+    closed("GET", "/api/v1/events", || get(api::events)),
+    closed("GET", "/api/v1/dials", || get(api::dials)),
+    closed("PATCH", "/api/v1/dials", || patch(api::turn)),
+    closed("GET", "/api/v1/log", || get(api::log)),
+    closed("GET", "/api/v1/bundles", || get(api::bundles)),
+    closed("GET", "/api/v1/doctor", || get(api::doctor)),
+    closed("GET", "/api/v1/preview", || get(api::preview)),
+    closed("POST", "/api/v1/snapshots", || post(api::take_snapshot)),
+    closed("GET", "/api/v1/snapshots/{number}/{view}", || {
+        get(api::snapshot)
+    }),
 ];
 
 /// The router over [`ROUTES`].
 pub(super) fn router(app: &Arc<App>) -> Router {
-    let mut router = Router::new();
+    let (mut opened, mut guarded) = (Router::new(), Router::new());
     for route in &ROUTES {
-        router = router.route(route.path, (route.handler)());
+        let router = if route.open {
+            &mut opened
+        } else {
+            &mut guarded
+        };
+        *router = std::mem::take(router).route(route.path, (route.handler)());
     }
-    router.with_state(app.clone())
-}
-
-/// The process lives.
-async fn healthz() -> &'static str {
-    "ok\n"
-}
-
-/// Frames are being restored now.
-async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, String) {
-    match app.board.snapshot().not_ready {
-        reason if reason.is_empty() => (StatusCode::OK, "ready\n".into()),
-        reason => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("not ready: {reason}\n"),
-        ),
-    }
-}
-
-async fn prometheus(State(app): State<Arc<App>>) -> Response {
-    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
-    (kind, metrics::text(&app.board)).into_response()
-}
-
-async fn state(State(app): State<Arc<App>>) -> axum::Json<Snapshot> {
-    axum::Json(app.board.snapshot())
+    let token = middleware::from_fn_with_state(app.clone(), guard::token);
+    opened
+        .merge(guarded.route_layer(token))
+        .fallback(|| async { failure(StatusCode::NOT_FOUND, "there is nothing here") })
+        .method_not_allowed_fallback(|| async {
+            failure(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "this address does not take that method",
+            )
+        })
+        .layer(middleware::from_fn(guard::body))
+        .layer(middleware::from_fn_with_state(app.clone(), guard::headers))
+        .with_state(app.clone())
 }

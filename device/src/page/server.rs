@@ -1,5 +1,6 @@
 //! The thread that serves the page, and the listener it accepts from.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,10 +9,12 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
 
+use super::app::App;
 use super::connection::Connections;
-use super::routes::{self, App};
-use super::{PageError, Settings};
+use super::tls::Tls;
+use super::{PageError, Settings, Tokens, routes};
 use crate::state::BoardState;
 
 /// Connections that may wait to be accepted.
@@ -25,6 +28,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
+    fingerprint: Option<String>,
+    tokens: usize,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -33,6 +38,24 @@ impl Running {
     /// Where it listens, with the port that the system chose if port 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+}
+
+impl fmt::Display for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.fingerprint.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        write!(f, "page: {scheme}://{}/", self.address)?;
+        if let Some(fingerprint) = &self.fingerprint {
+            write!(f, ", certificate SHA-256 {fingerprint}")?;
+        }
+        if self.tokens == 0 {
+            f.write_str("; nobody is let in before `honed token create NAME` made a token")?;
+        }
+        Ok(())
     }
 }
 
@@ -52,12 +75,9 @@ impl Drop for Running {
 /// # Errors
 /// [`PageError`] when the address cannot be listened on, or other machines would come unprotected.
 pub fn start(settings: Settings, board: Arc<BoardState>) -> Result<Running, PageError> {
-    // Before there are tokens, nobody but this machine is served.
-    settings.check(false)?;
-    if settings.tls || settings.insecure_beyond_loopback {
-        let reason = io::Error::other("TLS and other machines are not served yet");
-        return Err(PageError::System(reason));
-    }
+    let tokens = Tokens::read(&settings.folder)?;
+    settings.check(!tokens.tokens.is_empty())?;
+    let tls = settings.tls.then(|| Tls::new(&settings)).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(2)
@@ -74,14 +94,15 @@ pub fn start(settings: Settings, board: Arc<BoardState>) -> Result<Running, Page
     };
     let listener = listener.map_err(failed)?;
     let address = listener.local_addr().map_err(PageError::System)?;
-    let app = Arc::new(App::new(settings, board));
+    let app = Arc::new(App::new(&settings, board));
+    let (acceptor, fingerprint) = tls.map(|tls| (tls.acceptor, tls.fingerprint)).unzip();
     let (stop, stopped) = oneshot::channel();
     let thread = std::thread::Builder::new()
         .name("page".into())
         .spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = serve(listener, app) => {}
+                    () = serve(listener, app, acceptor) => {}
                     _ = stopped => {}
                 }
             });
@@ -91,6 +112,8 @@ pub fn start(settings: Settings, board: Arc<BoardState>) -> Result<Running, Page
         .map_err(PageError::System)?;
     Ok(Running {
         address,
+        fingerprint,
+        tokens: tokens.tokens.len(),
         stop: Some(stop),
         thread: Some(thread),
     })
@@ -110,12 +133,12 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-async fn serve(listener: TcpListener, app: Arc<App>) {
+async fn serve(listener: TcpListener, app: Arc<App>, tls: Option<TlsAcceptor>) {
     let router = routes::router(&app);
     let connections = Connections::default();
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => connections.take(stream, peer, &router),
+            Ok((stream, peer)) => connections.take(stream, peer, &router, tls.as_ref()),
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }

@@ -3,8 +3,14 @@
 #![cfg(feature = "rtsp")]
 #![allow(clippy::unwrap_used)] // the lint's exception for tests does not reach what they share
 
+#[cfg(feature = "page")]
+mod browser;
 mod faults;
 mod honed;
+#[cfg(feature = "page")]
+mod page;
 mod pipeline;
 mod rtsp;
+#[cfg(feature = "page")]
+mod server;
 mod soak;

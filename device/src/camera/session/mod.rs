@@ -198,6 +198,7 @@ impl<'a> Session<'a> {
     }
 
     fn deliver(&mut self, frame: &Frame) -> Result<(), CameraError> {
+        self.sharpener.tap().after(frame);
         self.outputs
             .deliver(frame, self.clock.now(), &mut *self.notify)
     }

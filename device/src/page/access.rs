@@ -1,0 +1,226 @@
+//! Who may see and turn what: tokens in a header, or a cookie that a token bought.
+//!
+//! ```text
+//!  Authorization: Bearer TOKEN --+-- seen before (SHA-256, constant time) ------> in
+//!                                +-- patience left? -> known ID? -> argon2 -----> in, remembered
+//!  Cookie: hone=SESSION ---------+-- lives? -- changes something? -> Origin ----> in
+//! ```
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant, SystemTime};
+
+use hone_shared::bundle::hex;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::PageError;
+use super::patience::Patience;
+use super::tokens::{LONGEST, Tokens, random};
+use crate::camera::sharpener::lock;
+
+/// Time that a login lasts.
+pub(super) const SESSION: Duration = Duration::from_secs(12 * 3600);
+/// Logins at one time; the oldest goes first.
+const SESSIONS: usize = 64;
+
+type Sha = [u8; 32];
+
+/// Why someone is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Nothing was shown that could let in.
+    Missing,
+    /// What was shown is wrong.
+    Wrong,
+    /// There were too many wrong tokens; after so much time the next is looked at.
+    Wait(Duration),
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    tokens: Tokens,
+    /// When the file was written that `tokens` came from.
+    stamp: Option<(SystemTime, u64)>,
+    /// Tokens that argon2 accepted; forgotten when the file changes.
+    accepted: Vec<Sha>,
+    sessions: Vec<(Sha, Instant)>,
+    patience: Patience,
+}
+
+/// Decides who is let in.
+#[derive(Debug)]
+pub(super) struct Access {
+    folder: PathBuf,
+    kept: Mutex<Kept>,
+    /// One hash at a time: each takes memory and a core.
+    hashing: Mutex<()>,
+}
+
+impl Access {
+    /// Access by the tokens in `folder`, read again whenever their file changes.
+    pub(super) fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            kept: Mutex::default(),
+            hashing: Mutex::default(),
+        }
+    }
+
+    /// Whether `token` was accepted before: quick, and open to those who are otherwise made to wait.
+    pub(super) fn seen(&self, token: &str) -> bool {
+        let mut kept = lock(&self.kept);
+        kept.refresh(&self.folder);
+        let digest = sha(token);
+        kept.accepted.iter().fold(false, |found, known| {
+            found | bool::from(known.ct_eq(&digest))
+        })
+    }
+
+    /// Whether `token`, shown by `peer`, lets in. May take a tenth of a second: not for a thread that
+    /// serves.
+    pub(super) fn check(&self, token: &str, peer: IpAddr) -> Result<(), Refusal> {
+        let _one = lock(&self.hashing);
+        if self.seen(token) {
+            return Ok(());
+        }
+        let tokens = {
+            let mut kept = lock(&self.kept);
+            if let Some(wait) = kept.patience.wait(peer, Instant::now()) {
+                return Err(Refusal::Wait(wait));
+            }
+            kept.tokens.clone()
+        };
+        let right = token.len() <= LONGEST && tokens.knows(token) && tokens.accepts(token);
+        let mut kept = lock(&self.kept);
+        if !right {
+            kept.patience.wrong(peer, Instant::now());
+            return Err(Refusal::Wrong);
+        }
+        // Revoked while it was being checked, it must not be remembered.
+        if kept.tokens == tokens {
+            kept.accepted.push(sha(token));
+        }
+        Ok(())
+    }
+
+    /// A cookie for someone who showed a right token.
+    ///
+    /// # Errors
+    /// [`PageError::System`] without random numbers.
+    pub(super) fn log_in(&self) -> Result<String, PageError> {
+        let cookie = hex(&random::<32>()?);
+        let mut kept = lock(&self.kept);
+        kept.tidy();
+        if kept.sessions.len() >= SESSIONS {
+            kept.sessions.remove(0);
+        }
+        kept.sessions.push((sha(&cookie), Instant::now()));
+        Ok(cookie)
+    }
+
+    /// Ends the login of `cookie`.
+    pub(super) fn log_out(&self, cookie: &str) {
+        let digest = sha(cookie);
+        lock(&self.kept)
+            .sessions
+            .retain(|(known, _)| !bool::from(known.ct_eq(&digest)));
+    }
+
+    /// Whether `cookie` is of a login that lasts.
+    pub(super) fn logged_in(&self, cookie: &str) -> bool {
+        let mut kept = lock(&self.kept);
+        kept.refresh(&self.folder);
+        kept.tidy();
+        let digest = sha(cookie);
+        kept.sessions.iter().fold(false, |found, (known, _)| {
+            found | bool::from(known.ct_eq(&digest))
+        })
+    }
+}
+
+impl Kept {
+    /// Reads the tokens again when their file changed; then everyone shows their token anew.
+    fn refresh(&mut self, folder: &Path) {
+        let meta = std::fs::metadata(Tokens::path(folder));
+        let stamp = meta
+            .and_then(|meta| Ok((meta.modified()?, meta.len())))
+            .ok();
+        if stamp == self.stamp {
+            return;
+        }
+        // A file that cannot be read lets nobody in; `honed token list` says why.
+        self.tokens = Tokens::read(folder).unwrap_or_default();
+        self.stamp = stamp;
+        self.accepted.clear();
+        self.sessions.clear();
+    }
+
+    fn tidy(&mut self) {
+        self.sessions.retain(|(_, since)| since.elapsed() < SESSION);
+    }
+}
+
+fn sha(secret: &str) -> Sha {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer() -> IpAddr {
+        IpAddr::from([10, 0, 0, 7])
+    }
+
+    #[test]
+    fn a_right_token_is_remembered_until_it_is_revoked() {
+        let folder = tempfile::tempdir().unwrap();
+        let access = Access::new(folder.path());
+        assert_eq!(access.check("hone_a_b", peer()), Err(Refusal::Wrong));
+        let mut tokens = Tokens::default();
+        let token = tokens.create(folder.path(), "phone").unwrap();
+        tokens.write(folder.path()).unwrap();
+        assert!(!access.seen(&token));
+        assert_eq!(access.check(&token, peer()), Ok(()));
+        assert!(access.seen(&token));
+        let cookie = access.log_in().unwrap();
+        assert!(access.logged_in(&cookie) && !access.logged_in("else"));
+
+        tokens.revoke("phone");
+        tokens.write(folder.path()).unwrap();
+        assert!(!access.seen(&token) && !access.logged_in(&cookie));
+        assert_eq!(access.check(&token, peer()), Err(Refusal::Wrong));
+    }
+
+    #[test]
+    fn guessing_is_stopped_and_the_known_token_still_opens() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tokens = Tokens::default();
+        let token = tokens.create(folder.path(), "phone").unwrap();
+        tokens.write(folder.path()).unwrap();
+        let access = Access::new(folder.path());
+        access.check(&token, peer()).unwrap();
+        for _ in 0..5 {
+            assert_eq!(access.check("hone_a_b", peer()), Err(Refusal::Wrong));
+        }
+        let refused = access.check("hone_a_b", peer());
+        assert!(matches!(refused, Err(Refusal::Wait(_))), "{refused:?}");
+        assert_eq!(access.check(&token, peer()), Ok(()));
+    }
+
+    #[test]
+    fn logins_end_and_are_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let access = Access::new(folder.path());
+        let first = access.log_in().unwrap();
+        access.log_out(&first);
+        assert!(!access.logged_in(&first));
+        let second = access.log_in().unwrap();
+        for _ in 0..SESSIONS {
+            access.log_in().unwrap();
+        }
+        assert!(!access.logged_in(&second));
+    }
+}

@@ -1,0 +1,124 @@
+//! Answers without an end: the preview's pictures and the board's state.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_core::Stream;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::preview::{Still, Viewer};
+use crate::state::BoardState;
+
+/// Time between two states.
+const STATE_EVERY: Duration = Duration::from_millis(500);
+/// What separates two pictures.
+pub(super) const BOUNDARY: &str = "hone-picture";
+
+/// Which pictures of the preview are wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum View {
+    /// As the camera delivered it.
+    Before,
+    /// As the outputs got it.
+    #[default]
+    After,
+    /// Both, one after the other.
+    Pair,
+}
+
+/// The receiving end of a channel, as a body.
+struct Pieces(mpsc::Receiver<Bytes>);
+
+impl Stream for Pieces {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(cx).map(|piece| piece.map(Ok))
+    }
+}
+
+/// A body of what `produce` sends. It ends with `produce`; `produce` ends when nobody reads any more.
+pub(super) fn body<F>(produce: impl FnOnce(mpsc::Sender<Bytes>) -> F) -> Body
+where
+    F: Future<Output = Option<()>> + Send + 'static,
+{
+    // One piece waits; whoever is slower than that gets the newest of what came meanwhile.
+    let (send, receive) = mpsc::channel(1);
+    let gone = send.clone();
+    let producer = produce(send);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = producer => {}
+            () = gone.closed() => {}
+        }
+    });
+    Body::from_stream(Pieces(receive))
+}
+
+/// Sends `viewer` the newest pictures as parts of multipart/x-mixed-replace.
+pub(super) async fn pictures(
+    mut viewer: Viewer,
+    view: View,
+    send: mpsc::Sender<Bytes>,
+) -> Option<()> {
+    loop {
+        viewer.newest.changed().await.ok()?;
+        let still = viewer.newest.borrow_and_update().clone();
+        let Some(still) = still else { continue };
+        send.send(parts(&still, view)).await.ok()?;
+    }
+}
+
+fn parts(still: &Still, view: View) -> Bytes {
+    let mut all = Vec::new();
+    for (name, picture, wanted) in [
+        ("before", &still.before, view != View::After),
+        ("after", &still.after, view != View::Before),
+    ] {
+        if wanted {
+            let head = format!(
+                "--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\
+                 X-Hone-Frame: {}\r\nX-Hone-View: {name}\r\n\r\n",
+                picture.len(),
+                still.number
+            );
+            all.extend_from_slice(head.as_bytes());
+            all.extend_from_slice(picture);
+            all.extend_from_slice(b"\r\n");
+        }
+    }
+    all.into()
+}
+
+/// Sends the board's state twice a second and its log as it grows, as server-sent events.
+pub(super) async fn events(
+    board: Arc<BoardState>,
+    seat: OwnedSemaphorePermit,
+    send: mpsc::Sender<Bytes>,
+) -> Option<()> {
+    let _seat = seat;
+    let mut clock = tokio::time::interval(STATE_EVERY);
+    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut seen = 0;
+    loop {
+        clock.tick().await;
+        let mut text = String::new();
+        for line in board.log(seen) {
+            seen = line.number;
+            text += &format!(
+                "event: log\ndata: {}\n\n",
+                serde_json::to_string(&line).ok()?
+            );
+        }
+        let state = serde_json::to_string(&board.snapshot()).ok()?;
+        text += &format!("event: state\ndata: {state}\n\n");
+        send.send(text.into()).await.ok()?;
+    }
+}

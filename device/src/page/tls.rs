@@ -1,0 +1,128 @@
+//! TLS by a given certificate, or by one that the board makes for itself and keeps.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use hone_shared::bundle::hex;
+use sha2::{Digest as _, Sha256};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{ServerConfig, version};
+
+use super::tokens::{make_folder, write_secret};
+use super::{PageError, Settings};
+use crate::atomic;
+
+/// Names of the self-made files in the page's folder.
+const OWN: (&str, &str) = ("certificate.pem", "key.pem");
+
+/// A server's side of TLS.
+pub(super) struct Tls {
+    pub(super) acceptor: TlsAcceptor,
+    /// SHA-256 of the certificate, by which others know it again.
+    pub(super) fingerprint: String,
+}
+
+impl Tls {
+    /// TLS as `settings` say; a certificate that is to be self-made is made once and kept.
+    ///
+    /// # Errors
+    /// [`PageError::File`] with the file that does not serve.
+    pub(super) fn new(settings: &Settings) -> Result<Self, PageError> {
+        let own = (settings.folder.join(OWN.0), settings.folder.join(OWN.1));
+        let (certificate, key) = match &settings.certificate {
+            Some(given) => given,
+            None => {
+                if !own.0.exists() || !own.1.exists() {
+                    make(&settings.folder)?;
+                }
+                &own
+            }
+        };
+        let chain = chain(certificate)?;
+        let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| PageError::file(key)(&e))?;
+        let fingerprint = chain.first().map(fingerprint).unwrap_or_default();
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(&[&version::TLS13, &version::TLS12])
+            .and_then(|builder| {
+                builder
+                    .with_no_client_auth()
+                    .with_single_cert(chain, secret)
+            })
+            .map_err(|e| PageError::file(certificate)(&e))?;
+        Ok(Self {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            fingerprint,
+        })
+    }
+}
+
+fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, PageError> {
+    let read = CertificateDer::pem_file_iter(path)
+        .and_then(|certificates| certificates.collect::<Result<Vec<_>, _>>());
+    let chain = read.map_err(|e| PageError::file(path)(&e))?;
+    if chain.is_empty() {
+        return Err(PageError::file(path)(&"it holds no certificate"));
+    }
+    Ok(chain)
+}
+
+/// Makes a certificate for this board's names and keeps it in `folder`.
+fn make(folder: &Path) -> Result<(), PageError> {
+    make_folder(folder)?;
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".into(), "::1".into()];
+    let host = host.trim();
+    if !host.is_empty() && host != "localhost" {
+        names.extend([host.to_owned(), format!("{host}.local")]);
+    }
+    let made = rcgen::generate_simple_self_signed(names)
+        .map_err(|e| PageError::System(io::Error::other(e.to_string())))?;
+    // Key first: a certificate without is the sign that it has to be made anew.
+    write_secret(
+        &folder.join(OWN.1),
+        made.signing_key.serialize_pem().as_bytes(),
+    )?;
+    let path = folder.join(OWN.0);
+    atomic::write_bytes(&path, made.cert.pem().as_bytes()).map_err(|e| PageError::file(&path)(&e))
+}
+
+/// SHA-256 as browsers show it: pairs of capital digits with colons between.
+fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    let digits = hex(&Sha256::digest(certificate)).to_uppercase();
+    let pairs = digits.as_bytes().chunks(2);
+    let pairs: Vec<_> = pairs.map(String::from_utf8_lossy).collect();
+    pairs.join(":")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_self_made_certificate_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Settings::plain("127.0.0.1:0".parse().unwrap());
+        settings.folder = folder.path().join("page");
+        let first = Tls::new(&settings).unwrap().fingerprint;
+        assert_eq!(first.len(), 32 * 3 - 1, "{first}");
+        assert_eq!(Tls::new(&settings).unwrap().fingerprint, first);
+        let key = settings.folder.join(OWN.1);
+        settings.certificate = Some((settings.folder.join(OWN.0), key.clone()));
+        assert_eq!(Tls::new(&settings).unwrap().fingerprint, first);
+
+        settings.certificate = Some((key.clone(), key.clone()));
+        let error = Tls::new(&settings).err().unwrap().to_string();
+        assert!(
+            error.contains("key.pem: it holds no certificate"),
+            "{error}"
+        );
+        std::fs::write(&key, "nothing").unwrap();
+        settings.certificate = None;
+        let error = Tls::new(&settings).err().unwrap().to_string();
+        assert!(error.contains("key.pem"), "{error}");
+    }
+}

@@ -1,0 +1,265 @@
+//! Tokens on disk: a name, when it was made, and the argon2 hash of its secret.
+//!
+//! A token is `hone_ID_SECRET`; the secret is 256 random bits, shown once. The hash therefore needs
+//! no costly parameters: they are kept low, so that a board can afford a check.
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
+use argon2::{Algorithm, Argon2, Params, Version};
+use hone_shared::bundle::hex;
+use serde::{Deserialize, Serialize};
+
+use super::PageError;
+use crate::atomic;
+
+/// Name of the file in the page's folder.
+const FILE: &str = "tokens.json";
+/// Longest file read.
+const MAX_FILE: u64 = 256 * 1024;
+/// Tokens that a board keeps.
+const MOST: usize = 64;
+/// KiB of memory for one hash, and passes over it.
+const COST: (u32, u32) = (4096, 3);
+/// Longest token that is looked at.
+pub(super) const LONGEST: usize = 128;
+
+/// One token as the disk has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// What a person calls it.
+    pub name: String,
+    /// The public part, by which it is found.
+    pub id: String,
+    /// Seconds since 1970.
+    pub created: u64,
+    /// The secret's argon2 hash in PHC format.
+    pub hash: String,
+}
+
+/// The tokens of a board.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tokens {
+    /// All of them, the oldest first.
+    pub tokens: Vec<Stored>,
+}
+
+impl Tokens {
+    /// Where they lie in the page's `folder`.
+    pub fn path(folder: &Path) -> PathBuf {
+        folder.join(FILE)
+    }
+
+    /// Reads those in `folder`; none when there is no file.
+    ///
+    /// # Errors
+    /// [`PageError::File`].
+    pub fn read(folder: &Path) -> Result<Self, PageError> {
+        let path = Self::path(folder);
+        let mut text = String::new();
+        match fs::File::open(&path) {
+            Ok(file) => file
+                .take(MAX_FILE)
+                .read_to_string(&mut text)
+                .map_err(|e| PageError::file(&path)(&e))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(PageError::file(&path)(&error)),
+        };
+        serde_json::from_str(&text).map_err(|e| PageError::file(&path)(&e))
+    }
+
+    /// Writes them to `folder`, for nobody to read but its owner.
+    ///
+    /// # Errors
+    /// [`PageError::File`].
+    pub fn write(&self, folder: &Path) -> Result<(), PageError> {
+        let path = Self::path(folder);
+        make_folder(folder)?;
+        let mut bytes = serde_json::to_vec_pretty(self).map_err(|e| PageError::file(&path)(&e))?;
+        bytes.push(b'\n');
+        write_secret(&path, &bytes)
+    }
+
+    /// Makes a token called `name`; what is returned is shown once and cannot be found again.
+    ///
+    /// # Errors
+    /// [`PageError::File`] when the name is taken or there are too many, [`PageError::System`] without
+    /// random numbers.
+    pub fn create(&mut self, folder: &Path, name: &str) -> Result<String, PageError> {
+        let refuse = |reason: String| Err(PageError::file(Self::path(folder))(&reason));
+        if self.tokens.iter().any(|token| token.name == name) {
+            return refuse(format!(
+                "there is a token '{name}' already: choose another name or revoke it first"
+            ));
+        }
+        if self.tokens.len() >= MOST {
+            return refuse(format!("there are {MOST} tokens already: revoke one first"));
+        }
+        let (id, secret) = (hex(&random::<6>()?), hex(&random::<32>()?));
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        self.tokens.push(Stored {
+            name: name.to_owned(),
+            id: id.clone(),
+            created: since.unwrap_or_default().as_secs(),
+            hash: hash(&secret)?,
+        });
+        Ok(format!("hone_{id}_{secret}"))
+    }
+
+    /// Takes back the token called `name`; false when there is none.
+    pub fn revoke(&mut self, name: &str) -> bool {
+        let before = self.tokens.len();
+        self.tokens.retain(|token| token.name != name);
+        self.tokens.len() < before
+    }
+
+    /// Whether `token` is one of these. Takes tens of milliseconds and some MiB when its ID is known;
+    /// argon2 compares in constant time.
+    pub fn accepts(&self, token: &str) -> bool {
+        let Some((id, secret)) = parts(token) else {
+            return false;
+        };
+        self.tokens
+            .iter()
+            .filter(|stored| stored.id == id)
+            .any(|stored| matches(secret, &stored.hash))
+    }
+
+    /// Whether the public part of `token` is known, so that its secret is worth checking.
+    pub fn knows(&self, token: &str) -> bool {
+        parts(token).is_some_and(|(id, _)| self.tokens.iter().any(|stored| stored.id == id))
+    }
+}
+
+fn parts(token: &str) -> Option<(&str, &str)> {
+    token
+        .strip_prefix("hone_")
+        .filter(|rest| rest.len() <= LONGEST)?
+        .split_once('_')
+}
+
+fn hash(secret: &str) -> Result<String, PageError> {
+    let failed =
+        |e: argon2::password_hash::Error| PageError::System(io::Error::other(e.to_string()));
+    let salt = SaltString::encode_b64(&random::<16>()?).map_err(failed)?;
+    let (memory, passes) = COST;
+    let params = Params::new(memory, passes, 1, None)
+        .map_err(|e| PageError::System(io::Error::other(e.to_string())))?;
+    let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let hash = argon.hash_password(secret.as_bytes(), &salt);
+    Ok(hash.map_err(failed)?.to_string())
+}
+
+fn matches(secret: &str, hash: &str) -> bool {
+    PasswordHash::new(hash).is_ok_and(|hash| {
+        Argon2::default()
+            .verify_password(secret.as_bytes(), &hash)
+            .is_ok()
+    })
+}
+
+/// `N` bytes that nobody can guess.
+pub(super) fn random<const N: usize>() -> Result<[u8; N], PageError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|e| PageError::System(io::Error::other(e.to_string())))?;
+    Ok(bytes)
+}
+
+/// Makes the page's folder, where it is missing.
+pub(super) fn make_folder(folder: &Path) -> Result<(), PageError> {
+    fs::create_dir_all(folder).map_err(|e| PageError::file(folder)(&e))
+}
+
+/// Writes a file for its owner's eyes only. Written by root, it goes to the owner of its folder's
+/// parent: `sudo honed token` makes tokens that the service's user reads.
+pub(super) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), PageError> {
+    let write = || {
+        let part = atomic::part_path(path);
+        // A file that an interrupted run left may be readable by others.
+        match fs::remove_file(&part) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&part)?;
+        atomic::write(path, |file| file.write_all(bytes))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let owned_by = folder
+            .parent()
+            .filter(|p| !p.as_os_str().is_empty())
+            .unwrap_or(folder);
+        let owner = fs::metadata(owned_by)?;
+        if fs::metadata(path)?.uid() == 0 && owner.uid() != 0 {
+            for path in [folder, path] {
+                std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid()))?;
+            }
+        }
+        Ok(())
+    };
+    write().map_err(|e: io::Error| PageError::file(path)(&e))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_token_opens_until_it_is_revoked() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("page");
+        let mut tokens = Tokens::read(&place).unwrap();
+        assert_eq!(tokens, Tokens::default());
+        let token = tokens.create(&place, "phone").unwrap();
+        assert!(tokens.create(&place, "phone").is_err());
+        tokens.write(&place).unwrap();
+        let text = fs::read_to_string(Tokens::path(&place)).unwrap();
+        let secret = token.rsplit('_').next().unwrap();
+        assert!(
+            text.contains("$argon2id$") && !text.contains(secret),
+            "{text}"
+        );
+        let mode = fs::metadata(Tokens::path(&place))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+
+        let mut read = Tokens::read(&place).unwrap();
+        assert!(read.accepts(&token));
+        let mut wrong = token.clone();
+        wrong.pop();
+        let longer = format!("{token}0");
+        let accents = "é".repeat(40);
+        for wrong in [
+            wrong.as_str(),
+            &longer,
+            "",
+            "hone__",
+            "hone_",
+            secret,
+            &accents,
+        ] {
+            assert!(!read.accepts(wrong), "{wrong}");
+        }
+        assert!(read.knows(&wrong) && !read.knows("hone_0_0"));
+        assert!(read.revoke("phone") && !read.revoke("phone"));
+        assert!(!read.accepts(&token));
+    }
+
+    #[test]
+    fn a_damaged_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(Tokens::path(folder.path()), "{\"tokens\": [1]}").unwrap();
+        let error = Tokens::read(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("tokens.json"), "{error}");
+    }
+}
