@@ -51,7 +51,7 @@ fn base64(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
         let three = [0, 1, 2].map(|i| u32::from(chunk.get(i).copied().unwrap_or(0)));
-        let bits = three[0] << 16 | three[1] << 8 | three[2];
+        let bits = (three[0] << 16) | (three[1] << 8) | three[2];
         for digit in 0..4 {
             text.push(if digit <= chunk.len() {
                 char::from(DIGITS[(bits >> (18 - 6 * digit)) as usize & 63])
