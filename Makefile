@@ -40,7 +40,7 @@ endif
 PACKAGES := build-essential pkg-config python3 python3-venv python3-pip \
   libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstrtspserver-1.0-dev gstreamer1.0-tools \
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
-  gstreamer1.0-plugins-ugly gstreamer1.0-libav chromium openssh-client openssh-server
+  gstreamer1.0-plugins-ugly gstreamer1.0-libav chromium openssh-client openssh-server mosquitto
 VENV := $(CACHE)/venv
 BENCH_VENV := $(CACHE)/bench-venv
 

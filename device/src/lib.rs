@@ -3,6 +3,7 @@
 //! `honed` shows.
 
 pub mod atomic;
+pub mod backoff;
 pub mod bench;
 #[cfg(feature = "camera")]
 pub mod camera;
@@ -20,4 +21,6 @@ pub mod slots;
 #[cfg(feature = "camera")]
 pub mod state;
 pub mod systemd;
+#[cfg(feature = "telemetry")]
+pub mod telemetry;
 pub mod trust;

@@ -16,6 +16,8 @@ use crate::camera::histogram::Histogram;
 use crate::camera::session::Event;
 use crate::camera::sharpener::{Dials, SharpenStats, Sharpener, lock};
 use crate::governor::thermometer::Reading;
+#[cfg(feature = "telemetry")]
+use crate::telemetry::Feed;
 
 pub use snapshot::{
     DialsState, FrameCounts, GovernorState, SinkState, Snapshot, SourceState, StudentState,
@@ -105,6 +107,8 @@ pub struct BoardState {
     governed_fps: Option<f64>,
     board: String,
     sharpener: Arc<Sharpener>,
+    #[cfg(feature = "telemetry")]
+    feed: Feed,
     measured: Mutex<VecDeque<(Instant, Arc<Measured>)>>,
     camera: Mutex<Camera>,
     say: SyncSender<(SystemTime, Event)>,
@@ -122,6 +126,8 @@ impl BoardState {
             governed_fps,
             board: model(),
             sharpener,
+            #[cfg(feature = "telemetry")]
+            feed: Feed::default(),
             measured: Mutex::default(),
             camera: Mutex::default(),
             say,
@@ -132,6 +138,12 @@ impl BoardState {
     /// The dials, to turn.
     pub fn dials(&self) -> &Arc<Dials> {
         self.sharpener.dials()
+    }
+
+    /// Where what telemetry says can be heard.
+    #[cfg(feature = "telemetry")]
+    pub fn feed(&self) -> &Feed {
+        &self.feed
     }
 
     /// The students at work.

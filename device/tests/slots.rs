@@ -156,3 +156,24 @@ fn a_slots_own_program_runs_and_is_judged() {
     assert!(done(&run(at)).contains("slot b proved itself"));
     assert_eq!(active(at), is("b", "2.0.0", false));
 }
+
+#[test]
+fn a_damaged_only_slot_leaves_the_camera_its_own_picture() {
+    let board = board(&["1.0.0"]);
+    let at = board.path();
+    done(&install(at, "1.0.0", &[]));
+    done(&run(at));
+    std::fs::write(at.join("slots/a/bundle.hone"), b"half a file").unwrap();
+    // At a terminal it is an error; a service goes on.
+    assert_eq!(run(at).status.code(), Some(1));
+    let config = std::fs::read_to_string(at.join("honed.toml")).unwrap();
+    let service = config.replace("keep_trying = false", "keep_trying = true");
+    std::fs::write(at.join("honed.toml"), service).unwrap();
+    let said = done(&run(at));
+    assert!(
+        said.contains("no installed bundle can be used")
+            && said.contains("frames pass as they come"),
+        "{said}"
+    );
+    assert!(said.contains("0 sharpened, 10 untouched"), "{said}");
+}

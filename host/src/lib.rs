@@ -10,6 +10,7 @@ pub mod deploy;
 pub mod evaluate;
 pub mod loss;
 pub mod metric;
+pub mod monitor;
 pub mod onnx;
 pub mod picture;
 pub mod quantise;

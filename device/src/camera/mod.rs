@@ -11,7 +11,6 @@
 //! Live sources never wait: every queue holds one frame, and a newer one replaces it. Files are
 //! read whole: every queue blocks, and no frame is lost.
 
-pub mod backoff;
 pub mod capture;
 pub mod discovery;
 pub mod element;

@@ -8,11 +8,11 @@ use hone_shared::student::Precision;
 use super::sharpener::Level;
 use crate::engine::{self, EngineError, EngineOptions};
 use crate::shipped;
-use crate::slots::Begun;
+use crate::slots::{Begun, SlotsError};
 use crate::trust::{self, TrustError};
 
 /// Where the student comes from.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Source {
     /// A `.hone` bundle with one or more students.
     Bundle {
@@ -27,6 +27,31 @@ pub enum Source {
     Shipped,
     /// One student as ONNX.
     Model(PathBuf),
+    /// What is installed cannot be used.
+    Lost(SlotsError),
+}
+
+impl Source {
+    /// Name and release of the bundle, or the file's name.
+    pub fn title(&self) -> String {
+        let of = |bundle: &Bundle| {
+            let manifest = bundle.manifest();
+            format!("{} {}", manifest.name, manifest.release)
+        };
+        let named = |path: &Path| {
+            let name = path.file_name().unwrap_or_default();
+            name.to_string_lossy().into_owned()
+        };
+        match self {
+            Self::Bundle { path, policy } => {
+                trust::open(path, policy).map_or_else(|_| named(path), |bundle| of(&bundle))
+            }
+            Self::Slot(begun) => of(&begun.bundle),
+            Self::Shipped => shipped::bundle().map_or_else(|_| String::new(), |bundle| of(&bundle)),
+            Self::Model(path) => named(path),
+            Self::Lost(_) => String::new(),
+        }
+    }
 }
 
 /// Which of a bundle's students to load, and how to run them.
@@ -65,6 +90,9 @@ pub enum StudentError {
     /// The file is no bundle that this program reads, or of someone who is not trusted.
     #[error(transparent)]
     Bundle(#[from] TrustError),
+    /// No slot can be used.
+    #[error("no installed bundle can be used: {0}")]
+    Slot(String),
     /// The bundle lacks the student that is wanted.
     #[error("{}: {reason}", path.display())]
     Choice {
@@ -86,6 +114,7 @@ pub fn load(source: &Source, choice: &Choice) -> Result<Vec<Level>, StudentError
         ..EngineOptions::default()
     };
     match source {
+        Source::Lost(reason) => Err(StudentError::Slot(reason.to_string())),
         Source::Model(path) => {
             let bytes = read(path)?;
             let name = path.file_stem().unwrap_or_default().to_string_lossy();

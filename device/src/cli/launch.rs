@@ -8,13 +8,13 @@ use hone_shared::bundle::{Policy, hex};
 use hone_shared::config::Config;
 use sha2::{Digest, Sha256};
 
-use crate::slots::{Begun, FolderDisk, SLOT_VARIABLE, Slot, Slots};
+use crate::slots::{Begun, FolderDisk, SLOT_VARIABLE, Slot, Slots, SlotsError};
 
 /// The active slot, its start counted if it is on trial; `None` when nothing is installed. Where the
 /// slot has a program of its own, this process becomes it and never returns.
 ///
 /// # Errors
-/// The slot's bundle or program cannot be used.
+/// [`SlotsError`] when no slot can be used; another error when the next start runs the one before.
 pub fn active_slot(config: &Config, policy: &Policy) -> anyhow::Result<Option<Begun>> {
     let disk = FolderDisk::new(&config.slots.folder);
     let slots = Slots::new(disk.clone());
@@ -39,8 +39,14 @@ pub fn active_slot(config: &Config, policy: &Policy) -> anyhow::Result<Option<Be
         .env(SLOT_VARIABLE, begun.slot.name())
         .exec();
     let reason = format!("its program does not start: {error}");
-    slots.give_up(begun.slot, &reason)?;
-    bail!("slot {}: {reason}", begun.slot)
+    if slots.give_up(begun.slot, &reason)? {
+        bail!("slot {}: {reason}", begun.slot);
+    }
+    Err(SlotsError::Damaged {
+        slot: begun.slot,
+        what: reason,
+    }
+    .into())
 }
 
 fn own_sha256() -> anyhow::Result<String> {

@@ -4,8 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+#[cfg(feature = "telemetry")]
+use hone_shared::config::TelemetryConfig;
 use hone_shared::config::{Config, parse_size};
 use hone_shared::student::Precision;
+#[cfg(feature = "telemetry")]
+use hone_shared::telemetry::Carrier;
 
 use super::launch;
 use super::on_trial::OnTrial;
@@ -14,6 +18,7 @@ use super::trust::TrustArgs;
 use crate::camera::sink::SinkSpec;
 use crate::camera::source::{Pace, SourceSpec};
 use crate::camera::student::{Choice, Source};
+use crate::slots::SlotsError;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,6 +29,7 @@ Examples:
   honed run --bundle x.hone --source v4l2 --sink rtsp://0.0.0.0:8554/live --sink record:clips,quota=8
   honed run --bundle x.hone --source 'gst:videotestsrc num-buffers=90' --sink null
   honed run --source v4l2 --sink null --page 127.0.0.1:8080
+  honed run --source v4l2 --sink rtsp --telemetry serial:/dev/ttyS0@115200 --telemetry mqtts://broker.example
   honed run --config /etc/honed.toml
 
 Sources: test, FILE, images:DIR, v4l2:DEVICE, libcamera[:NAME], argus:N, rtsp://, http://, srt://, gst:LINE
@@ -103,6 +109,11 @@ pub struct RunArgs {
     #[cfg(feature = "page")]
     #[command(flatten)]
     page: super::page::PageArgs,
+    /// Say once a second how the board does, for `hone monitor`: to a serial line or an MQTT broker; may
+    /// be given several times.
+    #[cfg(feature = "telemetry")]
+    #[arg(long, value_name = "serial:PATH[@BAUD]|mqtt[s]://BROKER")]
+    telemetry: Vec<Carrier>,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -178,14 +189,19 @@ impl RunArgs {
             (None, Some(path)) => Source::Model(path.clone()),
             (None, None) if config.student.bundle.is_empty() => {
                 let policy = self.trust.policy(&config.student)?;
-                match launch::active_slot(&config, &policy)? {
-                    Some(begun) => {
+                match launch::active_slot(&config, &policy) {
+                    // A camera whose only bundle is damaged still shows its picture.
+                    Err(error) if self.config.is_some() && config.source.keep_trying => {
+                        Source::Lost(error.downcast::<SlotsError>()?)
+                    }
+                    Err(error) => return Err(error),
+                    Ok(Some(begun)) => {
                         trial = begun
                             .on_trial
                             .then(|| OnTrial::new(&config.slots, begun.slot));
                         Source::Slot(Box::new(begun))
                     }
-                    None => {
+                    Ok(None) => {
                         eprintln!(
                             "no bundle is named or installed: running the one that comes with honed"
                         );
@@ -245,6 +261,11 @@ impl RunArgs {
             status: self.status,
             #[cfg(feature = "page")]
             page: self.page.settings(&config),
+            #[cfg(feature = "telemetry")]
+            telemetry: TelemetryConfig {
+                to: [config.telemetry.to.clone(), self.telemetry].concat(),
+                ..config.telemetry.clone()
+            },
             gpio: config.gpio.clone(),
             config: self.config.map(|path| (path, config)),
         })

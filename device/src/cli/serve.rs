@@ -9,6 +9,8 @@ use std::{cell::RefCell, rc::Rc};
 use anyhow::{Context, bail};
 use gstreamer as gst;
 use gstreamer_video as gst_video;
+#[cfg(feature = "telemetry")]
+use hone_shared::config::TelemetryConfig;
 use hone_shared::config::{Config, GpioConfig};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -30,6 +32,8 @@ use crate::governor::thermometer::{BoardThermometer, Watched};
 use crate::page;
 use crate::state::BoardState;
 use crate::systemd::ServiceManager;
+#[cfg(feature = "telemetry")]
+use crate::telemetry::{self, Reporter};
 
 /// What a run is to do, complete and checked.
 #[derive(Debug)]
@@ -65,6 +69,9 @@ pub struct Job {
     /// How the page is served, if it is.
     #[cfg(feature = "page")]
     pub page: Option<page::Settings>,
+    /// Who hears how the board does.
+    #[cfg(feature = "telemetry")]
+    pub telemetry: TelemetryConfig,
     /// What is wired to the board's pins.
     pub gpio: GpioConfig,
     /// Configuration to read again on SIGHUP, and what it said.
@@ -120,6 +127,8 @@ pub fn serve(mut job: Job) -> anyhow::Result<RunReport> {
     ));
     #[cfg(feature = "page")]
     let _page = serve_page(&job, &board)?;
+    #[cfg(feature = "telemetry")]
+    let _telemetry = report(&job, &board)?;
     let manager = Rc::new(RefCell::new(ServiceManager::from_environment()));
     let mut tell = {
         let (manager, board) = (manager.clone(), board.clone());
@@ -192,6 +201,18 @@ fn serve_page(job: &Job, board: &Arc<BoardState>) -> anyhow::Result<Option<page:
     let running = page::start(settings, board.clone())?;
     eprintln!("{running}");
     Ok(Some(running))
+}
+
+/// Tells of the board whoever listens: the page's clients, and what the job names.
+#[cfg(feature = "telemetry")]
+fn report(job: &Job, board: &Arc<BoardState>) -> anyhow::Result<Reporter> {
+    let (feed, looked_at) = (board.feed().clone(), board.clone());
+    let settings = telemetry::Settings::new(&job.telemetry);
+    telemetry::start_carriers(&job.telemetry, &settings.board, &feed)?;
+    let bundle = job.student.title();
+    Ok(Reporter::start(settings, feed, move || {
+        telemetry::state_of(&looked_at, &bundle)
+    })?)
 }
 
 /// Says what a person should know of the sinks before the first frame.

@@ -89,7 +89,7 @@ pub fn student(source: &Source) -> Vec<Check> {
         Ok(levels) => levels,
         Err(error) => {
             let advice = match source {
-                Source::Bundle { .. } | Source::Slot(_) | Source::Shipped => {
+                Source::Bundle { .. } | Source::Slot(_) | Source::Shipped | Source::Lost(_) => {
                     "copy the bundle again, or trust its signer"
                 }
                 Source::Model(_) => "export the student again",

@@ -23,7 +23,7 @@ const REPORT: Duration = Duration::from_secs(30);
 
 type Answer<T> = Result<T, Failure>;
 
-fn unavailable(error: &str) -> Failure {
+pub(super) fn unavailable(error: &str) -> Failure {
     Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
 }
 

@@ -27,6 +27,7 @@ mod server;
 mod settings;
 mod stall;
 mod streaming;
+mod telemetry;
 mod tls;
 mod tokens;
 

@@ -8,7 +8,7 @@ use axum::{Router, middleware};
 
 use super::answer::failure;
 use super::app::App;
-use super::{api, browser, guard, health};
+use super::{api, browser, guard, health, telemetry};
 
 /// An address, what it takes, and whether it is answered without a token.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +43,7 @@ const fn closed(method: &'static str, path: &'static str, handler: Handler) -> R
 }
 
 /// All of them.
-pub const ROUTES: [Route; 17] = [
+pub const ROUTES: [Route; 18] = [
     open("GET", "/healthz", || get(health::alive)),
     open("GET", "/readyz", || get(health::ready)),
     open("GET", "/", || get(browser::page)),
@@ -53,6 +53,7 @@ pub const ROUTES: [Route; 17] = [
     closed("GET", "/api/v1/openapi.json", || get(api::openapi)),
     closed("GET", "/api/v1/state", || get(api::state)),
     closed("GET", "/api/v1/events", || get(api::events)),
+    closed("GET", "/api/v1/telemetry", || get(telemetry::frames)),
     closed("GET", "/api/v1/dials", || get(api::dials)),
     closed("PATCH", "/api/v1/dials", || patch(api::turn)),
     closed("GET", "/api/v1/log", || get(api::log)),

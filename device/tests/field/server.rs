@@ -371,6 +371,7 @@ fn hostile_requests_are_refused_and_leave_the_server_well() {
     }
     let endless = [
         "/api/v1/events",
+        "/api/v1/telemetry",
         "/api/v1/preview",
         "/api/v1/doctor",
         "/api/v1/snapshots",

@@ -12,6 +12,7 @@ pub mod harm;
 pub mod learned;
 pub mod learning;
 pub mod metrics;
+pub mod monitor;
 pub mod progress;
 pub mod prune;
 pub mod quantize;
@@ -77,6 +78,8 @@ pub enum Command {
     Status(deploy::StatusArgs),
     /// Bring the bundle before back on boards
     Rollback(deploy::RollbackArgs),
+    /// Show many boards in one live table
+    Monitor(monitor::MonitorArgs),
     /// Measure pictures or videos against their references.
     Metrics(metrics::MetricsArgs),
     /// Make rating pages and score their answers.
@@ -109,6 +112,7 @@ impl Cli {
             Command::Deploy(args) => args.run(),
             Command::Status(args) => args.run(),
             Command::Rollback(args) => args.run(),
+            Command::Monitor(args) => args.run(),
             Command::Metrics(args) => args.run(),
             Command::Report(args) => args.run(),
             Command::Restore(args) => args.run(),

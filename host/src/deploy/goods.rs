@@ -156,9 +156,9 @@ impl Goods {
     }
 }
 
-/// The configuration for a board that has none: a service has no display to show pictures on.
+/// The configuration for a board that has none: a service has no display, but a network to be watched on.
 fn board_default() -> String {
-    DEFAULT.replace("sinks = [\"display\"]", "sinks = [\"null\"]")
+    DEFAULT.replace("sinks = [\"display\"]", "sinks = [\"rtsp\"]")
 }
 
 fn rooted(text: &str, root: &str) -> String {
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn the_boards_default_is_a_configuration_without_display() {
         let config = Config::parse(&rooted(&board_default(), "/tmp/x")).unwrap();
-        assert_eq!(config.output.sinks, ["null"]);
+        assert_eq!(config.output.sinks, ["rtsp"]);
         assert_eq!(config.slots.folder, "/tmp/x/var/lib/honed");
         assert_eq!(
             config.student.trusted_keys,

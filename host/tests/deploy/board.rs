@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use hone_shared::bundle::{
@@ -207,6 +208,15 @@ impl Board {
             .unwrap()
     }
 
+    /// A board that has honed already.
+    pub fn with_honed() -> Self {
+        let board = Self::start();
+        let place = board.path("root/usr/local/bin");
+        std::fs::create_dir_all(&place).unwrap();
+        std::fs::copy(honed(), place.join("honed")).unwrap();
+        board
+    }
+
     /// The first deploy: program, key, a configuration with a drawn camera, and release 1.0.0.
     pub fn install(&self) {
         let bundle = self.write("one.hone", &bundle("small", "1.0.0", 1));
@@ -291,14 +301,25 @@ pub fn is_root() -> bool {
     std::fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
-/// The honed that was built beside this hone.
+/// The honed that was built beside this hone, without what only a debugger reads: it is sent to many boards.
 pub fn honed() -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_hone")).with_file_name("honed");
-    assert!(
-        path.exists(),
-        "honed is not built: run `cargo build --workspace`, as `make test` does"
-    );
-    path
+    static STRIPPED: OnceLock<PathBuf> = OnceLock::new();
+    let strip = || {
+        let path = Path::new(env!("CARGO_BIN_EXE_hone")).with_file_name("honed");
+        assert!(
+            path.exists(),
+            "honed is not built: run `cargo build --workspace`, as `make test` does"
+        );
+        let stripped = Path::new(env!("CARGO_TARGET_TMPDIR")).join("honed");
+        let status = Command::new("strip")
+            .arg("-o")
+            .arg(&stripped)
+            .arg(path)
+            .status();
+        assert!(status.expect("binutils are not installed").success());
+        stripped
+    };
+    STRIPPED.get_or_init(strip).clone()
 }
 
 pub fn done(output: &Output) -> String {

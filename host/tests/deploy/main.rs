@@ -76,7 +76,7 @@ fn a_board_is_installed_updated_and_rolled_back() {
 /// `cargo test --workspace --test deploy unchanged -- --nocapture` prints the figures.
 #[test]
 fn an_unchanged_bundle_moves_less_than_10_kb() {
-    let board = Board::start();
+    let board = Board::with_honed();
     board.install();
     let wire = Proxy::start(board.port(), u64::MAX);
     board.reach_by(wire.port);
@@ -97,7 +97,7 @@ fn an_unchanged_bundle_moves_less_than_10_kb() {
 
 #[test]
 fn an_update_that_does_not_sharpen_is_rolled_back_by_the_board() {
-    let board = Board::start();
+    let board = Board::with_honed();
     board.install();
     // The board's configuration asks for the student `small`, which this bundle lacks.
     let bad = board.write("bad.hone", &bundle("other", "2.0.0", 1));
@@ -126,7 +126,7 @@ fn an_update_that_does_not_sharpen_is_rolled_back_by_the_board() {
 
 #[test]
 fn a_connection_lost_in_the_middle_leaves_the_board_as_it_was() {
-    let board = Board::start();
+    let board = Board::with_honed();
     board.install();
     let two = board.write("two.hone", &bundle("small", "2.0.0", 1));
     let honed = board.path("new-honed");
@@ -168,7 +168,7 @@ fn a_connection_lost_in_the_middle_leaves_the_board_as_it_was() {
 
 #[test]
 fn wrong_keys_are_told_apart() {
-    let board = Board::start();
+    let board = Board::with_honed();
     board.install();
     let stranger = board.write("stranger.hone", &bundle("small", "2.0.0", 2));
     refused(
@@ -206,7 +206,7 @@ fn a_full_disk_is_told_and_changes_nothing() {
         eprintln!("skipped: only root can mount a small disk");
         return;
     }
-    let board = Board::start();
+    let board = Board::with_honed();
     let slots = board.path("root/var/lib/honed");
     std::fs::create_dir_all(&slots).unwrap();
     let mount = |arguments: &[&str]| Command::new("mount").args(arguments).arg(&slots).status();
@@ -233,7 +233,7 @@ fn a_full_disk_is_told_and_changes_nothing() {
 
 #[test]
 fn of_two_deploys_at_once_one_is_told_to_wait() {
-    let board = Board::start();
+    let board = Board::with_honed();
     board.install();
     let two = board.write("two.hone", &bundle("small", "2.0.0", 1));
     let lock = std::fs::File::open(board.path("root/var/lib/honed/deploy.lock")).unwrap();
@@ -261,7 +261,7 @@ fn of_two_deploys_at_once_one_is_told_to_wait() {
 
 #[test]
 fn boards_after_a_canary_wait_for_it() {
-    let board = Board::start();
+    let board = Board::with_honed();
     board.install();
     let dead = free_port();
     let two = board.write("two.hone", &bundle("small", "2.0.0", 1));

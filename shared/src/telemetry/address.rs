@@ -103,12 +103,11 @@ impl FromStr for BrokerAddress {
             }
             None => (None, authority),
         };
-        let default = if tls { 8883 } else { 1883 };
-        let (host, port) = host_and_port(place, default)
-            .ok_or_else(|| wrong("has no host, or no port that is one"))?;
+        let (host, port) =
+            host_and_port(place).ok_or_else(|| wrong("has no host, or no port that is one"))?;
         Ok(Self {
             host,
-            port,
+            port: port.unwrap_or(if tls { 8883 } else { 1883 }),
             tls,
             login,
             topic: topic.to_owned(),
@@ -167,6 +166,15 @@ impl BrokerAddress {
     /// What it says after that; the broker says so when the connection breaks.
     pub const OFFLINE: &str = "offline";
 
+    /// `HOST:PORT`.
+    pub fn place(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
     fn url(&self, password: Option<&str>) -> String {
         let scheme = if self.tls { "mqtts" } else { "mqtt" };
         let login = match (&self.login, password) {
@@ -174,12 +182,7 @@ impl BrokerAddress {
             (Some((user, _)), None) => format!("{user}@"),
             (None, _) => String::new(),
         };
-        let host = if self.host.contains(':') {
-            format!("[{}]", self.host)
-        } else {
-            self.host.clone()
-        };
-        format!("{scheme}://{login}{host}:{}/{}", self.port, self.topic)
+        format!("{scheme}://{login}{}/{}", self.place(), self.topic)
     }
 }
 
@@ -202,8 +205,8 @@ impl std::fmt::Display for SerialAddress {
     }
 }
 
-/// `HOST`, `HOST:PORT`, `[IPv6]` or `[IPv6]:PORT`.
-pub fn host_and_port(text: &str, default: u16) -> Option<(String, u16)> {
+/// Host and port of `HOST`, `HOST:PORT`, `[IPv6]` or `[IPv6]:PORT`.
+pub fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']')?;
@@ -218,8 +221,8 @@ pub fn host_and_port(text: &str, default: u16) -> Option<(String, u16)> {
         },
     };
     let port = match port? {
-        "" => default,
-        port => port.parse().ok().filter(|port| *port > 0)?,
+        "" => None,
+        port => Some(port.parse().ok().filter(|port| *port > 0)?),
     };
     let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_:%".contains(c);
     (!host.is_empty() && host.chars().all(allowed)).then(|| (host.to_owned(), port))

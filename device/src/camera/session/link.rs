@@ -7,7 +7,7 @@ use std::time::Duration;
 use gstreamer as gst;
 
 use super::{LOOK, OpenCamera, clock_time};
-use crate::camera::backoff::Backoff;
+use crate::backoff::Backoff;
 use crate::camera::capture::{Camera, Frame, Next};
 use crate::camera::error::CameraError;
 use crate::camera::timeline::Clock;

@@ -4,7 +4,7 @@ use gstreamer as gst;
 
 use super::plan::Event;
 use super::{OpenOutput, clock_time};
-use crate::camera::backoff::Backoff;
+use crate::backoff::Backoff;
 use crate::camera::capture::Frame;
 use crate::camera::error::CameraError;
 use crate::camera::output::{Output, OutputStats};

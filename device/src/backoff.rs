@@ -1,4 +1,4 @@
-//! Waiting longer after every failed attempt, never all cameras of a site at the same moment.
+//! Waiting longer after every failed attempt, never all boards of a site at the same moment.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;

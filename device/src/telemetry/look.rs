@@ -1,0 +1,45 @@
+//! The board's state as it is told.
+
+use hone_shared::telemetry::{BoardState, Phase};
+
+use crate::state;
+
+/// What `board`, which runs `bundle`, tells of itself now.
+pub fn state_of(board: &state::BoardState, bundle: &str) -> BoardState {
+    let now = board.snapshot();
+    let notice = board.log(0).pop().map(|line| line.text);
+    let student = &now.student;
+    let level = student.levels.get(student.level).cloned();
+    let untouched = now.dials.bypass
+        || student.shed
+        || now.dials.strength == 0.0
+        || now.dials.split >= 1.0
+        || student.levels.is_empty();
+    BoardState {
+        model: now.board,
+        version: now.version.to_owned(),
+        bundle: bundle.to_owned(),
+        level: level.unwrap_or_default(),
+        phase: match now.source.state {
+            "dark" => Phase::Dark,
+            "starting" => Phase::Starting,
+            _ if untouched => Phase::Untouched,
+            _ => Phase::Live,
+        },
+        degraded: now.governor.degraded,
+        fps: now.fps as f32,
+        age_p50_ms: now.age_ms.p50 as f32,
+        age_p99_ms: now.age_ms.p99 as f32,
+        engine_ms: now.engine_ms.p50 as f32,
+        celsius: now.celsius,
+        throttled: now.throttled,
+        frames: now.frames.delivered,
+        dropped: now.frames.dropped,
+        slates: now.frames.slates,
+        failed: now.frames.failed,
+        reconnects: now.source.reconnects,
+        uptime_s: now.uptime_s as u64,
+        unsent: 0,
+        notice: notice.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,127 @@
+//! The thread that looks at the board once a second.
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use hone_shared::config::TelemetryConfig;
+use hone_shared::telemetry::{BoardState, Carrier, Fingerprint, Message, encode};
+
+use super::{Carry, Feed, SerialLine, TelemetryError, carry, mqtt, tls};
+
+/// How the board tells of itself.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Its name.
+    pub board: String,
+    /// Time between two messages; a second, but for tests.
+    pub every: Duration,
+}
+
+impl Settings {
+    /// What the configuration says, with the host name where it says none.
+    pub fn new(config: &TelemetryConfig) -> Self {
+        let named = |name: String| (!name.is_empty()).then_some(name);
+        let host = || {
+            let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+            named(name.trim().replace(['/', '+', '#'], "-"))
+        };
+        let board = named(config.name.clone()).or_else(host);
+        Self {
+            board: board.unwrap_or_else(|| "board".into()),
+            every: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Tells of the board until it is dropped.
+#[derive(Debug)]
+pub struct Reporter {
+    _stop: Sender<()>,
+}
+
+impl Reporter {
+    /// Begins to publish to `feed` what `look` sees, while anybody listens.
+    ///
+    /// # Errors
+    /// No thread is to be had.
+    pub fn start(
+        settings: Settings,
+        feed: Feed,
+        look: impl Fn() -> BoardState + Send + 'static,
+    ) -> Result<Self, TelemetryError> {
+        let (stop, stopped) = channel();
+        spawn("telemetry", move || {
+            let run = RandomState::new().hash_one(std::process::id());
+            let mut sequence = 0;
+            while stopped.recv_timeout(settings.every) == Err(RecvTimeoutError::Timeout) {
+                if !feed.heard() {
+                    continue;
+                }
+                let state = BoardState {
+                    unsent: feed.unsent(),
+                    ..look()
+                };
+                let message = Message {
+                    board: settings.board.clone(),
+                    run,
+                    sequence,
+                    state,
+                };
+                sequence += 1;
+                match encode(&message) {
+                    Ok(frame) => feed.publish(frame),
+                    Err(error) => eprintln!("warning: telemetry: {error}"),
+                }
+            }
+        })?;
+        Ok(Self { _stop: stop })
+    }
+}
+
+/// Starts what `config` names, each on a thread of its own.
+///
+/// # Errors
+/// The certificates cannot be used, or no thread is to be had. A line or a broker that is not there is
+/// no error: it may come.
+pub fn start_carriers(
+    config: &TelemetryConfig,
+    board: &str,
+    feed: &Feed,
+) -> Result<(), TelemetryError> {
+    for carrier in &config.to {
+        let mut carrier: Box<dyn Carry> = match carrier {
+            Carrier::Serial(address) => Box::new(SerialLine::new(address.clone())),
+            Carrier::Broker(address) => {
+                let authorities =
+                    (!config.authorities.is_empty()).then(|| Path::new(&config.authorities));
+                let pinned: Vec<_> = config
+                    .fingerprint
+                    .parse::<Fingerprint>()
+                    .into_iter()
+                    .collect();
+                let (broker, keep) =
+                    mqtt::broker(address, board, tls::client(authorities, &pinned)?);
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .map_err(|error| TelemetryError::System(error.to_string()))?;
+                spawn("mqtt", move || runtime.block_on(keep))?;
+                Box::new(broker)
+            }
+        };
+        let inbox = feed.subscribe();
+        spawn("carrier", move || {
+            carry(carrier.as_mut(), inbox, &mut |line| eprintln!("{line}"));
+        })?;
+    }
+    Ok(())
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), TelemetryError> {
+    let thread = thread::Builder::new().name(name.to_owned());
+    let spawned = thread.spawn(work).map(|_| ());
+    spawned.map_err(|error| TelemetryError::System(format!("no thread: {error}")))
+}

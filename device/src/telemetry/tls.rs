@@ -1,0 +1,117 @@
+//! TLS towards brokers and boards: certificates that an authority signed, or that are known by their
+//! fingerprint.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hone_shared::telemetry::Fingerprint;
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::crypto::{
+    CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
+};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{
+    self, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
+
+use super::TelemetryError;
+
+/// A client that takes certificates with one of `fingerprints` or, where none is given, those that an
+/// authority of the PEM file `authorities`, or else of the system, signed.
+///
+/// # Errors
+/// The file cannot be used, or the system has no authorities.
+pub fn client(
+    authorities: Option<&Path>,
+    fingerprints: &[Fingerprint],
+) -> Result<Arc<ClientConfig>, TelemetryError> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TelemetryError::System(error.to_string()))?;
+    let builder = if fingerprints.is_empty() {
+        builder.with_root_certificates(roots(authorities)?)
+    } else {
+        let pinned = Pinned {
+            fingerprints: fingerprints.to_vec(),
+            provider,
+        };
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(pinned))
+    };
+    Ok(Arc::new(builder.with_no_client_auth()))
+}
+
+fn roots(authorities: Option<&Path>) -> Result<RootCertStore, TelemetryError> {
+    let mut roots = RootCertStore::empty();
+    let Some(path) = authorities else {
+        // A system's store may hold certificates that nobody can read; the others count.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        return Ok(roots);
+    };
+    let wrong = |reason: String| TelemetryError::Authorities {
+        path: path.to_owned(),
+        reason,
+    };
+    let certificates = CertificateDer::pem_file_iter(path).map_err(|e| wrong(e.to_string()))?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|e| wrong(e.to_string()))?;
+        roots.add(certificate).map_err(|e| wrong(e.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(wrong("it holds no certificate".into()));
+    }
+    Ok(roots)
+}
+
+/// Knows servers by the SHA-256 of their certificate; whether they have its key is checked as ever.
+#[derive(Debug)]
+struct Pinned {
+    fingerprints: Vec<Fingerprint>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        _chain: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if self.fingerprints.contains(&Fingerprint::of(certificate)) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        Err(CertificateError::ApplicationVerificationFailure.into())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let known = &self.provider.signature_verification_algorithms;
+        known.supported_schemes()
+    }
+}

@@ -1,0 +1,64 @@
+//! What a running honed tells of itself.
+#![cfg(all(feature = "camera", feature = "telemetry"))]
+#![allow(clippy::unwrap_used)] // the lint's exception for tests does not reach what they share
+
+use std::process::{Command, Output};
+
+use hone_shared::telemetry::{Decoder, Message, Phase};
+
+const SOURCE: &str =
+    "gst:videotestsrc is-live=true num-buffers=75 ! video/x-raw,width=64,height=48,framerate=25/1";
+
+fn run(telemetry: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_honed"))
+        .args([
+            "run",
+            "--source",
+            SOURCE,
+            "--sink",
+            "null",
+            "--threads",
+            "1",
+        ])
+        .args(["--telemetry", telemetry])
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_line_carries_state_once_a_second() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = folder.path().join("ttyS0");
+    std::fs::write(&line, b"").unwrap();
+    let output = run(&format!("serial:{}@115200", line.display()));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    let mut messages: Vec<Message> = Vec::new();
+    let bytes = std::fs::read(&line).unwrap();
+    Decoder::default().push(&bytes, &mut |message| messages.push(message.unwrap()));
+    assert!(messages.len() >= 2, "{messages:?}");
+    for (sequence, message) in (0..).zip(&messages) {
+        assert_eq!((message.sequence, message.run), (sequence, messages[0].run));
+    }
+    let last = &messages.last().unwrap().state;
+    assert_eq!(last.phase, Phase::Live, "{last:?}");
+    assert!(
+        last.frames > 0 && last.fps > 0.0 && last.engine_ms > 0.0,
+        "{last:?}"
+    );
+    assert!(
+        last.bundle.starts_with("mixed ") && last.level == "large",
+        "{last:?}"
+    );
+}
+
+#[test]
+fn nobody_at_the_other_end_does_not_stop_the_camera() {
+    for nowhere in ["serial:/dev/none", "mqtt://127.0.0.1:1"] {
+        let output = run(nowhere);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{error}");
+        let told = error.matches("telemetry is lost").count();
+        assert_eq!(told, 1, "{error}");
+    }
+}

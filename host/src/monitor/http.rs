@@ -1,0 +1,203 @@
+//! The page of a board: `GET /api/v1/telemetry`, a stream of frames.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hone_device::backoff::Backoff;
+use hone_shared::telemetry::{Decoder, host_and_port};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::{Connection, SendRequest, handshake};
+use hyper::rt::{Read, Write};
+use hyper::{Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use super::{News, Outlet, Over};
+
+const PATH: &str = "/api/v1/telemetry";
+/// Ports of pages without and with TLS.
+const PORTS: [u16; 2] = [8080, 8443];
+/// Time for a connection and its first answer.
+const CONNECT: Duration = Duration::from_secs(10);
+/// A board that says nothing for so long is gone, whatever TCP thinks.
+const SILENCE: Duration = Duration::from_secs(10);
+/// Wait after a refusal, which comes again: a token does not mend itself.
+const REFUSED: Duration = Duration::from_secs(30);
+
+/// A board's page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    host: String,
+    port: u16,
+    tls: bool,
+}
+
+impl FromStr for Page {
+    type Err = String;
+
+    /// Reads `HOST`, `HOST:PORT` or a URL of either scheme; without one, other machines are asked by
+    /// TLS and this one is not, as honed listens.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (scheme, rest) = match text.split_once("://") {
+            Some((scheme, rest)) => (Some(scheme), rest),
+            None => (None, text),
+        };
+        let (host, port) = host_and_port(rest.trim_end_matches('/'))
+            .ok_or("give HOST, HOST:PORT or https://HOST:PORT")?;
+        let here = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+        let tls = match scheme {
+            None => !here,
+            Some("https") => true,
+            Some("http") => false,
+            Some(_) => return Err("use http:// or https://".into()),
+        };
+        let port = port.unwrap_or(PORTS[usize::from(tls)]);
+        Ok(Self { host, port, tls })
+    }
+}
+
+/// A stream of frames, and what holds its connection open.
+type Answer = (Incoming, SendRequest<Empty<Bytes>>);
+
+/// Why a stream ended.
+enum End {
+    Over,
+    Refused(String),
+    Broken(String),
+}
+
+impl From<Over> for End {
+    fn from(_: Over) -> Self {
+        Self::Over
+    }
+}
+
+fn broken(error: impl std::fmt::Display) -> End {
+    End::Broken(error.to_string())
+}
+
+impl Page {
+    /// How the table names it.
+    pub fn address(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
+    pub(super) async fn follow(
+        &self,
+        token: Option<&str>,
+        tls: Arc<ClientConfig>,
+        events: &Outlet,
+    ) {
+        let mut backoff = Backoff::default();
+        loop {
+            let (reason, wait) = match self.stream(token, &tls, events, &mut backoff).await {
+                Ok(()) => ("the board ended the stream".into(), backoff.wait()),
+                Err(End::Over) => return,
+                Err(End::Refused(reason)) => (reason, REFUSED),
+                Err(End::Broken(reason)) => (reason, backoff.wait()),
+            };
+            if events.tell(News::Lost(reason)).await.is_err() {
+                return;
+            }
+            sleep(wait).await;
+        }
+    }
+
+    async fn stream(
+        &self,
+        token: Option<&str>,
+        tls: &Arc<ClientConfig>,
+        events: &Outlet,
+        backoff: &mut Backoff,
+    ) -> Result<(), End> {
+        let late = |_| End::Broken("no answer".into());
+        let (mut body, _asker) = timeout(CONNECT, self.ask(token, tls))
+            .await
+            .map_err(late)??;
+        events.tell(News::Connected).await?;
+        let mut decoder = Decoder::default();
+        loop {
+            let silent = |_| End::Broken("the board fell silent".into());
+            let frame = timeout(SILENCE, body.frame()).await.map_err(silent)?;
+            let Some(frame) = frame else { return Ok(()) };
+            let Ok(bytes) = frame.map_err(broken)?.into_data() else {
+                continue;
+            };
+            for news in decoded(&mut decoder, &bytes) {
+                backoff.reset();
+                events.tell(news).await?;
+            }
+        }
+    }
+
+    async fn ask(&self, token: Option<&str>, tls: &Arc<ClientConfig>) -> Result<Answer, End> {
+        let place = (self.host.as_str(), self.port);
+        let tcp = TcpStream::connect(place).await.map_err(broken)?;
+        if !self.tls {
+            return self.request(TokioIo::new(tcp), token).await;
+        }
+        let name = ServerName::try_from(self.host.clone()).map_err(broken)?;
+        let connector = TlsConnector::from(tls.clone());
+        let stream = connector.connect(name, tcp).await.map_err(|error| {
+            let error = error.to_string();
+            if error.contains("certificate") {
+                let pin = "give the fingerprint that honed prints by --fingerprint";
+                End::Refused(format!("its certificate is not trusted: {pin}"))
+            } else {
+                End::Broken(format!("no TLS: {error}"))
+            }
+        })?;
+        self.request(TokioIo::new(stream), token).await
+    }
+
+    async fn request<T>(&self, io: T, token: Option<&str>) -> Result<Answer, End>
+    where
+        T: Read + Write + Unpin + Send + 'static,
+    {
+        let (mut send, connection) = handshake(io).await.map_err(broken)?;
+        let connection: Connection<T, Empty<Bytes>> = connection;
+        // It ends with the body, or with an error that the body tells as well.
+        tokio::spawn(async move {
+            let _ = connection.await;
+        });
+        let mut request = Request::get(PATH).header(header::HOST, self.address());
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.body(Empty::new()).map_err(broken)?;
+        let response = send.send_request(request).await.map_err(broken)?;
+        let refused = |what: &str| Err(End::Refused(what.into()));
+        match response.status() {
+            StatusCode::OK => Ok((response.into_body(), send)),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => refused(
+                "the token is refused: `honed token create NAME` on the board makes one, --token-file takes it",
+            ),
+            StatusCode::NOT_FOUND => refused("its honed has no telemetry: bring a newer one"),
+            StatusCode::TOO_MANY_REQUESTS => refused("it was asked too often, trying later"),
+            other => Err(End::Broken(format!("it answers {other}"))),
+        }
+    }
+}
+
+/// What `bytes` bring.
+pub(super) fn decoded(decoder: &mut Decoder, bytes: &[u8]) -> Vec<News> {
+    let mut news = Vec::new();
+    decoder.push(bytes, &mut |message| {
+        news.push(match message {
+            Ok(message) => News::Message(Box::new(message)),
+            Err(error) => News::Damaged(error.to_string()),
+        });
+    });
+    news
+}

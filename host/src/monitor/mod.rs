@@ -1,0 +1,139 @@
+//! Many boards on one screen: what they say of themselves over HTTP, serial lines and MQTT.
+//!
+//! ```text
+//!  page of a board   -- http.rs ---+
+//!  serial line       -- serial.rs -+--> bounded channel of events --> Fleet --> screen, once a quarter second
+//!  MQTT broker       -- mqtt.rs ---+                              +-> JSON lines
+//! ```
+//!
+//! Every source is followed by itself and connected again after a failure, later each time.
+
+mod fleet;
+mod http;
+mod json;
+mod mqtt;
+mod screen;
+mod serial;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use hone_shared::telemetry::{BrokerAddress, Message, SerialAddress};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio_rustls::rustls::ClientConfig;
+
+pub use fleet::{Column, Fleet, Row, Trouble};
+pub use http::Page;
+pub use json::{Line, stream};
+pub use screen::{View, show};
+
+/// Events that may wait to be shown; then sources wait, and boards give up their oldest messages.
+const WAITING: usize = 1024;
+
+/// What is followed.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// Pages of boards.
+    pub pages: Vec<Page>,
+    /// Serial lines.
+    pub lines: Vec<SerialAddress>,
+    /// Brokers.
+    pub brokers: Vec<BrokerAddress>,
+    /// Token for the pages.
+    pub token: Option<String>,
+}
+
+/// What happened at an address: a board's, or a broker's with the board behind it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Where.
+    pub address: String,
+    /// What.
+    pub news: News,
+}
+
+/// What can happen.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News {
+    /// The connection is there.
+    Connected,
+    /// A board told how it does.
+    Message(Box<Message>),
+    /// Bytes came that are no message.
+    Damaged(String),
+    /// There is no connection, or none any more.
+    Lost(String),
+    /// A broker says whether the board is connected to it.
+    Online(bool),
+}
+
+/// Begins to follow `sources` on threads of their own until the receiver is dropped.
+///
+/// # Errors
+/// No thread or no runtime is to be had.
+pub fn follow(sources: Sources, tls: Arc<ClientConfig>) -> Result<Receiver<Event>> {
+    let (send, receive) = channel(WAITING);
+    for line in sources.lines {
+        let events = Outlet::new(line.path.clone(), send.clone());
+        std::thread::Builder::new()
+            .name("serial".into())
+            .spawn(move || serial::follow(&line, &events))
+            .context("cannot start a thread")?;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the network's runtime")?;
+    let token = sources.token;
+    let work = async move {
+        let mut tasks = tokio::task::JoinSet::new();
+        for page in sources.pages {
+            let events = Outlet::new(page.address(), send.clone());
+            let (token, tls) = (token.clone(), tls.clone());
+            tasks.spawn(async move { page.follow(token.as_deref(), tls, &events).await });
+        }
+        for broker in sources.brokers {
+            tasks.spawn(mqtt::follow(broker, tls.clone(), send.clone()));
+        }
+        drop(send);
+        while tasks.join_next().await.is_some() {}
+    };
+    std::thread::Builder::new()
+        .name("network".into())
+        .spawn(move || runtime.block_on(work))
+        .context("cannot start a thread")?;
+    Ok(receive)
+}
+
+/// Where one source tells its events; full queues hold the source up.
+#[derive(Debug, Clone)]
+struct Outlet {
+    address: String,
+    events: Sender<Event>,
+}
+
+/// Nobody listens any more.
+#[derive(Debug)]
+struct Over;
+
+impl Outlet {
+    fn new(address: String, events: Sender<Event>) -> Self {
+        Self { address, events }
+    }
+
+    fn event(&self, news: News) -> Event {
+        let address = self.address.clone();
+        Event { address, news }
+    }
+
+    async fn tell(&self, news: News) -> Result<(), Over> {
+        self.events.send(self.event(news)).await.map_err(|_| Over)
+    }
+
+    fn tell_blocking(&self, news: News) -> Result<(), Over> {
+        let event = self.event(news);
+        self.events.blocking_send(event).map_err(|_| Over)
+    }
+}
