@@ -1,0 +1,151 @@
+//! Image files as they come from the world: 16-bit, grey, palette and CMYK become 8-bit RGB, EXIF
+//! orientation is applied; transparent pictures are refused, for what is behind them is not known, and so
+//! are cut-off and damaged ones, for half a picture is no truth.
+
+mod jpeg;
+
+use std::path::Path;
+
+use anyhow::Context;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
+
+use super::photo::Photo;
+
+const MAX_SIDE: u32 = 32_768;
+/// Most bytes of a decoded picture.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// Endings of files that are taken for pictures.
+pub const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp", "jpe"];
+
+/// Why a file is no usable picture. The text names no file, so that equal reasons can be counted.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// Missing, a folder, or forbidden.
+    #[error("cannot be opened")]
+    Closed(#[source] std::io::Error),
+    /// No byte in it.
+    #[error("is empty")]
+    Empty,
+    /// Not one of the formats known, whatever its ending says.
+    #[error("is no picture of a known format")]
+    Unknown,
+    /// The decoder stumbled.
+    #[error("is damaged or cut off")]
+    Damaged(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Larger than the bounds above.
+    #[error("is larger than 32768 pixels a side or 1 GiB")]
+    TooLarge,
+    /// Part of it shows something else.
+    #[error("has transparent pixels")]
+    Transparent,
+}
+
+impl Unusable {
+    fn damaged(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Damaged(error.into())
+    }
+}
+
+type Source = ImageReader<std::io::BufReader<std::fs::File>>;
+
+fn open(path: &Path) -> Result<(Source, ImageFormat), Unusable> {
+    let length = std::fs::metadata(path).map_err(Unusable::Closed)?.len();
+    if length == 0 {
+        return Err(Unusable::Empty);
+    }
+    let file = std::fs::File::open(path).map_err(Unusable::Closed)?;
+    // What the bytes say, not the ending.
+    let mut reader = ImageReader::new(std::io::BufReader::new(file))
+        .with_guessed_format()
+        .map_err(Unusable::Closed)?;
+    let format = reader.format().ok_or(Unusable::Unknown)?;
+    let mut limits = image::Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_BYTES);
+    reader.limits(limits);
+    Ok((reader, format))
+}
+
+fn decoding(error: image::ImageError) -> Unusable {
+    match error {
+        image::ImageError::Limits(_) => Unusable::TooLarge,
+        image::ImageError::Unsupported(_) => Unusable::Unknown,
+        error => Unusable::damaged(error),
+    }
+}
+
+fn turned(orientation: Orientation) -> bool {
+    use Orientation as O;
+    matches!(
+        orientation,
+        O::Rotate90 | O::Rotate270 | O::Rotate90FlipH | O::Rotate270FlipH
+    )
+}
+
+/// Width and height after EXIF orientation, from the header alone.
+///
+/// # Errors
+/// When the file is missing, no image, or has no pixels.
+pub fn size(path: &Path) -> Result<(usize, usize), Unusable> {
+    let (reader, _) = open(path)?;
+    let mut decoder = reader.into_decoder().map_err(decoding)?;
+    let (width, height) = decoder.dimensions();
+    let turned = decoder.orientation().is_ok_and(turned);
+    if width == 0 || height == 0 {
+        return Err(Unusable::damaged("it has no pixels"));
+    }
+    if width > MAX_SIDE || height > MAX_SIDE {
+        return Err(Unusable::TooLarge);
+    }
+    let (width, height) = (width as usize, height as usize);
+    Ok(if turned {
+        (height, width)
+    } else {
+        (width, height)
+    })
+}
+
+/// Decodes a picture.
+///
+/// # Errors
+/// Says why the file cannot be used.
+pub fn decode(path: &Path) -> Result<Photo, Unusable> {
+    let (reader, format) = open(path)?;
+    let (mut image, orientation) = if format == ImageFormat::Jpeg {
+        jpeg::decode(&std::fs::read(path).map_err(Unusable::Closed)?)?
+    } else {
+        let mut decoder = reader.into_decoder().map_err(decoding)?;
+        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+        (
+            DynamicImage::from_decoder(decoder).map_err(decoding)?,
+            orientation,
+        )
+    };
+    if image.color().has_alpha() && image.to_rgba16().pixels().any(|p| p.0[3] != u16::MAX) {
+        return Err(Unusable::Transparent);
+    }
+    image.apply_orientation(orientation);
+    let image = image.into_rgb8();
+    if image.width() == 0 || image.height() == 0 {
+        return Err(Unusable::damaged("it has no pixels"));
+    }
+    Ok(Photo {
+        height: image.height() as usize,
+        width: image.width() as usize,
+        rgb: image.into_raw(),
+    })
+}
+
+/// [`decode`], with an error that names the file.
+///
+/// # Errors
+/// As said.
+pub fn photo(path: &Path) -> anyhow::Result<Photo> {
+    decode(path).with_context(|| format!("cannot use {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests;
