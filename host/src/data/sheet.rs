@@ -1,6 +1,9 @@
 //! Contact sheets: what a degradation does to one's own pictures.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
 
 use super::degrade::Degradation;
 use super::photo::Photo;
@@ -12,6 +15,7 @@ use crate::picture::Picture;
 const GAP: usize = 4;
 
 /// One row for each photo: its middle, then `variants` drawn camera pictures of it, tiles of `side` pixels.
+/// `told` hears the number of rows done.
 ///
 /// # Errors
 /// When a photo cannot be read or a codec fails.
@@ -21,30 +25,55 @@ pub fn contact_sheet(
     variants: usize,
     side: usize,
     seed: u64,
+    told: &(dyn Fn(usize) + Sync),
 ) -> anyhow::Result<Picture> {
     let width = (variants + 1) * (side + GAP) - GAP;
     let height = (photos.len() * (side + GAP)).saturating_sub(GAP);
     let mut sheet = Picture::new(3, height, width);
     sheet.data.fill(1.0);
-    let margin = degradation.margin();
-    let outer = side + 2 * margin;
-    for (row, path) in photos.iter().enumerate() {
-        let photo: Photo = read::photo(path)?;
-        let middle = |size: usize| (size as isize - outer as isize) / 2;
-        let window = photo.window(middle(photo.height), middle(photo.width), outer, outer);
-        for column in 0..=variants {
-            let tile = if column == 0 {
-                window.crop(margin, margin, side, side)
-            } else {
-                let mut rng = stream(&[seed, row as u64, column as u64]);
-                degradation
-                    .apply(&window, &mut rng)?
-                    .crop(margin, margin, side, side)
-            };
-            place(&mut sheet, &tile, row * (side + GAP), column * (side + GAP));
+    let finished = AtomicUsize::new(0);
+    let rows: Vec<Vec<Picture>> = photos
+        .par_iter()
+        .enumerate()
+        .map(|(row, path)| {
+            let tiles = row_of(
+                &read::photo(path)?,
+                degradation,
+                variants,
+                side,
+                &[seed, row as u64],
+            )?;
+            told(finished.fetch_add(1, Ordering::Relaxed) + 1);
+            Ok(tiles)
+        })
+        .collect::<anyhow::Result<_>>()?;
+    for (row, tiles) in rows.iter().enumerate() {
+        for (column, tile) in tiles.iter().enumerate() {
+            place(&mut sheet, tile, row * (side + GAP), column * (side + GAP));
         }
     }
     Ok(sheet)
+}
+
+fn row_of(
+    photo: &Photo,
+    degradation: &Degradation,
+    variants: usize,
+    side: usize,
+    name: &[u64; 2],
+) -> anyhow::Result<Vec<Picture>> {
+    let window = |margin: usize| {
+        let outer = side + 2 * margin;
+        let middle = |size: usize| (size as isize - outer as isize) / 2;
+        photo.window(middle(photo.height), middle(photo.width), outer, outer)
+    };
+    let mut tiles = vec![window(0)];
+    for variant in 1..=variants {
+        let mut rng = stream(&[name[0], name[1], variant as u64]);
+        let camera = degradation.draw(&mut rng);
+        tiles.push(camera.apply(window(camera.margin()), &mut rng)?);
+    }
+    Ok(tiles)
 }
 
 fn place(sheet: &mut Picture, tile: &Picture, top: usize, left: usize) {
@@ -69,7 +98,7 @@ mod tests {
         let scene = crate::data::synth::scene(1, 0, 64, 64);
         scene.save(&path).unwrap();
         let degradation: Degradation = "jpeg:quality=10".parse().unwrap();
-        let sheet = contact_sheet(&[&path, &path], &degradation, 2, 32, 0).unwrap();
+        let sheet = contact_sheet(&[&path, &path], &degradation, 2, 32, 0, &|_| {}).unwrap();
         assert_eq!(
             (sheet.width, sheet.height),
             (3 * 32 + 2 * GAP, 2 * 32 + GAP)

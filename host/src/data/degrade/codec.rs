@@ -216,7 +216,8 @@ fn quieten(encoder: &mut Encoder) {
     }
 }
 
-/// VP8 by an installed GStreamer (`vp8enc`, `vp8dec`), one process per picture.
+/// VP8 by an installed GStreamer (`vp8enc`, `vp8dec`), one process per picture. A positive `cpu-used` would
+/// let the encoder choose its effort by the clock, and the same picture come out differently.
 pub(super) fn vp8(
     picture: &mut Picture,
     kbps: f32,
@@ -237,7 +238,7 @@ pub(super) fn vp8(
     std::fs::write(&raw, bytes)?;
     let caps = format!("format=i420 width={width} height={height} framerate={FPS}/1");
     let launch = format!(
-        "filesrc location={} ! rawvideoparse {caps} ! vp8enc target-bitrate={} deadline=1 cpu-used=8 threads=1 \
+        "filesrc location={} ! rawvideoparse {caps} ! vp8enc target-bitrate={} deadline=1 cpu-used=-8 threads=1 \
          ! vp8dec ! video/x-raw,format=I420 ! filesink location={}",
         raw.display(),
         bits_per_second(picture, kbps),

@@ -124,10 +124,15 @@ impl Kernel {
         Self { taps: merged }
     }
 
+    /// Pixels on each side that it looks at.
+    pub(super) fn reach(&self) -> usize {
+        let extent = |t: &(isize, isize, f32)| t.0.unsigned_abs().max(t.1.unsigned_abs());
+        self.taps.iter().map(extent).max().unwrap_or(0)
+    }
+
     /// Convolves every plane.
     pub(super) fn blur(&self, picture: &mut Picture, light: Light) {
-        let extent = |t: &(isize, isize, f32)| t.0.unsigned_abs().max(t.1.unsigned_abs());
-        let reach = self.taps.iter().map(extent).max().unwrap_or(0);
+        let reach = self.reach();
         if reach == 0 {
             return;
         }

@@ -12,6 +12,7 @@
 //! codecs and resampling on display codes. The result is always rounded to bytes, which is what a camera delivers.
 
 mod codec;
+mod drawn;
 mod kernel;
 mod noise;
 mod preset;
@@ -27,6 +28,7 @@ pub use step::{Choice, Step};
 
 use crate::data::random::Stream;
 use crate::picture::Picture;
+use drawn::Drawn;
 
 /// A camera: steps applied in order, each with parameters drawn anew for every picture.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -43,17 +45,26 @@ impl Degradation {
     pub fn apply(&self, sharp: &Picture, rng: &mut Stream) -> anyhow::Result<Picture> {
         let mut picture = sharp.clone();
         for step in &self.steps {
-            step.apply(&mut picture, rng)?;
+            let mut drawn = Vec::new();
+            step.draw(rng, &mut drawn);
+            for one in drawn {
+                one.apply(&mut picture, rng)?;
+            }
         }
-        Ok(Picture::from_bytes(
-            picture.channels,
-            picture.height,
-            picture.width,
-            &picture.to_bytes(),
-        ))
+        picture.round_to_bytes();
+        Ok(picture)
     }
 
-    /// Pixels around a patch that its degraded version depends on.
+    /// Draws what happens to one patch.
+    pub fn draw(&self, rng: &mut Stream) -> Exposure {
+        let mut drawn = Vec::new();
+        for step in &self.steps {
+            step.draw(rng, &mut drawn);
+        }
+        Exposure { drawn }
+    }
+
+    /// The most pixels around a patch that its degraded version may depend on.
     pub fn margin(&self) -> usize {
         self.steps.iter().map(Step::margin).sum()
     }
@@ -64,6 +75,37 @@ impl Degradation {
             Some(Step::Frames { count }) => Some(*count),
             _ => None,
         }
+    }
+}
+
+/// A degradation with its parameters drawn, for one patch.
+pub struct Exposure {
+    drawn: Vec<Drawn>,
+}
+
+impl Exposure {
+    /// Pixels around the patch that its degraded version depends on.
+    pub fn margin(&self) -> usize {
+        self.drawn.iter().map(Drawn::margin).sum()
+    }
+
+    /// The camera's picture of a sharp window that reaches [`Self::margin`] beyond the patch on every
+    /// side: the patch, rounded to bytes. What later steps do not look at is cut off on the way.
+    ///
+    /// # Errors
+    /// When a codec fails or is not installed.
+    pub fn apply(&self, window: Picture, rng: &mut Stream) -> anyhow::Result<Picture> {
+        let mut picture = window;
+        for one in &self.drawn {
+            one.apply(&mut picture, rng)?;
+            let margin = one.margin();
+            if margin > 0 {
+                let (height, width) = (picture.height - 2 * margin, picture.width - 2 * margin);
+                picture = picture.crop(margin, margin, height, width);
+            }
+        }
+        picture.round_to_bytes();
+        Ok(picture)
     }
 }
 
@@ -99,6 +141,7 @@ mod tests {
             "jpeg:quality=30",
             "chroma",
             "h264:kbps=500",
+            "vp8:kbps=500",
             "mixed",
             "conference",
         ] {
@@ -136,15 +179,32 @@ mod tests {
             "disc:radius=2.5",
             "motion:length=9",
             "shake:length=9",
+            "gaussian:sigma=0.8 + disc:radius=1..2 + motion:length=3..5",
         ] {
             let degradation: Degradation = text.parse().unwrap();
-            let margin = degradation.margin();
+            let exposure = degradation.draw(&mut stream(&[7]));
+            let margin = exposure.margin();
+            assert!(margin <= degradation.margin(), "{text}");
             let side = 24 + 2 * margin;
-            let whole = apply(text, &sharp).crop(30 + margin, 40 + margin, 24, 24);
-            let window = sharp.crop(30, 40, side, side);
-            let part = apply(text, &window).crop(margin, margin, 24, 24);
+            let window = sharp.crop(40 - margin, 50 - margin, side, side);
+            let part = exposure.apply(window, &mut stream(&[8])).unwrap();
+            let whole = apply(text, &sharp).crop(40, 50, 24, 24);
             let worst = difference(&whole, &part);
             assert!(worst < 1e-4, "{text} {worst}");
+        }
+    }
+
+    #[test]
+    fn codecs_cost_more_the_fewer_bits_they_get() {
+        let sharp = scene(5, 0, 160, 128);
+        for (rich, poor) in [
+            ("jpeg:quality=95", "jpeg:quality=20"),
+            ("h264:kbps=8000", "h264:kbps=200"),
+            ("vp8:kbps=8000", "vp8:kbps=200"),
+        ] {
+            let (rich, worse) = (apply(rich, &sharp), apply(poor, &sharp));
+            let (rich, worse) = (difference(&rich, &sharp), difference(&worse, &sharp));
+            assert!(rich < worse && worse < 0.2, "{poor}: {rich} {worse}");
         }
     }
 }

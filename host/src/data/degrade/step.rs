@@ -3,10 +3,10 @@
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
+use super::Range;
+use super::drawn::Drawn;
 use super::kernel::{self, Kernel, Light};
-use super::{Range, codec, noise, resize};
 use crate::data::random::Stream;
-use crate::picture::Picture;
 
 /// One thing that a camera does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -130,37 +130,37 @@ fn coded_frames() -> Range {
 }
 
 impl Step {
-    pub(super) fn apply(&self, picture: &mut Picture, rng: &mut Stream) -> anyhow::Result<()> {
-        match self {
-            Self::Frames { .. } => {}
-            Self::Gaussian { sigma, light } => kernel::gaussian(picture, sigma.draw(rng), *light),
-            Self::Disc { radius, light } => {
-                Kernel::disc(radius.draw(rng)).blur(picture, *light);
-            }
+    /// Draws this step's parameters; the choice of a `oneof` with them.
+    pub(super) fn draw(&self, rng: &mut Stream, drawn: &mut Vec<Drawn>) {
+        drawn.push(match self {
+            Self::Frames { .. } => return,
+            Self::Gaussian { sigma, light } => Drawn::Gaussian(sigma.draw(rng), *light),
+            Self::Disc { radius, light } => Drawn::Blur(Kernel::disc(radius.draw(rng)), *light),
             Self::Motion {
                 length,
                 angle,
                 light,
-            } => {
-                Kernel::motion(length.draw(rng), angle.draw(rng)).blur(picture, *light);
-            }
+            } => Drawn::Blur(Kernel::motion(length.draw(rng), angle.draw(rng)), *light),
             Self::Shake { length, light } => {
-                Kernel::shake(length.draw(rng), rng).blur(picture, *light);
+                Drawn::Blur(Kernel::shake(length.draw(rng), rng), *light)
             }
-            Self::Resize { factor } => resize::down_up(picture, factor.draw(rng)),
-            Self::Noise { shot, read } => {
-                noise::sensor(picture, shot.draw(rng), read.draw(rng), rng)
-            }
-            Self::Grain { sigma } => noise::grain(picture, sigma.draw(rng), rng),
-            Self::LowLight { exposure } => noise::low_light(picture, exposure.draw(rng), rng),
-            Self::Jpeg { quality } => codec::jpeg(picture, quality.draw(rng))?,
-            Self::Chroma => codec::subsample_chroma(picture),
-            Self::H264 { kbps, frames } => {
-                codec::h264(picture, kbps.draw(rng), frames.draw(rng), rng)?;
-            }
-            Self::Vp8 { kbps, frames } => {
-                codec::vp8(picture, kbps.draw(rng), frames.draw(rng), rng)?;
-            }
+            Self::Resize { factor } => Drawn::Resize(factor.draw(rng)),
+            Self::Noise { shot, read } => Drawn::Noise {
+                shot: shot.draw(rng),
+                read: read.draw(rng),
+            },
+            Self::Grain { sigma } => Drawn::Grain(sigma.draw(rng)),
+            Self::LowLight { exposure } => Drawn::LowLight(exposure.draw(rng)),
+            Self::Jpeg { quality } => Drawn::Jpeg(quality.draw(rng)),
+            Self::Chroma => Drawn::Chroma,
+            Self::H264 { kbps, frames } => Drawn::H264 {
+                kbps: kbps.draw(rng),
+                frames: frames.draw(rng),
+            },
+            Self::Vp8 { kbps, frames } => Drawn::Vp8 {
+                kbps: kbps.draw(rng),
+                frames: frames.draw(rng),
+            },
             Self::OneOf { choices } => {
                 let total: f32 = choices.iter().map(|c| c.weight).sum();
                 let mut ticket = rng.random::<f32>() * total;
@@ -168,16 +168,17 @@ impl Step {
                     ticket -= choice.weight;
                     if ticket < 0.0 {
                         for step in &choice.steps {
-                            step.apply(picture, rng)?;
+                            step.draw(rng, drawn);
                         }
                         break;
                     }
                 }
+                return;
             }
-        }
-        Ok(())
+        });
     }
 
+    /// The most pixels around a patch that the step looks at.
     pub(super) fn margin(&self) -> usize {
         match self {
             Self::Frames { .. }
