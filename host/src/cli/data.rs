@@ -6,12 +6,15 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use hone_shared::student::Colour;
 
+use super::data_bench::DataBenchArgs;
+use super::data_frames::FramesArgs;
+use super::data_index::{IndexArgs, VerifyArgs};
 use super::data_pairs::PairsArgs;
+use super::data_sharpness::SharpnessArgs;
 use super::progress;
-use crate::data::clips;
 use crate::data::config::Layout;
 use crate::data::degrade::Degradation;
-use crate::data::index::{self, Index, Split};
+use crate::data::index;
 use crate::data::sheet::contact_sheet;
 use crate::data::synth::SequenceOptions;
 use crate::data::synth::tree::{self, TreeOptions};
@@ -23,14 +26,18 @@ pub enum DataCommand {
     Synth(Synth),
     /// Find the pairs or sharp pictures under a folder and write an index file.
     Index(IndexArgs),
+    /// Show how sharp the patches of a folder are, and where the flat ones begin.
+    Sharpness(SharpnessArgs),
     /// Show what a degradation does to one's own pictures, as a contact sheet.
     Degrade(Degrade),
     /// Write degraded partners of one's own pictures, as fixed pairs to evaluate on.
     Pairs(PairsArgs),
     /// Take the frames of video files, as a folder of sharp sequences.
-    Frames(Frames),
+    Frames(FramesArgs),
     /// Hash the files of an index again and say what changed.
-    Verify(Verify),
+    Verify(VerifyArgs),
+    /// Measure how fast a recipe's patches come, and how long its training waits for them.
+    Bench(DataBenchArgs),
 }
 
 /// Arguments of `hone data synth`.
@@ -83,40 +90,6 @@ pub(super) fn size(text: &str) -> Result<(usize, usize), String> {
     }
 }
 
-/// Arguments of `hone data index`.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  hone data index ~/GoPro")]
-pub struct IndexArgs {
-    /// Folder with the pictures.
-    root: PathBuf,
-    /// Index file [default: ROOT/hone-index.toml].
-    #[arg(long)]
-    out: Option<PathBuf>,
-    /// How to read the folder.
-    #[arg(long, value_enum, default_value_t = Layout::Auto)]
-    layout: Layout,
-    /// Part kept for validation where the folder has no such split.
-    #[arg(long, default_value_t = 0.1)]
-    validation: f32,
-    /// Seed of that split.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Print the result as JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-/// Arguments of `hone data verify`.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  hone data verify ~/GoPro")]
-pub struct Verify {
-    /// Folder with the pictures.
-    root: PathBuf,
-    /// Index file [default: ROOT/hone-index.toml].
-    #[arg(long)]
-    index: Option<PathBuf>,
-}
-
 /// Arguments of `hone data degrade`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  hone data degrade --preset conference photo.jpg sheet.png")]
@@ -142,21 +115,6 @@ pub struct Degrade {
     seed: u64,
 }
 
-/// Arguments of `hone data frames`.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  hone data frames clips/*.mp4 --out frames --every 5")]
-pub struct Frames {
-    /// Video files that GStreamer can decode.
-    #[arg(required = true)]
-    clips: Vec<PathBuf>,
-    /// Folder to fill: one sequence OUT/CLIP/NNNNNN.png for each file.
-    #[arg(long)]
-    out: PathBuf,
-    /// Keep every N-th frame.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
-    every: u64,
-}
-
 impl DataCommand {
     /// Runs it.
     ///
@@ -165,11 +123,13 @@ impl DataCommand {
     pub fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Synth(args) => synth(args),
-            Self::Index(args) => make_index(args),
+            Self::Index(args) => args.run(),
+            Self::Sharpness(args) => args.run(),
             Self::Degrade(args) => degrade(&args),
             Self::Pairs(args) => args.run(),
-            Self::Frames(args) => frames(&args),
-            Self::Verify(args) => verify(&args),
+            Self::Frames(args) => args.run(),
+            Self::Verify(args) => args.run(),
+            Self::Bench(args) => args.run(),
         }
     }
 }
@@ -209,36 +169,6 @@ fn synth(args: Synth) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn make_index(args: IndexArgs) -> anyhow::Result<()> {
-    let out = args.out.unwrap_or_else(|| args.root.join(index::FILE_NAME));
-    let index = index::scan(&args.root, args.layout, args.seed, args.validation, true)?;
-    index.save(&out)?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&index)?);
-        return Ok(());
-    }
-    let paired = index.layout == Layout::Pairs;
-    println!(
-        "{}: {} {} (train {}, validation {}, test {})",
-        out.display(),
-        index.entries.len(),
-        if paired { "pairs" } else { "sharp pictures" },
-        index.count(Split::Train),
-        index.count(Split::Validation),
-        index.count(Split::Test)
-    );
-    for (reason, count) in index.problem_counts() {
-        println!("  left out {count}: {reason}");
-        for problem in index.problems.iter().filter(|p| p.reason == reason).take(5) {
-            println!("    {}", problem.path);
-        }
-        if count > 5 {
-            println!("    ... all are listed in the index");
-        }
-    }
-    Ok(())
-}
-
 fn degrade(args: &Degrade) -> anyhow::Result<()> {
     let found = if args.input.is_dir() {
         let index = index::scan(&args.input, Layout::Sharp, 0, 0.0, false)?;
@@ -252,40 +182,14 @@ fn degrade(args: &Degrade) -> anyhow::Result<()> {
     }
     let photos: Vec<&Path> = found.iter().map(PathBuf::as_path).collect();
     let (variants, side) = (args.variants as usize, args.side as usize);
-    contact_sheet(&photos, &args.preset, variants, side, args.seed)?.save(&args.out)?;
+    let bar = progress::bar(photos.len() as u64, "pictures");
+    let told = |n: usize| bar.set_position(n as u64);
+    contact_sheet(&photos, &args.preset, variants, side, args.seed, &told)?.save(&args.out)?;
+    bar.finish_and_clear();
     println!(
         "{}: {} pictures, original and {variants} versions",
         args.out.display(),
         photos.len()
     );
-    Ok(())
-}
-
-fn frames(args: &Frames) -> anyhow::Result<()> {
-    for clip in &args.clips {
-        let folder = args.out.join(clip.file_stem().unwrap_or_default());
-        if folder.exists() {
-            bail!("{} is there already: name a new folder", folder.display());
-        }
-        let count = clips::extract(clip, &folder, args.every as usize)?;
-        println!("{}: {count} frames", folder.display());
-    }
-    Ok(())
-}
-
-fn verify(args: &Verify) -> anyhow::Result<()> {
-    let path = args
-        .index
-        .clone()
-        .unwrap_or_else(|| args.root.join(index::FILE_NAME));
-    let index = Index::load(&path)?;
-    let changes = index::verify(&index, &args.root);
-    for change in &changes {
-        println!("{}: {}", change.what, change.path);
-    }
-    if !changes.is_empty() {
-        bail!("{} files differ from {}", changes.len(), path.display());
-    }
-    println!("{} entries are as indexed", index.entries.len());
     Ok(())
 }

@@ -2,7 +2,8 @@
 //!
 //! Trees that are understood (see `tree` for how):
 //!
-//! - `train|val|test/SEQUENCE/{blur,sharp}/NNNN.png` (GoPro, REDS; `blur_gamma` is never used)
+//! - `train|test/SEQUENCE/{blur,sharp}/NNNN.png` (GoPro; `blur_gamma` is never used)
+//! - `train/{train_blur,train_sharp}/SEQUENCE/NNNN.png` (REDS; `train_blur_comp` and the like are never used)
 //! - `train|val/{blur,sharp}/*`, `{input,target}/*`, `{lq,gt}/*` in any order of split and role
 //! - RealBlur's `*_list.txt` files
 //! - DIV2K's `DIV2K_train_HR`, `DIV2K_train_LR_bicubic/X2` ...
@@ -11,22 +12,22 @@
 //! The index file is TOML: `version`, `layout`, `seed`, `validation`, one `[[entries]]` for each picture or
 //! pair with path, bytes, width, height, SHA-256 and split, one `[[problems]]` for each file left out.
 
+mod examine;
 mod list_file;
 mod split;
 mod tree;
 mod verify;
 
-use std::collections::BTreeMap;
-use std::io::Read;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, bail};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::config::Layout;
-use super::read;
+pub(crate) use examine::sha256;
 pub use verify::{Change, verify};
 
 /// The name under which an index lies in its folder.
@@ -162,16 +163,32 @@ struct Candidate {
     split: Option<Split>,
 }
 
-/// Looks through a folder. With `thorough`, every file is decoded and hashed; else only headers are read.
+/// [`scan_told`] in silence.
 ///
 /// # Errors
-/// When the folder cannot be read, or `layout` asks for pairs and there are none.
+/// As said.
 pub fn scan(
     root: &Path,
     layout: Layout,
     seed: u64,
     validation: f32,
     thorough: bool,
+) -> anyhow::Result<Index> {
+    scan_told(root, layout, seed, validation, thorough, &|_, _| {})
+}
+
+/// Looks through a folder. With `thorough`, every file is decoded and hashed; else only headers are read,
+/// and what could be copies of one picture is hashed. `told` hears how many entries of how many are done.
+///
+/// # Errors
+/// When the folder cannot be read, holds videos only, or `layout` asks for pairs and there are none.
+pub fn scan_told(
+    root: &Path,
+    layout: Layout,
+    seed: u64,
+    validation: f32,
+    thorough: bool,
+    told: &(dyn Fn(usize, usize) + Sync),
 ) -> anyhow::Result<Index> {
     let mut found = tree::walk(root)?;
     let mut problems = std::mem::take(&mut found.problems);
@@ -193,9 +210,19 @@ pub fn scan(
         problems.retain(|p| p.reason != tree::ORPHAN);
         candidates = tree::sharp(&found.pictures);
     }
+    let wanted: HashSet<PathBuf> = candidates
+        .iter()
+        .flat_map(|c| c.input.iter().chain([&c.truth]))
+        .cloned()
+        .collect();
+    let (total, done) = (candidates.len(), AtomicUsize::new(0));
     let looked_at: Vec<_> = candidates
         .into_par_iter()
-        .map(|c| examine(root, c, thorough))
+        .map(|c| {
+            let result = examine::entry(root, c, thorough);
+            told(done.fetch_add(1, Ordering::Relaxed) + 1, total);
+            result
+        })
         .collect();
     let mut entries = Vec::with_capacity(looked_at.len());
     for result in looked_at {
@@ -204,7 +231,11 @@ pub fn scan(
             Err(problem) => problems.push(problem),
         }
     }
+    if !thorough {
+        examine::hash_possible_copies(root, &mut entries);
+    }
     let entries = split::assign(entries, &mut problems, seed, validation);
+    name_the_rest(&found.pictures, &wanted, &entries, &mut problems);
     problems.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(Index {
         version: VERSION,
@@ -216,87 +247,32 @@ pub fn scan(
     })
 }
 
-/// Reads what the index says about a candidate's files; an unusable file is a problem.
-fn examine(
-    root: &Path,
-    candidate: Candidate,
-    thorough: bool,
-) -> Result<(Entry, Option<Split>), Problem> {
-    let truth = record(root, &candidate.truth, thorough)?;
-    let input = match &candidate.input {
-        Some(path) => Some(record(root, path, thorough)?),
-        None => None,
-    };
-    if let Some(input) = &input {
-        let times = truth.width / input.width.max(1);
-        let enlarged = (input.width * times, input.height * times);
-        if !(1..=4).contains(&times) || enlarged != (truth.width, truth.height) {
-            return Err(Problem {
-                path: input.path.clone(),
-                reason: "size does not fit its sharp partner".to_owned(),
+/// Every picture is either used or a problem.
+fn name_the_rest(
+    pictures: &[PathBuf],
+    wanted: &HashSet<PathBuf>,
+    entries: &[Entry],
+    problems: &mut Vec<Problem>,
+) {
+    let known: HashSet<String> = entries
+        .iter()
+        .flat_map(|e| e.input.iter().chain([&e.truth]))
+        .map(|file| file.path.clone())
+        .chain(problems.iter().map(|p| p.path.clone()))
+        .collect();
+    for picture in pictures {
+        let path = slashed(picture);
+        if !known.contains(&path) {
+            let reason = match wanted.contains(picture) {
+                true => "its partner cannot be used",
+                false => "neither sharp nor part of a pair",
+            };
+            problems.push(Problem {
+                path,
+                reason: reason.to_owned(),
             });
         }
     }
-    let entry = Entry {
-        split: Split::Train,
-        group: candidate.group,
-        truth,
-        input,
-    };
-    Ok((entry, candidate.split))
-}
-
-fn record(root: &Path, path: &Path, thorough: bool) -> Result<FileRecord, Problem> {
-    let full = root.join(path);
-    let problem = |error: anyhow::Error| Problem {
-        path: slashed(path),
-        // The path is told by its own field; the reason stays countable.
-        reason: match error.to_string() {
-            text if text.contains("transparent") => "has transparent pixels".to_owned(),
-            text if text.contains("cannot open") => "cannot be opened".to_owned(),
-            _ => "no image, or a damaged one".to_owned(),
-        },
-    };
-    let bytes = std::fs::metadata(&full).map_or(0, |m| m.len());
-    let (width, height) = if thorough {
-        let photo = read::photo(&full).map_err(problem)?;
-        (photo.width, photo.height)
-    } else {
-        read::size(&full).map_err(problem)?
-    };
-    Ok(FileRecord {
-        path: slashed(path),
-        bytes,
-        width,
-        height,
-        sha256: if thorough {
-            sha256(&full).map_err(problem)?
-        } else {
-            String::new()
-        },
-    })
-}
-
-/// SHA-256 of a file in hexadecimal.
-pub(crate) fn sha256(path: &Path) -> anyhow::Result<String> {
-    let mut file =
-        std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let read = file
-            .read(&mut buffer)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        if read == 0 {
-            break;
-        }
-        hasher.update(&buffer[..read]);
-    }
-    Ok(hasher
-        .finalize()
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect())
 }
 
 fn slashed(path: &Path) -> String {

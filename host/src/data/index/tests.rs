@@ -61,6 +61,102 @@ fn gopro_is_read_and_blur_gamma_never_mixed_in() {
 }
 
 #[test]
+fn reds_is_read_and_its_other_renderings_never_mixed_in() {
+    let folder = tree(&[
+        "train/train_blur/000/00000000.png",
+        "train/train_blur/000/00000001.png",
+        "train/train_sharp/000/00000000.png",
+        "train/train_sharp/000/00000001.png",
+        "train/train_blur_comp/000/00000000.png",
+        "train/train_sharp_bicubic/X4/000/00000000.png",
+        "val/val_blur/000/00000000.png",
+        "val/val_sharp/000/00000000.png",
+    ]);
+    let index = index(&folder);
+    assert!(
+        pairs(&index)
+            .iter()
+            .all(|(i, t)| i.replace("_blur/", "_sharp/") == *t)
+    );
+    assert_eq!(
+        (index.count(Split::Train), index.count(Split::Validation)),
+        (2, 1)
+    );
+    assert_eq!(
+        index.problem_counts()["another rendering of the same pictures"],
+        2
+    );
+}
+
+#[test]
+fn what_cannot_be_a_right_pair_is_left_out_by_name() {
+    let folder = tree(&[
+        "train/blur/a.png",
+        "train/sharp/a.png",
+        "train/blur/alone.png",
+        "train/sharp/lonely.png",
+        "train/blur/size.png",
+        "train/sharp/size.png",
+        "train/blur/cut.png",
+        "train/sharp/cut.png",
+        "train/blur/two.png",
+        "train/sharp/two.png",
+        "train/gt/two.png",
+        "notes/a.png",
+        "val/blur/v.png",
+        "val/sharp/v.png",
+    ]);
+    let path = |p: &str| folder.path().join(p);
+    Picture::new(3, 10, 16)
+        .save(&path("train/blur/size.png"))
+        .unwrap();
+    let whole = std::fs::read(path("train/sharp/cut.png")).unwrap();
+    std::fs::write(path("train/sharp/cut.png"), &whole[..whole.len() / 2]).unwrap();
+    std::fs::write(path("train/film.mp4"), b"").unwrap();
+    let index = index(&folder);
+    let expected = [
+        ("train/blur/a.png", "train/sharp/a.png"),
+        ("val/blur/v.png", "val/sharp/v.png"),
+    ];
+    let expected = expected.map(|(i, t)| (i.to_owned(), t.to_owned()));
+    assert_eq!(pairs(&index), expected.into());
+    let reasons: Vec<_> = index
+        .problems
+        .iter()
+        .map(|p| (p.path.as_str(), p.reason.as_str()))
+        .collect();
+    let video = "a video: take its frames with `hone data index FOLDER --frames OUT`";
+    let twins = "two sharp pictures have this name";
+    assert_eq!(
+        reasons,
+        [
+            ("notes/a.png", "in no folder of degraded or sharp pictures"),
+            ("train/blur/alone.png", "has no partner"),
+            ("train/blur/cut.png", "its partner cannot be used"),
+            ("train/blur/size.png", "size does not fit its sharp partner"),
+            ("train/blur/two.png", twins),
+            ("train/film.mp4", video),
+            ("train/gt/two.png", twins),
+            ("train/sharp/cut.png", "is damaged or cut off"),
+            ("train/sharp/lonely.png", "has no partner"),
+            ("train/sharp/size.png", "its partner cannot be used"),
+            ("train/sharp/two.png", twins),
+        ]
+    );
+}
+
+#[test]
+fn a_folder_of_videos_says_how_to_use_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = folder.path().join("a.mp4");
+    std::fs::write(&clip, b"").unwrap();
+    for root in [folder.path(), &clip] {
+        let error = scan(root, Layout::Auto, 0, 0.1, false).unwrap_err();
+        assert!(error.to_string().contains("--frames OUT"), "{error}");
+    }
+}
+
+#[test]
 fn roles_and_splits_come_in_any_order() {
     for paths in [
         [
@@ -114,6 +210,15 @@ fn list_files_of_realblur_are_followed() {
         (1, 1)
     );
     assert_eq!(index.problem_counts()["cannot be opened"], 1);
+    assert_eq!(index.problems.len(), 1);
+    assert!(verify(&index, folder.path()).unwrap().is_empty());
+    let sharp = scan(folder.path(), Layout::Sharp, 1, 0.0, true).unwrap();
+    assert_eq!(sharp.entries.len(), 2);
+    assert_eq!(
+        sharp.problem_counts()["neither sharp nor part of a pair"],
+        2
+    );
+    assert!(verify(&sharp, folder.path()).unwrap().is_empty());
 }
 
 #[test]
@@ -126,14 +231,18 @@ fn photos_and_sequences_are_split_without_leaks() {
         folder.path().join("copy_of_p1.png"),
     )
     .unwrap();
-    let index = index(&folder);
-    assert_eq!(index.entries.len(), 23);
-    assert!(index.count(Split::Validation) >= 3);
-    let mut splits: BTreeMap<String, Split> = BTreeMap::new();
-    for entry in &index.entries {
-        for name in [&entry.group, &entry.truth.sha256] {
-            let split = splits.entry(name.clone()).or_insert(entry.split);
-            assert_eq!(*split, entry.split, "{name}");
+    // Without an index file too, as a training scans.
+    for (seed, thorough) in [(1, true), (1, false), (2, false), (3, false), (4, false)] {
+        let index = scan(folder.path(), Layout::Auto, seed, 0.25, thorough).unwrap();
+        assert_eq!(index.entries.len(), 23);
+        assert!(index.count(Split::Validation) >= 3);
+        let mut splits: BTreeMap<String, Split> = BTreeMap::new();
+        let twin = |path: &str| path.replace("copy_of_", "");
+        for entry in &index.entries {
+            for name in [entry.group.clone(), twin(&entry.truth.path)] {
+                let split = *splits.entry(name.clone()).or_insert(entry.split);
+                assert_eq!(split, entry.split, "{name}");
+            }
         }
     }
 }
@@ -150,7 +259,7 @@ fn damage_is_found_by_name() {
     ]);
     let path = |p: &str| folder.path().join(p);
     let good = index(&folder);
-    assert!(verify(&good, folder.path()).is_empty());
+    assert!(verify(&good, folder.path()).unwrap().is_empty());
     let file = path("index.toml");
     good.save(&file).unwrap();
     assert_eq!(Index::load(&file).unwrap(), good);
@@ -160,7 +269,11 @@ fn damage_is_found_by_name() {
     Picture::new(3, 9, 11)
         .save(&path("val/blur/c.png"))
         .unwrap();
+    Picture::new(3, 9, 11)
+        .save(&path("val/sharp/d.png"))
+        .unwrap();
     let what: Vec<_> = verify(&good, folder.path())
+        .unwrap()
         .into_iter()
         .map(|c| (c.path, c.what))
         .collect();
@@ -168,13 +281,14 @@ fn damage_is_found_by_name() {
         ("train/blur/a.png", "changed"),
         ("train/sharp/b.png", "missing"),
         ("val/blur/c.png", "changed"),
+        ("val/sharp/d.png", "new"),
     ];
     assert_eq!(what, expected.map(|(p, w)| (p.to_owned(), w)));
     let bad = index(&folder);
     assert!(bad.entries.is_empty());
     assert_eq!(
         bad.problem_counts().values().sum::<usize>(),
-        3,
+        6,
         "{:?}",
         bad.problems
     );

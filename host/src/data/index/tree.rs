@@ -4,18 +4,21 @@
 //! rest, its key. Two pictures of different roles with one key are a pair. The order of the folders does
 //! not matter, so one rule reads GoPro, REDS, DIV2K and everything that people build themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
 use super::{Candidate, Problem, Split, slashed};
-use crate::data::read;
+use crate::data::{clips, read};
 
 /// The reason for a degraded picture without its sharp partner, or the other way round.
 pub(super) const ORPHAN: &str = "has no partner";
 
-const VIDEO_ENDINGS: [&str; 8] = ["mp4", "mkv", "avi", "mov", "webm", "h264", "y4m", "m4v"];
+/// The reason where two sharp pictures claim one name.
+const TWINS: &str = "two sharp pictures have this name";
+/// The reason for a video.
+const VIDEO: &str = "a video: take its frames with `hone data index FOLDER --frames OUT`";
 
 /// Files under a root, sorted, relative to it.
 #[derive(Default)]
@@ -27,6 +30,12 @@ pub(super) struct Found {
 
 /// Collects all files.
 pub(super) fn walk(root: &Path) -> anyhow::Result<Found> {
+    if root.is_file() && clips::is_clip(root) {
+        bail!(
+            "{} is a video: take its frames with `hone data index {0} --frames OUT`, and use OUT",
+            root.display()
+        );
+    }
     if !root.is_dir() {
         bail!("{} is no folder", root.display());
     }
@@ -54,13 +63,21 @@ pub(super) fn walk(root: &Path) -> anyhow::Result<Found> {
             match ending.as_deref() {
                 Some(e) if read::ENDINGS.contains(&e) => found.pictures.push(path),
                 Some("txt") => found.lists.push(path),
-                Some(e) if VIDEO_ENDINGS.contains(&e) => found.problems.push(Problem {
+                Some(_) if clips::is_clip(&path) => found.problems.push(Problem {
                     path: slashed(&path),
-                    reason: "a video: take its frames with `hone data frames`".to_owned(),
+                    reason: VIDEO.to_owned(),
                 }),
                 _ => {}
             }
         }
+    }
+    if found.pictures.is_empty() && !found.problems.is_empty() {
+        bail!(
+            "{} holds {} videos and no pictures: take their frames with `hone data index {0} --frames OUT`, \
+             and use OUT",
+            root.display(),
+            found.problems.len()
+        );
     }
     found.pictures.sort();
     found.lists.sort();
@@ -76,6 +93,11 @@ enum Role {
 }
 
 fn role(folder: &str) -> Option<Role> {
+    // REDS calls its folders train_blur, train_sharp, train_blur_comp ...
+    let folder = match folder.split_once('_') {
+        Some((first, rest)) if split(first).is_some() => rest,
+        _ => folder,
+    };
     match folder {
         "blur" | "blurry" | "input" | "inputs" | "lq" | "lr" | "noisy" | "degraded" => {
             Some(Role::Input)
@@ -186,15 +208,26 @@ fn is_scale(folder: &str) -> bool {
 pub(super) fn pairs(pictures: &[PathBuf], problems: &mut Vec<Problem>) -> Vec<Candidate> {
     let parts: Vec<Parts> = pictures.iter().map(|p| Parts::of(p)).collect();
     let mut truths: BTreeMap<_, (usize, bool)> = BTreeMap::new();
+    let mut twins = BTreeSet::new();
     for (i, part) in parts.iter().enumerate() {
-        if part.role == Some(Role::Truth) {
-            truths.entry(part.key()).or_insert((i, false));
+        if part.role == Some(Role::Truth) && truths.insert(part.key(), (i, false)).is_some() {
+            twins.insert(part.key());
         }
+    }
+    // Which of two is the partner, nobody knows: neither is.
+    for key in &twins {
+        truths.remove(key);
     }
     let mut candidates = Vec::new();
     let mut orphans = Vec::new();
     for (path, part) in pictures.iter().zip(&parts) {
         match part.role {
+            Some(Role::Truth | Role::Input) if twins.contains(&part.key()) => {
+                problems.push(Problem {
+                    path: slashed(path),
+                    reason: TWINS.to_owned(),
+                });
+            }
             Some(Role::Input) => match truths.get_mut(&part.key()) {
                 Some((truth, used)) => {
                     *used = true;
@@ -225,7 +258,7 @@ pub(super) fn pairs(pictures: &[PathBuf], problems: &mut Vec<Problem>) -> Vec<Ca
             .map(|(i, _)| &pictures[*i]),
     );
     if candidates.is_empty() {
-        problems.retain(|p| p.reason.starts_with("a video"));
+        problems.retain(|p| p.reason == VIDEO);
         return candidates;
     }
     problems.extend(orphans.into_iter().map(|path| Problem {

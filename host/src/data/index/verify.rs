@@ -1,22 +1,28 @@
 //! Whether the files are still those that were indexed.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use rayon::prelude::*;
+use serde::Serialize;
 
-use super::{FileRecord, Index, sha256};
+use super::{FileRecord, Index, sha256, slashed, tree};
 
 /// A difference between index and disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// Relative to the root.
     pub path: String,
-    /// `missing`, `changed`, or `unreadable`.
+    /// `missing`, `changed`, `unreadable`, or `new`.
     pub what: &'static str,
 }
 
-/// Re-hashes every file. An index made without hashes is compared by length.
-pub fn verify(index: &Index, root: &Path) -> Vec<Change> {
+/// Re-hashes every file, and looks for pictures that the index does not know. An index made without hashes
+/// is compared by length.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn verify(index: &Index, root: &Path) -> anyhow::Result<Vec<Change>> {
     let mut files: Vec<&FileRecord> = index
         .entries
         .iter()
@@ -24,8 +30,13 @@ pub fn verify(index: &Index, root: &Path) -> Vec<Change> {
         .collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));
     files.dedup_by(|a, b| a.path == b.path);
-    files
-        .into_par_iter()
+    let known: HashSet<&str> = files
+        .iter()
+        .map(|f| f.path.as_str())
+        .chain(index.problems.iter().map(|p| p.path.as_str()))
+        .collect();
+    let mut changes: Vec<Change> = files
+        .par_iter()
         .filter_map(|file| {
             let what = compare(file, &root.join(&file.path))?;
             Some(Change {
@@ -33,7 +44,14 @@ pub fn verify(index: &Index, root: &Path) -> Vec<Change> {
                 what,
             })
         })
-        .collect()
+        .collect();
+    let found = tree::walk(root)?.pictures;
+    let new = found.iter().map(|path| slashed(path));
+    changes.extend(
+        new.filter(|path| !known.contains(path.as_str()))
+            .map(|path| Change { path, what: "new" }),
+    );
+    Ok(changes)
 }
 
 fn compare(file: &FileRecord, path: &Path) -> Option<&'static str> {
