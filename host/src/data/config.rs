@@ -47,6 +47,10 @@ pub struct DataConfig {
     pub validation_crop: usize,
     /// Patches less sharp (mean Sobel magnitude, 0..1) are drawn again, up to eight times.
     pub min_sharpness: f32,
+    /// The flattest part of all patches is drawn again likewise: 0.3 leaves out about the flattest third.
+    /// `hone data sharpness` shows what that means for one's own pictures.
+    #[serde(skip_serializing_if = "nothing")]
+    pub drop_flattest: f32,
     /// Pictures are first made smaller by this factor: 2 trains at half resolution.
     pub reduce: usize,
     /// Patches of each side in a pool of `hone teacher cache`.
@@ -63,6 +67,11 @@ pub struct DataConfig {
     pub size: [usize; 2],
 }
 
+/// What is not asked for is not written, so that settings of before keep their hash.
+fn nothing(part: &f32) -> bool {
+    *part == 0.0
+}
+
 impl Default for DataConfig {
     fn default() -> Self {
         Self {
@@ -76,6 +85,7 @@ impl Default for DataConfig {
             validation_images: 16,
             validation_crop: 384,
             min_sharpness: 0.0,
+            drop_flattest: 0.0,
             reduce: 1,
             pool: 4096,
             flips: true,
@@ -100,6 +110,13 @@ impl DataConfig {
             format!("validation must lie in 0..0.9, got {}", self.validation)
         } else if !(0.0..=0.9).contains(&self.jitter) {
             format!("jitter must lie in 0..0.9, got {}", self.jitter)
+        } else if !(0.0..=1.0).contains(&self.min_sharpness) {
+            format!("min_sharpness must lie in 0..1, got {}", self.min_sharpness)
+        } else if !(0.0..=0.9).contains(&self.drop_flattest) {
+            format!(
+                "drop_flattest must lie in 0..0.9, got {}",
+                self.drop_flattest
+            )
         } else if !(1..=8).contains(&self.reduce) {
             format!("reduce must lie in 1..8, got {}", self.reduce)
         } else if !(1..=1 << 24).contains(&self.pool) {

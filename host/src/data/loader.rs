@@ -209,6 +209,46 @@ mod tests {
     }
 
     #[test]
+    fn photographs_give_the_same_batches_whatever_the_workers_and_the_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        for i in 0..5 {
+            let bytes = crate::data::synth::scene(2, i, 90, 70)
+                .encode(image::ImageFormat::Jpeg)
+                .unwrap();
+            // One of them is cut off: its turn goes to the next.
+            let length = if i == 2 { bytes.len() / 2 } else { bytes.len() };
+            let path = folder.path().join(format!("{i}.jpg"));
+            std::fs::write(path, &bytes[..length]).unwrap();
+        }
+        let source = |memory_mb| {
+            let config = DataConfig {
+                root: Some(folder.path().to_owned()),
+                validation: 0.0,
+                memory_mb,
+                jitter: 0.1,
+                ..DataConfig::default()
+            };
+            crate::data::open(&config, std::path::Path::new("")).unwrap()
+        };
+        let batches = |workers, memory_mb| {
+            let source = source(memory_mb);
+            let config = LoaderConfig {
+                seed: 8,
+                crop: 32,
+                batch: 2,
+                colour: Colour::Rgb,
+                workers,
+                first_step: 0,
+            };
+            let mut loader = Loader::new(Arc::clone(&source), config).unwrap();
+            let all: Vec<_> = (0..6).map(|_| values(&loader.next().unwrap())).collect();
+            assert_eq!(source.skipped(), 1);
+            all
+        };
+        assert_eq!(batches(1, 1024), batches(3, 0));
+    }
+
+    #[test]
     fn shapes_and_ranges_are_as_said() {
         let config = LoaderConfig {
             seed: 0,

@@ -2,6 +2,7 @@
 
 use rand::Rng;
 
+use crate::data::photo::Photo;
 use crate::data::random::Stream;
 use crate::picture::Picture;
 
@@ -26,6 +27,35 @@ pub fn sharpness(picture: &Picture) -> f32 {
         total += f64::from(sum);
     }
     (total / 8.0 / ((h - 2) * (w - 2)) as f64) as f32
+}
+
+/// Redraws of a flat patch.
+const REDRAWS: usize = 8;
+
+/// Where to cut a patch: (top, left) drawn evenly, drawn again up to eight times while the patch is less sharp
+/// than `least`; the sharpest of those when none is sharp enough.
+pub(super) fn place(photo: &Photo, crop: usize, least: f32, rng: &mut Stream) -> (isize, isize) {
+    let mut draw = || {
+        let top = rng.random_range(0..=photo.height.saturating_sub(crop)) as isize;
+        let left = rng.random_range(0..=photo.width.saturating_sub(crop)) as isize;
+        (top, left)
+    };
+    let mut place = draw();
+    if least > 0.0 {
+        let score = |(top, left)| sharpness(&photo.window(top, left, crop, crop));
+        let mut best = score(place);
+        for _ in 0..REDRAWS {
+            if best >= least {
+                break;
+            }
+            let other = draw();
+            let score = score(other);
+            if score > best {
+                (best, place) = (score, other);
+            }
+        }
+    }
+    place
 }
 
 /// One of the eight symmetries of the square.
@@ -119,6 +149,49 @@ mod tests {
             assert!(!seen.contains(&picture.data), "{i}");
             seen.push(picture.data);
         }
+    }
+
+    #[test]
+    fn jitter_moves_colours_by_no_more_than_asked_and_both_pictures_alike() {
+        let grey = |v: f32| {
+            let mut picture = Picture::new(3, 2, 2);
+            picture.data.fill(v);
+            picture
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in 0..50 {
+            let jitter = Jitter::draw(&mut stream(&[seed]), 0.2);
+            let (mut a, mut b) = (grey(0.6), grey(0.6));
+            jitter.apply(&mut a);
+            jitter.apply(&mut b);
+            assert_eq!(a, b);
+            // (0.6 * 1.2 * 1.06 - 0.5) * 1.2 + 0.5 and its counterpart, on the byte grid.
+            for v in &a.data {
+                assert!((0.44..0.82).contains(v), "{v}");
+                assert!((v * 255.0 - (v * 255.0).round()).abs() < 1e-3);
+            }
+            seen.insert(a.to_bytes());
+        }
+        assert!(seen.len() > 40);
+        let mut same = grey(0.3);
+        Jitter::draw(&mut stream(&[1]), 0.0).apply(&mut same);
+        assert_eq!(same, grey(0.3));
+    }
+
+    #[test]
+    fn flat_places_are_avoided() {
+        // The left half of the photo is flat.
+        let mut picture = crate::data::synth::scene(1, 0, 128, 64);
+        for row in picture.data.chunks_exact_mut(128) {
+            row[..64].fill(0.5);
+        }
+        let photo = Photo::from_picture(&picture);
+        let left = |least: f32| -> usize {
+            let flat = |seed| place(&photo, 32, least, &mut stream(&[seed])).1 < 32;
+            (0..100).filter(|&seed| flat(seed)).count()
+        };
+        assert!(left(0.0) > 20);
+        assert!(left(0.02) < 3);
     }
 
     #[test]

@@ -1,24 +1,32 @@
 //! Decoded pictures under a memory budget, shared by all threads.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use rayon::prelude::*;
 
 use crate::data::config::DataConfig;
 use crate::data::degrade::resize;
+use crate::data::index::FileRecord;
 use crate::data::photo::Photo;
 use crate::data::{index, read, synth};
 use crate::recipe::sha256;
 
 /// Numbered pictures: files, or scenes drawn when asked for.
 pub(super) enum Origin {
-    /// Files in order.
-    Files(Vec<PathBuf>),
+    /// Files in order, each with its length when it was indexed.
+    Files(Vec<(PathBuf, u64)>),
     /// Scenes of a seed.
     Scenes { seed: u64, size: [usize; 2] },
+}
+
+impl Origin {
+    /// One of [`Origin::Files`].
+    pub(super) fn file(root: &Path, record: FileRecord) -> (PathBuf, u64) {
+        (root.join(record.path), record.bytes)
+    }
 }
 
 /// Numbered pictures with the most recently used ones kept in memory.
@@ -93,7 +101,7 @@ impl Images {
             Origin::Files(paths) => {
                 let hashes: Vec<String> = numbers
                     .par_iter()
-                    .map(|&n| match paths.get(n).map(|p| index::sha256(p)) {
+                    .map(|&n| match paths.get(n).map(|(p, _)| index::sha256(p)) {
                         Some(Ok(hash)) => hash,
                         _ => "unreadable".to_owned(),
                     })
@@ -122,7 +130,14 @@ impl Images {
     fn read(&self, number: usize) -> anyhow::Result<Photo> {
         match &self.origin {
             Origin::Files(paths) => {
-                let path = paths.get(number).context("picture number out of range")?;
+                let (path, bytes) = paths.get(number).context("picture number out of range")?;
+                // Another picture under the old name would make a wrong pair.
+                let now = std::fs::metadata(path).map_or(*bytes, |m| m.len());
+                ensure!(
+                    now == *bytes,
+                    "{} has changed since it was indexed: run `hone data index` again",
+                    path.display()
+                );
                 read::photo(path)
             }
             Origin::Scenes {

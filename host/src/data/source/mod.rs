@@ -2,6 +2,7 @@
 
 mod augment;
 mod files;
+mod flat;
 mod pairs;
 mod sharp;
 
@@ -15,6 +16,7 @@ use super::index::{Index, Split};
 use crate::picture::Picture;
 pub use augment::{Symmetry, sharpness};
 use files::Images;
+pub use flat::{quantile, scores};
 
 /// What a student gets and what it should make of it; RGB, same size.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,17 +69,22 @@ pub trait PairSource: Send + Sync {
 /// When a value is out of bounds, or the folder is missing or holds no picture.
 pub fn open(config: &DataConfig, base: &Path) -> anyhow::Result<Arc<dyn PairSource>> {
     config.check()?;
+    if config.drop_flattest > 0.0 {
+        return open(&flat::with_threshold(config, base)?, base);
+    }
     if config.layout == Layout::Scenes {
         return Ok(Arc::new(sharp::SharpSource::scenes(config)));
     }
     let root = base.join(config.root.as_deref().unwrap_or(Path::new("")));
     let index = find_index(config, base, &root)?;
-    for problem in &index.problems {
-        eprintln!("data: skipped {}: {}", problem.path, problem.reason);
+    for (reason, count) in index.problem_counts() {
+        let first = index.problems.iter().find(|p| p.reason == reason);
+        let example = first.map_or("", |p| p.path.as_str());
+        eprintln!("data: left out {count} ({reason}), the first is {example}");
     }
     if index.count(Split::Train) == 0 {
         bail!(
-            "{} has no picture to train on ({} skipped): see `hone data index`",
+            "{} has no picture to train on ({} left out): see `hone data index`",
             root.display(),
             index.problems.len()
         );

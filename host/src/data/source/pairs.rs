@@ -4,9 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::bail;
-use rand::Rng;
 
-use super::augment::{Jitter, Symmetry, sharpness};
+use super::augment::{Jitter, Symmetry, place};
 use super::files::Origin;
 use super::{Images, Pair, PairSource, spread};
 use crate::data::config::DataConfig;
@@ -38,8 +37,8 @@ impl PairsSource {
                 Split::Validation => validation.push(number),
                 Split::Test => {}
             }
-            paths.push(root.join(input.path));
-            paths.push(root.join(entry.truth.path));
+            paths.push(Origin::file(root, input));
+            paths.push(Origin::file(root, entry.truth));
         }
         Self {
             config: config.clone(),
@@ -93,26 +92,7 @@ impl PairSource for PairsSource {
                 }
             };
             let mut rng = stream(&[seed, index, attempt]);
-            let mut draw = || {
-                let top = rng.random_range(0..=truth.height.saturating_sub(crop)) as isize;
-                let left = rng.random_range(0..=truth.width.saturating_sub(crop)) as isize;
-                (top, left)
-            };
-            let mut place = draw();
-            if self.config.min_sharpness > 0.0 {
-                let score = |(top, left)| sharpness(&truth.window(top, left, crop, crop));
-                let mut best = score(place);
-                for _ in 0..8 {
-                    if best >= self.config.min_sharpness {
-                        break;
-                    }
-                    let other = draw();
-                    let score = score(other);
-                    if score > best {
-                        (best, place) = (score, other);
-                    }
-                }
-            }
+            let place = place(&truth, crop, self.config.min_sharpness, &mut rng);
             let jitter = Jitter::draw(&mut rng, self.config.jitter);
             let symmetry = Symmetry::draw(&mut rng, self.config.flips);
             let [input, truth] = [input, truth].map(|photo| {
@@ -167,5 +147,66 @@ impl PairSource for PairsSource {
 
     fn describe(&self) -> String {
         self.name.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::Rng;
+
+    use super::*;
+    use crate::data::config::Layout;
+    use crate::data::index;
+    use crate::picture::Picture;
+
+    fn flat(path: &Path, value: u8, side: usize) {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mut picture = Picture::new(3, side, side);
+        picture.data.fill(f32::from(value) / 255.0);
+        // Noise, so that lengths tell the files apart as they do those of photographs.
+        let mut rng = stream(&[u64::from(value)]);
+        for v in &mut picture.data[..5 * usize::from(value)] {
+            *v = f32::from(rng.random_range(0..value)) / 255.0;
+        }
+        picture.save(path).unwrap();
+    }
+
+    #[test]
+    fn bad_files_are_skipped_and_pairs_are_never_mixed() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |role: &str, i: u8| folder.path().join(format!("train/{role}/{i}.png"));
+        for i in 0..8 {
+            flat(&at("blur", i), 10 * i + 20, 40);
+            flat(&at("sharp", i), 10 * i + 25, 40);
+        }
+        let config = DataConfig {
+            root: Some(folder.path().to_owned()),
+            layout: Layout::Pairs,
+            crop: 16,
+            jitter: 0.0,
+            ..DataConfig::default()
+        };
+        let index = index::scan(folder.path(), Layout::Auto, 0, 0.0, true).unwrap();
+        index.save(&folder.path().join(index::FILE_NAME)).unwrap();
+        // What may happen between indexing and three in the morning.
+        let whole = std::fs::read(at("blur", 1)).unwrap();
+        std::fs::write(at("blur", 1), &whole[..whole.len() - 20]).unwrap();
+        std::fs::write(at("sharp", 2), b"").unwrap();
+        std::fs::remove_file(at("blur", 3)).unwrap();
+        std::fs::copy(at("blur", 7), at("blur", 4)).unwrap();
+        flat(&at("sharp", 5), 75, 20);
+
+        let source = super::super::open(&config, Path::new("")).unwrap();
+        let mut seen = std::collections::BTreeSet::new();
+        for i in 0..60 {
+            let pair = source.patch(1, i, 16).unwrap();
+            let value =
+                |p: &Picture| (p.data.iter().fold(0.0_f32, |a, &v| a.max(v)) * 255.0).round() as u8;
+            let (input, truth) = (value(&pair.input), value(&pair.truth));
+            assert_eq!(input + 5, truth, "patch {i}");
+            seen.insert(input);
+        }
+        assert_eq!(seen, [20, 80, 90].into());
+        assert_eq!(source.skipped(), 5);
     }
 }

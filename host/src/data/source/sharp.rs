@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use rand::Rng;
 
-use super::augment::{Jitter, Symmetry, sharpness};
+use super::augment::{Jitter, Symmetry, place};
 use super::files::{Images, Origin};
 use super::{Pair, PairSource, spread};
 use crate::data::config::DataConfig;
+use crate::data::degrade::Exposure;
 use crate::data::index::{Index, Split};
 use crate::data::light;
 use crate::data::photo::Photo;
@@ -66,7 +66,7 @@ impl SharpSource {
         let (paths, groups) = index
             .entries
             .into_iter()
-            .map(|e| (root.join(e.truth.path), e.group))
+            .map(|e| (Origin::file(root, e.truth), e.group))
             .unzip();
         Self {
             config: config.clone(),
@@ -109,61 +109,43 @@ impl SharpSource {
         Ok(sum)
     }
 
-    /// Reads what a patch needs: the exposed window with its margin, and the truth.
-    fn cut(
-        &self,
-        number: usize,
-        rng: &mut Stream,
-        crop: usize,
-    ) -> anyhow::Result<(Picture, Picture)> {
+    /// Reads what a patch needs.
+    fn cut(&self, number: usize, rng: &mut Stream, crop: usize) -> anyhow::Result<Cut> {
         let photo: Arc<Photo> = self.images.get(number)?;
-        let draw = |rng: &mut Stream| {
-            let top = rng.random_range(0..=photo.height.saturating_sub(crop)) as isize;
-            let left = rng.random_range(0..=photo.width.saturating_sub(crop)) as isize;
-            (top, left)
-        };
-        let mut place = draw(rng);
-        if self.config.min_sharpness > 0.0 {
-            let score = |(top, left)| sharpness(&photo.window(top, left, crop, crop));
-            let mut best = score(place);
-            for _ in 0..8 {
-                if best >= self.config.min_sharpness {
-                    break;
-                }
-                let other = draw(rng);
-                let score = score(other);
-                if score > best {
-                    (best, place) = (score, other);
-                }
-            }
-        }
-        let (top, left) = place;
-        let margin = self.config.degradation.margin();
+        let (top, left) = place(&photo, crop, self.config.min_sharpness, rng);
+        let jitter = Jitter::draw(rng, self.config.jitter);
+        let camera = self.config.degradation.draw(rng);
+        let margin = camera.margin();
         let side = crop + 2 * margin;
         let window =
             |p: &Photo| p.window(top - margin as isize, left - margin as isize, side, side);
-        let jitter = Jitter::draw(rng, self.config.jitter);
         let mut exposed = self.exposure(number, rng, &window)?;
         jitter.apply(&mut exposed);
         let mut truth = photo.window(top, left, crop, crop);
         jitter.apply(&mut truth);
-        Ok((exposed, truth))
+        Ok(Cut {
+            exposed,
+            truth,
+            camera,
+        })
     }
 
-    fn degrade(
-        &self,
-        exposed: &Picture,
-        mut truth: Picture,
-        rng: &mut Stream,
-    ) -> anyhow::Result<Pair> {
-        let margin = self.config.degradation.margin();
-        let degraded = self.config.degradation.apply(exposed, rng)?;
-        let mut input = degraded.crop(margin, margin, truth.height, truth.width);
+    fn degrade(&self, cut: Cut, rng: &mut Stream) -> anyhow::Result<Pair> {
+        let mut input = cut.camera.apply(cut.exposed, rng)?;
+        let mut truth = cut.truth;
         let symmetry = Symmetry::draw(rng, self.config.flips);
         symmetry.apply(&mut input);
         symmetry.apply(&mut truth);
         Ok(Pair { input, truth })
     }
+}
+
+/// What a patch is made of.
+struct Cut {
+    /// The window that the camera sees, with the margin it needs.
+    exposed: Picture,
+    truth: Picture,
+    camera: Exposure,
 }
 
 impl PairSource for SharpSource {
@@ -178,7 +160,7 @@ impl PairSource for SharpSource {
             let mut rng = stream(&[seed, index, attempt]);
             match self.cut(number, &mut rng, crop) {
                 // A codec that fails, fails for every picture: that is not skipped.
-                Ok((exposed, truth)) => return self.degrade(&exposed, truth, &mut rng),
+                Ok(cut) => return self.degrade(cut, &mut rng),
                 Err(error) => {
                     self.images.report(number, &error);
                     last = Some(error);
@@ -206,7 +188,14 @@ impl PairSource for SharpSource {
             let left = ((photo.width - width) / 2) as isize;
             let mut rng = stream(&[self.config.seed, number as u64, 0x0076_616c]);
             let window = |p: &Photo| p.window(top, left, height, width);
-            let exposed = self.exposure(number, &mut rng, &window)?;
+            // A neighbour in time may be the unreadable one.
+            let exposed = match self.exposure(number, &mut rng, &window) {
+                Ok(exposed) => exposed,
+                Err(error) => {
+                    self.images.report(number, &error);
+                    continue;
+                }
+            };
             let input = self
                 .config
                 .degradation
@@ -240,5 +229,61 @@ impl PairSource for SharpSource {
 
     fn describe(&self) -> String {
         self.name.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::config::Layout;
+
+    #[test]
+    fn neighbouring_frames_are_averaged_in_linear_light() {
+        let folder = tempfile::tempdir().unwrap();
+        let grey = |clip: usize, frame: usize| (clip * 100 + frame * 20 + 10) as u8;
+        for clip in 0..2 {
+            let place = folder.path().join(format!("clip{clip}"));
+            std::fs::create_dir(&place).unwrap();
+            for frame in 0..5 {
+                let mut picture = Picture::new(3, 24, 24);
+                picture.data.fill(f32::from(grey(clip, frame)) / 255.0);
+                picture
+                    .save(&place.join(format!("{frame:04}.png")))
+                    .unwrap();
+            }
+        }
+        let config = DataConfig {
+            root: Some(folder.path().to_owned()),
+            layout: Layout::Sharp,
+            degradation: "frames:count=3".parse().unwrap(),
+            validation: 0.0,
+            ..DataConfig::default()
+        };
+        let source = super::super::open(&config, Path::new("")).unwrap();
+        assert_eq!(source.len(), 10);
+        let mut seen = std::collections::BTreeSet::new();
+        for i in 0..20 {
+            let pair = source.patch(3, i, 16).unwrap();
+            let truth = (pair.truth.data[0] * 255.0).round() as u8;
+            let (clip, frame) = if truth < 110 {
+                (0, (usize::from(truth) - 10) / 20)
+            } else {
+                (1, (usize::from(truth) - 110) / 20)
+            };
+            // Never across the clip's ends.
+            let frames = frame.saturating_sub(1)..=(frame + 1).min(4);
+            let light: Vec<f32> = frames
+                .map(|f| (f32::from(grey(clip, f)) / 255.0).powf(2.2))
+                .collect();
+            let mean = light.iter().sum::<f32>() / light.len() as f32;
+            let expected = mean.powf(1.0 / 2.2) * 255.0;
+            let found = pair.input.data[0] * 255.0;
+            assert!(
+                (found - expected).abs() < 1.0,
+                "{truth}: {found} {expected}"
+            );
+            seen.insert(truth);
+        }
+        assert_eq!(seen.len(), 10);
     }
 }
