@@ -3,7 +3,11 @@
 pub mod bundle;
 pub mod check;
 pub mod data;
+pub mod data_bench;
+pub mod data_frames;
+pub mod data_index;
 pub mod data_pairs;
+pub mod data_sharpness;
 pub mod deploy;
 pub mod distill;
 pub mod eval;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
+use hone_shared::student::Colour;
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
@@ -92,26 +93,10 @@ pub fn run(options: &DistillOptions) -> Result<Outcome> {
     let start = start::fill(&parts.network, options.from.as_deref())?;
     let mut inputs =
         RunInputs::new(RunKind::Student, &options.text, parts.teacher).started_from(start);
-    let feeds: Box<dyn FeedSource> = match pool {
-        Some(pool) => {
-            inputs.pool = Some(pool.manifest().key()?);
-            Box::new(PoolFeed {
-                pool,
-                seed: recipe.seed,
-                flips: recipe.data.flips,
-                guided: recipe.teacher.is_some(),
-                workers: recipe.training.workers,
-                device: options.device,
-            })
-        }
-        None => Box::new(DataFeed {
-            source,
-            seed: recipe.seed,
-            colour: batch_colour,
-            workers: recipe.training.workers,
-            device: options.device,
-        }),
-    };
+    if let Some(pool) = &pool {
+        inputs.pool = Some(pool.manifest().key()?);
+    }
+    let feeds = feed_source(&recipe, source, pool, batch_colour, options.device);
     let folder = RunFolder::prepare(&options.out, &options.text, &inputs, options.resume)?;
     let multiple = parts.student.multiple() as i64;
     let (training, restoring) = (Rc::clone(&parts.student), parts.student);
@@ -135,6 +120,34 @@ pub fn run(options: &DistillOptions) -> Result<Outcome> {
         interrupt: options.interrupt.clone(),
     };
     trainer.run(options.resume)
+}
+
+/// Patches from the pool, where there is one, else from the pictures.
+pub(super) fn feed_source(
+    recipe: &Recipe,
+    source: Arc<dyn PairSource>,
+    pool: Option<Arc<Pool>>,
+    colour: Colour,
+    device: Device,
+) -> Box<dyn FeedSource> {
+    let workers = recipe.training.workers;
+    match pool {
+        Some(pool) => Box::new(PoolFeed {
+            pool,
+            seed: recipe.seed,
+            flips: recipe.data.flips,
+            guided: recipe.teacher.is_some(),
+            workers,
+            device,
+        }),
+        None => Box::new(DataFeed {
+            source,
+            seed: recipe.seed,
+            colour,
+            workers,
+            device,
+        }),
+    }
 }
 
 /// The rows of the sample grids. The teacher of a cache is loaded for them, where it is named.
@@ -169,7 +182,11 @@ pub fn cache_folder(recipe: &Recipe, text: &RecipeText, instead: Option<&Path>) 
 }
 
 /// Opens a cache that holds what this recipe would see, and nothing else.
-fn open_pool(folder: &Path, recipe: &Recipe, source: &dyn PairSource) -> Result<Arc<Pool>> {
+pub(super) fn open_pool(
+    folder: &Path,
+    recipe: &Recipe,
+    source: &dyn PairSource,
+) -> Result<Arc<Pool>> {
     let pool = Pool::open(folder, recipe.data.memory_mb)?;
     let sides: Vec<usize> = recipe.stages.iter().map(|s| s.crop).collect();
     let mut expected = Manifest::new(&recipe.data, source, recipe.colour, &sides)?;

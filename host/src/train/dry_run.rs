@@ -4,17 +4,15 @@ use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
-use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
 use super::distill::{cache_folder, prepare};
 use super::guide::{Guidance, Guide, to_colour};
-use super::optimizer::Adam;
 use super::plan::Plan;
+use super::trial::Trial;
 use crate::data::pool::{MapShape, Pool};
-use crate::loss::{SecondLook, View};
 use crate::recipe::{Recipe, RecipeText};
 
 /// How long steps are measured.
@@ -81,53 +79,20 @@ pub fn measure(
         .guide
         .as_ref()
         .map_or(recipe.colour, Guide::batch_colour);
-    let trained = [&parts.network, &parts.adaptors].map(VarStore::trainable_variables);
-    let mut adam = Adam::new(
-        recipe.optimizer.clone(),
-        trained.into_iter().flatten().collect(),
-    );
+    let guided = parts.teacher.is_some();
+    let mut trial = Trial::new(&recipe, parts);
     let mut step = |batch: i64, crop: i64| -> Result<f64> {
         let shape = [batch, batch_colour.channels() as i64, crop, crop];
         let patches = Tensor::f_rand(shape, (Kind::Float, device))?;
-        let begin = Instant::now();
-        adam.zero_gradients();
-        let input = to_colour(&patches, recipe.colour);
-        let guidance = match (&parts.guide, &pool) {
-            (Some(guide), _) => Some(guide.guide(&patches)),
-            (None, Some(pool)) if parts.teacher.is_some() => {
+        let guidance = match &pool {
+            Some(pool) if guided => {
+                let input = to_colour(&patches, recipe.colour);
                 Some(cached_guidance(pool, &input, crop as usize)?)
             }
             _ => None,
         };
-        let kind = recipe.training.precision.kind();
-        let output = parts.student.forward_in(&input, true, kind);
-        let multiple = parts.student.multiple() as i64;
-        let again = |x: &Tensor| parts.student.forward_in(x, true, kind).restored;
-        let second = match parts.loss.second_look() {
-            Some(noise) => {
-                let (first, name) = (&output.restored, &[0][..]);
-                Some(SecondLook::take(
-                    &input, first, noise, multiple, name, &again,
-                )?)
-            }
-            None => None,
-        };
-        let view = View {
-            restored: &output.restored,
-            truth: &input,
-            teacher: guidance.as_ref().map(|g| &g.output),
-            student_features: &output.features,
-            teacher_features: guidance.as_ref().map_or(&[], |g| &g.features),
-            second: second.as_ref(),
-            parameters: &adam.parameters,
-        };
-        let (total, _) = parts.loss.evaluate(&view)?;
-        total.f_backward().context("the backward pass failed")?;
-        let gradient = adam.gradient();
-        adam.update(&gradient, 0.0);
-        // Waits for the device.
-        let _ = total.double_value(&[]);
-        Ok(begin.elapsed().as_secs_f64() * recipe.training.accumulate as f64)
+        let seconds = trial.step(&patches, &patches, guidance)?;
+        Ok(seconds * recipe.training.accumulate as f64)
     };
     let mut stages = Vec::new();
     for stage in &recipe.stages {
@@ -147,6 +112,7 @@ pub fn measure(
             seconds_per_step: times[times.len() / 2],
         });
     }
+    let parts = trial.into_parts();
     let names = parts.loss.names();
     let weights = recipe.losses.iter().map(|l| l.weight());
     let updates = |s: &DryStage| s.epochs as f64 * s.steps as f64;

@@ -15,6 +15,7 @@ pub mod distill;
 pub mod dry_run;
 mod epoch_end;
 pub mod feed;
+pub mod feed_bench;
 pub mod guide;
 pub mod interrupt;
 pub mod log;
@@ -35,6 +36,7 @@ pub mod teacher;
 pub mod teacher_source;
 mod tensorboard;
 pub mod trainer;
+mod trial;
 pub mod validate;
 
 #[cfg(test)]

@@ -1,0 +1,160 @@
+//! `hone data` as a user drives it.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn hone(folder: &Path, arguments: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hone"))
+        .args(arguments.split_whitespace())
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+fn done(folder: &Path, arguments: &str) -> String {
+    let output = hone(folder, arguments);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "hone {arguments}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn refused(folder: &Path, arguments: &str) -> String {
+    let output = hone(folder, arguments);
+    assert_eq!(output.status.code(), Some(1), "hone {arguments}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn photographs_are_indexed_verified_shown_and_paired() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let synth = "data synth --images 8 --size 96x80 --validation 0 --degrade none --out scenes";
+    done(at, synth);
+    std::fs::rename(at.join("scenes/train/sharp"), at.join("photos")).unwrap();
+    std::fs::write(at.join("photos/empty.jpg"), b"").unwrap();
+
+    let said = done(at, "data index photos --validation 0.25");
+    assert!(
+        said.contains("8 sharp pictures (train 6, validation 2"),
+        "{said}"
+    );
+    assert!(
+        said.contains("left out 1: is empty\n    empty.jpg"),
+        "{said}"
+    );
+    assert!(done(at, "data verify photos").contains("8 entries"));
+    let json = done(at, "data index photos --out again.toml --json");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["entries"].as_array().unwrap().len(), 8);
+
+    let first = json["entries"][0]["truth"]["path"].as_str().unwrap();
+    let bytes = std::fs::read(at.join("photos").join(first)).unwrap();
+    std::fs::write(at.join("photos").join(first), &bytes[1..]).unwrap();
+    let output = hone(at, "data verify photos --json");
+    assert_eq!(output.status.code(), Some(1));
+    let changes: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(changes[0]["what"], "changed");
+    std::fs::write(at.join("photos").join(first), &bytes).unwrap();
+
+    let said = done(
+        at,
+        "data degrade --preset conference --variants 2 --side 32 photos sheet.png",
+    );
+    assert!(said.contains("6 pictures"), "{said}");
+    assert!(at.join("sheet.png").exists());
+    let said = done(at, "data sharpness photos --crop 32 --patches 100");
+    assert!(said.contains("50 % of the patches are below 0."), "{said}");
+    let said = done(
+        at,
+        "data pairs photos --out pairs --degrade light --limit 3",
+    );
+    assert!(said.contains("3 pairs"), "{said}");
+    let said = done(at, "data index pairs --validation 0.4");
+    assert!(said.contains("3 pairs (train 2, validation 1"), "{said}");
+
+    std::fs::create_dir(at.join("nothing")).unwrap();
+    std::fs::write(at.join("nothing/a.png"), b"text").unwrap();
+    let error = refused(at, "data index nothing");
+    assert!(
+        error.contains("is no picture of a known format")
+            && error.contains("no picture that can be used"),
+        "{error}"
+    );
+    assert!(!at.join("nothing/hone-index.toml").exists());
+}
+
+#[test]
+fn a_folder_of_clips_is_indexed_by_its_frames() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::create_dir(at.join("clips")).unwrap();
+    for (clip, pattern) in [("a", "ball"), ("b", "snow")] {
+        let launch = format!(
+            "videotestsrc num-buffers=6 pattern={pattern} ! video/x-raw,width=64,height=48 ! jpegenc ! matroskamux \
+             ! filesink location=clips/{clip}.mkv"
+        );
+        let status = Command::new("gst-launch-1.0")
+            .arg("--quiet")
+            .args(launch.split_whitespace())
+            .current_dir(at)
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+    let error = refused(at, "data index clips");
+    assert!(error.contains("2 videos and no pictures"), "{error}");
+    let said = done(
+        at,
+        "data index clips --frames frames --every 2 --validation 0.5",
+    );
+    assert!(
+        said.contains("6 sharp pictures (train 3, validation 3"),
+        "{said}"
+    );
+    done(at, "data frames clips/a.mkv --out more");
+    assert!(at.join("more/a/000005.png").exists());
+    let error = refused(at, "data frames clips/a.mkv --out more");
+    assert!(error.contains("there already"), "{error}");
+}
+
+#[test]
+fn the_loader_and_the_training_it_feeds_are_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let recipe = r#"name = "s"
+colour = "luma"
+data = { layout = "scenes", count = 4, size = [96, 80], pool = 64, degradation = "light" }
+student = { architecture = "plain", scale = 2, channels = 8, convs = 3 }
+loss = [{ kind = "l1", weight = 1.0 }]
+optimizer = { learning_rate = 1e-3 }
+stage = [{ epochs = 1, steps = 1, batch = 4, crop = 32 }]
+"#;
+    std::fs::write(at.join("s.toml"), recipe).unwrap();
+    let json = done(at, "data bench s.toml --seconds 0.1 --device cpu --json");
+    let live: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(live["patches_per_second"].as_f64().unwrap() > 0.0);
+    let waiting = live["training"]["waiting"].as_f64().unwrap();
+    assert!((0.0..=1.0).contains(&waiting), "{waiting}");
+    done(
+        at,
+        "teacher cache s.toml --no-teacher --device cpu --out pool",
+    );
+    let said = done(
+        at,
+        "data bench s.toml --cache pool --seconds 0.1 --device cpu",
+    );
+    assert!(
+        said.contains("64 patches in pool") && said.contains("waits for batches"),
+        "{said}"
+    );
+    let said = done(
+        at,
+        "data bench s.toml --loader-only --seconds 0.1 --device cpu",
+    );
+    assert!(
+        said.contains("patches a second") && !said.contains("training"),
+        "{said}"
+    );
+}
