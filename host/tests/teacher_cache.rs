@@ -185,3 +185,47 @@ fn a_cache_of_something_else_is_refused() {
     let error = refused(at, "distill s.toml --cache bare --device cpu --out r");
     assert!(error.contains("--no-teacher"), "{error}");
 }
+
+#[test]
+fn a_killed_cache_goes_on_to_the_same_bytes() {
+    let folder = setup();
+    let at = folder.path();
+    let make = "teacher cache s.toml --teacher t --device cpu --set data.pool=320 --out";
+    done(at, &format!("{make} whole"));
+    let mut killed = Command::new(env!("CARGO_BIN_EXE_hone"))
+        .args(format!("{make} killed").split_whitespace())
+        .current_dir(at)
+        .spawn()
+        .unwrap();
+    let chunk = |name: &str, number: usize| at.join(format!("{name}/crop-032/{number:06}.pool"));
+    while !chunk("killed", 1).exists() && killed.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    // SIGKILL: nothing can be tidied up.
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let before = (0..10).filter(|&n| chunk("killed", n).exists()).count();
+    assert!((2..10).contains(&before), "{before} chunks before the kill");
+    let error = refused(
+        at,
+        "distill s.toml --cache killed --set data.pool=320 --device cpu --out r",
+    );
+    assert!(error.contains("teacher cache"), "{error}");
+    let again = done(at, &format!("{make} killed --json"));
+    assert!(again.contains(&format!("\"kept\": {before}")), "{again}");
+    for number in 0..10 {
+        let bytes = |name| std::fs::read(chunk(name, number)).unwrap();
+        assert_eq!(bytes("whole"), bytes("killed"), "chunk {number}");
+    }
+    // A chunk of another cache in its place is noticed.
+    done(
+        at,
+        "teacher cache s.toml --teacher t --device cpu --set data.pool=320 --set data.seed=5 --out other",
+    );
+    std::fs::copy(chunk("other", 3), chunk("killed", 3)).unwrap();
+    let error = refused(
+        at,
+        "distill s.toml --cache killed --set data.pool=320 --device cpu --out r",
+    );
+    assert!(error.contains("stale"), "{error}");
+}
