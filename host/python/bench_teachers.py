@@ -8,7 +8,9 @@ compared, so both sides run the same network. SwinIR's mask is kept between runs
 
 import argparse
 import json
+import math
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -375,6 +377,11 @@ class UNet(nn.Module):
 # ----------------------------------------------------------------------------------------------------------
 
 
+def side(module, options):
+    """Sides that take the heavy ones seconds and the light ones more than moments."""
+    return options.size or (256 if module in (NafNet, UNet) else 128)
+
+
 def time_torch(model, x):
     start = time.perf_counter()
     with torch.no_grad():
@@ -384,7 +391,8 @@ def time_torch(model, x):
 
 def compare(module, options, parameters):
     """The fastest run of either side in seconds; the sides take turns, so that both meet the same load."""
-    model, x = module().eval(), torch.rand(1, 3, options.size, options.size)
+    size = side(module, options)
+    model, x = module().eval(), torch.rand(1, 3, size, size)
     name = module.config["architecture"]
     # Parameter counts are the publications': the two sides run the same network.
     count = sum(p.numel() for p in model.parameters())
@@ -394,7 +402,7 @@ def compare(module, options, parameters):
         config = Path(folder, "config.json")
         config.write_text(json.dumps(module.config))
         command = [options.hone, "teacher", "bench", "--config", config, "--json", "--device", "cpu",
-                   "--size", f"{options.size}x{options.size}", "--repeat", "1",
+                   "--size", f"{size}x{size}", "--repeat", "1",
                    "--threads", str(options.threads)]
         time_torch(model, x)
         for _ in range(options.rounds):
@@ -406,7 +414,7 @@ def compare(module, options, parameters):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     arguments.add_argument("--hone", type=Path, default=Path("target/release/hone"))
-    arguments.add_argument("--size", type=int, default=256, help="side of the picture")
+    arguments.add_argument("--size", type=int, help="side of the picture (else 256 for NAFNet and U-Net, 128 for the others)")
     arguments.add_argument("--rounds", type=int, default=3, help="turns of each side; the fastest counts")
     arguments.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments.add_argument("--only", nargs="*", help="architectures")
@@ -416,14 +424,19 @@ def main():
     parameters = {}
     for entry in catalogue:
         parameters.setdefault(entry["config"]["architecture"], entry["parameters"])
-    print(f"PyTorch {torch.__version__} eager, {options.threads} threads, {options.size}x{options.size}, f32")
-    print(f"{'teacher':12} {'PyTorch s/MP':>13} {'hone s/MP':>10} {'PyTorch / hone':>15}")
+    rows = []
     for module in (Restormer, NafNet, SwinIr, MprNet, UNet):
         name = module.config["architecture"]
         if options.only and name not in options.only:
             continue
-        theirs, ours = (seconds * 1e6 / options.size**2 for seconds in compare(module, options, parameters))
-        print(f"{name:12} {theirs:13.2f} {ours:10.2f} {theirs / ours:15.2f}", flush=True)
+        pixels = side(module, options) ** 2
+        theirs, ours = (seconds * 1e6 / pixels for seconds in compare(module, options, parameters))
+        rows.append((name, pixels, theirs, ours))
+        print(f"{name}: PyTorch {theirs:.2f}, hone {ours:.2f} s a megapixel", file=sys.stderr, flush=True)
+    print(f"PyTorch {torch.__version__} eager, {options.threads} threads, f32, seconds a megapixel, fastest of {options.rounds} turns\n")
+    print("| teacher | side | PyTorch | hone | PyTorch / hone |\n|---|---|---|---|---|")
+    for name, pixels, theirs, ours in rows:
+        print(f"| {name} | {math.isqrt(pixels)} | {theirs:.2f} | {ours:.2f} | {theirs / ours:.2f} |")
 
 
 if __name__ == "__main__":

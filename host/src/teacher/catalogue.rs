@@ -38,8 +38,8 @@ macro_rules! swinir_release {
         "https://github.com/JingyunLiang/SwinIR/releases/download/v0.0/"
     };
 }
-/// As its LICENSE.md says, which was an academic one at first: who got the files then is bound by that.
-const RESTORMER_LICENCE: &str = "MIT since 2025-10, before that Academic Public (non-commercial)";
+/// Copies of its LICENSE.md hold the academic terms; others note MIT since October 2025, which was not seen.
+const RESTORMER_LICENCE: &str = "Academic Public (non-commercial); MIT since 2025-10 is unverified";
 
 /// Every configuration that `hone teacher list` shows.
 pub fn all() -> Vec<Published> {

@@ -7,20 +7,23 @@ use super::TeacherConfig;
 
 /// About how many bytes of working memory a picture of `pixels` needs at once, above the weights.
 pub fn working_bytes(config: &TeacherConfig, pixels: i64, kind: Kind) -> i64 {
-    // Channels of f32 maps that live together: measured with `hone teacher bench` on the published
-    // networks (U-Net at 512x512; MPRNet and SwinIR at 256x256), rounded up.
-    let channels = match config {
-        TeacherConfig::UNet(c) => 10.0 * c.width as f64,
-        TeacherConfig::Restormer(c) => 10.0 * c.dim as f64,
-        TeacherConfig::SwinIr(c) => {
-            c.embed_dim as f64 * 15.0 + 64.0 * (c.upscale * c.upscale) as f64 * 2.0
-        }
-        TeacherConfig::MprNet(c) => {
-            11.0 * (c.n_feat + c.scale_orsnetfeats) as f64 + 6.0 * c.n_feat as f64
-        }
-        TeacherConfig::NafNet(c) => 12.0 * c.width as f64,
+    // What every picture needs, and channels of f32 maps that live together: measured with `hone teacher
+    // bench` on the published networks (Restormer and NAFNet at 128, 256
+    // and 512 pixels a side, U-Net at 512, MPRNet and SwinIR at 256), rounded up.
+    let (fixed, channels) = match config {
+        TeacherConfig::UNet(c) => (0, 10.0 * c.width as f64),
+        TeacherConfig::Restormer(c) => (140_000_000, 8.7 * c.dim as f64),
+        TeacherConfig::SwinIr(c) => (
+            0,
+            c.embed_dim as f64 * 15.0 + 64.0 * (c.upscale * c.upscale) as f64 * 2.0,
+        ),
+        TeacherConfig::MprNet(c) => (
+            0,
+            11.0 * (c.n_feat + c.scale_orsnetfeats) as f64 + 6.0 * c.n_feat as f64,
+        ),
+        TeacherConfig::NafNet(c) => (32_000_000, 6.5 * c.width as f64),
     };
-    (channels * pixels as f64) as i64 * element_bytes(kind)
+    fixed + (channels * pixels as f64) as i64 * element_bytes(kind)
 }
 
 fn element_bytes(kind: Kind) -> i64 {
