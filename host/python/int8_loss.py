@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""What INT8 costs trained students: static quantisation by every calibration, and fine-tuning, against f32.
+
+usage: host/python/int8_loss.py --hone target/release/hone --pictures DIR RUN...
+
+Each RUN is a folder of `hone distill`. The pictures are degraded as the run's recipe degrades its data (seed 1), and all
+files run on the board's engine. Losses are of the mean luma or RGB PSNR over the pictures; below 0 INT8 does better.
+Seconds are processor time of `hone quantize --qat`, the reading of its training pictures included.
+"""
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import tomllib
+
+CALIBRATIONS = ["mse", "min-max", "percentile", "entropy"]
+
+
+def run(*command):
+    """Output, and seconds of processor time."""
+    before = os.times()
+    done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit(f"failed: {' '.join(map(str, command))}")
+    after = os.times()
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    return done.stdout, spent
+
+
+def measure(hone, student, pictures, folder):
+    files = {how: folder / f"{how}.onnx" for how in [*CALIBRATIONS, "qat"]}
+    for how in CALIBRATIONS:
+        run(hone, "quantize", student, "--out", files[how], "--no-qat", "--calibration", how)
+    _, seconds = run(hone, "quantize", student, "--out", files["qat"], "--qat")
+    report, _ = run(hone, "eval", student, "--data", pictures, "--no-speed", "--json",
+                    *(f"--also={how}={file}" for how, file in files.items()))
+    psnr = {row["name"]: row["psnr_db"]["mean"] for row in json.loads(report)["rows"]}
+    loss = {how: psnr["student f32"] - psnr[how] for how in files}
+    best = min(CALIBRATIONS, key=loss.get)
+    name = tomllib.loads((student / "recipe.toml").read_text())["name"]
+    return [name, f"{psnr['input']:.2f}", f"{psnr['student f32']:.2f}",
+            *(f"{loss[how]:+.3f}" for how in CALIBRATIONS), best, f"{loss['qat']:+.3f}", f"{seconds:.0f}",
+            f"{files['qat'].stat().st_size:,}"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=pathlib.Path, metavar="RUN")
+    parser.add_argument("--pictures", required=True, help="folder of sharp pictures, such as the Kodak suite")
+    parser.add_argument("--hone", default="target/release/hone")
+    args = parser.parse_args()
+    head = ["student", "input dB", "f32 dB", *(f"lost by {how}" for how in CALIBRATIONS), "best", "lost by QAT",
+            "QAT seconds", "bytes"]
+    print("| " + " | ".join(head) + " |\n" + "|" + "---|" * len(head), flush=True)
+    for student in args.runs:
+        with tempfile.TemporaryDirectory() as folder:
+            row = measure(args.hone, student, args.pictures, pathlib.Path(folder))
+        print("| " + " | ".join(row) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
