@@ -6,7 +6,7 @@
 #   make arm     cross-compile for aarch64 and test under qemu
 #   make boards  honed for Raspberry Pi and Jetson Nano in target/arm
 #   make lint    formatting, clippy, documentation
-#   make bench   the four of the engine, the metrics, the teachers and the training
+#   make bench   the five of the engine, the metrics, the loader, the teachers and the training
 #   make bench-engine   the engine's speed beside ONNX Runtime
 #   make arm-model      what boards should reach, predicted from the kernels' machine code
 #   make sanitise       the engine's tests under the address sanitizer
@@ -16,6 +16,7 @@
 #   make bench-teachers   the teachers' speed beside PyTorch
 #   make bench-preview   frame age with four viewers of the page against none
 #   make bench-train   training speed beside PyTorch eager
+#   make bench-loader   patches a second beside PyTorch's DataLoader (PHOTOS=DIR, else drawn scenes)
 #   make fuzz    the checkpoint reader on random bytes for two minutes (SECONDS=...)
 #   make soak    honed for half an hour, through fifty outages and an overload
 #   make models PHOTOS=DIR KODAK=DIR   train the shipped models on one's own photographs
@@ -38,14 +39,14 @@ export LIBTORCH := $(CURDIR)/$(CACHE)/libtorch
 LIBTORCH_READY := libtorch
 endif
 
-PACKAGES := build-essential pkg-config python3 python3-venv python3-pip \
+PACKAGES := build-essential nasm pkg-config python3 python3-venv python3-pip \
   libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstrtspserver-1.0-dev gstreamer1.0-tools \
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
-  gstreamer1.0-plugins-ugly gstreamer1.0-libav chromium openssh-client openssh-server
+  gstreamer1.0-plugins-ugly gstreamer1.0-libav chromium openssh-client openssh-server mosquitto
 VENV := $(CACHE)/venv
 BENCH_VENV := $(CACHE)/bench-venv
 
-.PHONY: setup system toolchain libtorch build demo test arm boards lint bench bench-engine bench-preview bench-metrics bench-teachers bench-train arm-model sanitise \
+.PHONY: setup system toolchain libtorch build demo test arm boards lint bench bench-engine bench-preview bench-metrics bench-loader bench-teachers bench-train arm-model sanitise \
   fuzz fuzz-engine int8-loss soak models models-report clean
 
 setup: system toolchain libtorch $(VENV)/.ready
@@ -95,7 +96,7 @@ lint: system toolchain $(LIBTORCH_READY)
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
 
 # The engine beside ONNX Runtime, interleaved in one run; ISA=avx2 keeps both sides to AVX2.
-bench: bench-engine bench-metrics bench-teachers bench-train
+bench: bench-engine bench-metrics bench-loader bench-teachers bench-train
 
 bench-engine: build $(VENV)/.ready
 	$(VENV)/bin/python device/bench/table.py target/release/honed $(if $(ISA),--isa $(ISA))
@@ -130,6 +131,10 @@ bench-train: build $(BENCH_VENV)/.ready
 # HONE_SOAK_MINUTES=N shortens or lengthens the half hour.
 soak: system toolchain $(LIBTORCH_READY)
 	$(CARGO) test --release --workspace --test field -- --ignored --nocapture
+
+# PHOTOS=DIR measures on one's own photographs; else scenes are drawn and stored as JPEG.
+bench-loader: build $(BENCH_VENV)/.ready
+	$(BENCH_VENV)/bin/python host/python/bench_loader.py target/release/hone $(if $(PHOTOS),--photos $(PHOTOS))
 
 bench-metrics: build $(BENCH_VENV)/.ready
 	$(BENCH_VENV)/bin/python host/python/bench_metrics.py target/release/hone
