@@ -6,6 +6,7 @@
 mod snapshot;
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -31,6 +32,10 @@ const KEPT: usize = 21;
 const LINES: usize = 200;
 /// Lines that may wait for a reader.
 const WAITING: usize = 256;
+
+/// Frames that may be between capture and delivery, none of them lost: one waits, one is with the
+/// student, one is done.
+const ON_THEIR_WAY: u64 = 3;
 
 /// What a session measured up to one moment.
 #[derive(Debug, Clone, Default)]
@@ -109,6 +114,8 @@ pub struct BoardState {
     sharpener: Arc<Sharpener>,
     #[cfg(feature = "telemetry")]
     feed: Feed,
+    /// Frames that were lost for certain; only grows, though those on their way come and go.
+    dropped: AtomicU64,
     measured: Mutex<VecDeque<(Instant, Arc<Measured>)>>,
     camera: Mutex<Camera>,
     say: SyncSender<(SystemTime, Event)>,
@@ -128,6 +135,7 @@ impl BoardState {
             sharpener,
             #[cfg(feature = "telemetry")]
             feed: Feed::default(),
+            dropped: AtomicU64::new(0),
             measured: Mutex::default(),
             camera: Mutex::default(),
             say,
@@ -160,6 +168,9 @@ impl BoardState {
 
     /// Takes what the session measured, unless a reader looks just now.
     pub fn publish(&self, measured: Measured) {
+        let out = measured.frames + ON_THEIR_WAY;
+        let lost = measured.captured.saturating_sub(out);
+        self.dropped.fetch_max(lost, Ordering::Relaxed);
         if let Ok(mut kept) = self.measured.try_lock() {
             if kept.len() == KEPT {
                 kept.pop_front();

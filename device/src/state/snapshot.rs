@@ -1,5 +1,6 @@
 //! The state as one value that can be sent.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -174,7 +175,7 @@ impl BoardState {
                 reconnects: measured.reconnects,
             },
             fps,
-            frames: counts(&measured),
+            frames: counts(&measured, self.dropped.load(Ordering::Relaxed)),
             age_ms: (&age).into(),
             engine_ms: (&engine).into(),
             student: StudentState {
@@ -224,15 +225,15 @@ impl BoardState {
     }
 }
 
-/// The counts of a publication.
-fn counts(measured: &Measured) -> FrameCounts {
+/// The counts of a publication, of which `dropped` were lost.
+fn counts(measured: &Measured, dropped: u64) -> FrameCounts {
     FrameCounts {
         captured: measured.captured,
         delivered: measured.frames,
         sharpened: measured.sharpen.sharpened,
         untouched: measured.sharpen.untouched,
         failed: measured.sharpen.failed,
-        dropped: measured.captured.saturating_sub(measured.frames),
+        dropped,
         slates: measured.slates,
     }
 }
