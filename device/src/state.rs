@@ -79,6 +79,9 @@ pub struct MeasuredSink {
     pub restarts: u64,
 }
 
+/// What a session measured, and when it said so.
+type Published = (Instant, Arc<Measured>);
+
 /// One line of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LogLine {
@@ -116,7 +119,7 @@ pub struct BoardState {
     feed: Feed,
     /// Frames that were lost for certain; only grows, though those on their way come and go.
     dropped: AtomicU64,
-    measured: Mutex<VecDeque<(Instant, Arc<Measured>)>>,
+    measured: Mutex<VecDeque<Published>>,
     camera: Mutex<Camera>,
     say: SyncSender<(SystemTime, Event)>,
     said: Mutex<(Receiver<(SystemTime, Event)>, LogBook)>,
@@ -186,7 +189,7 @@ impl BoardState {
     }
 
     /// The newest publication, and the one of about five seconds before.
-    fn newest(&self) -> Option<(Arc<Measured>, (Instant, Arc<Measured>))> {
+    fn newest(&self) -> Option<(Arc<Measured>, Published)> {
         let kept = lock(&self.measured);
         let (_, newest) = kept.back()?;
         Some((newest.clone(), kept.front()?.clone()))

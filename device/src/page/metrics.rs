@@ -3,10 +3,18 @@
 use std::fmt::Write as _;
 
 use crate::camera::histogram::Histogram;
-use crate::state::BoardState;
+use crate::state::{BoardState, SinkState};
 
 /// Bounds of the histograms, as powers of two of microseconds: 0.5 ms to 2 s.
 const OCTAVES: std::ops::RangeInclusive<usize> = 9..=21;
+
+/// Name, type and help of a metric that each output has, and its value.
+type OfSink = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&SinkState) -> f64,
+);
 
 /// All metrics of `board`, each with HELP and TYPE.
 pub(super) fn text(board: &BoardState, viewers: usize) -> String {
@@ -101,7 +109,7 @@ pub(super) fn text(board: &BoardState, viewers: usize) -> String {
         "1 while the board slows itself down.",
         flag(now.throttled),
     );
-    let sinks: [(&str, &str, &str, fn(&crate::state::SinkState) -> f64); 4] = [
+    let sinks: [OfSink; 4] = [
         (
             "hone_sink_up",
             "gauge",

@@ -107,7 +107,7 @@ fn named<T: IsA<gst::Element>>(pipeline: &gst::Pipeline, name: &str) -> Result<T
 
 /// The largest size of the same shape that is no wider than [`WIDTH`], even in both directions.
 fn fitted(width: u32, height: u32) -> (i32, i32) {
-    let wide = width.min(WIDTH).max(2);
+    let wide = width.clamp(2, WIDTH);
     let high = u64::from(height) * u64::from(wide) / u64::from(width.max(1));
     let even = |side: u64| i32::try_from(side.max(2) & !1).unwrap_or(2);
     (even(wide.into()), even(high))
