@@ -2,12 +2,13 @@
 //!
 //! An unknown key, a wrong type or an impossible combination is refused with the line it stands on.
 
+mod fault;
 mod read;
 mod stage;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, anyhow};
 use hone_shared::student::Colour;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,7 @@ use crate::teacher::TeacherConfig;
 use crate::train::optimizer::OptimizerConfig;
 use crate::train::schedule::ScheduleConfig;
 
+use fault::{Fault, Place};
 pub use read::{RecipeText, sha256};
 pub use stage::{BestBy, Stage, TrainPrecision, TrainingConfig};
 
@@ -117,16 +119,15 @@ impl Recipe {
     /// One sentence with the file and the line.
     pub fn from_text(text: &RecipeText) -> Result<Self> {
         let recipe: Self = text.parse()?;
-        recipe
-            .check()
-            .with_context(|| format!("in recipe {}", text.origin.display()))?;
+        recipe.check().map_err(|fault| text.blame(fault))?;
         Ok(recipe)
     }
 
-    fn check(&self) -> Result<()> {
-        self.student.validate()?;
-        self.weighting.validate()?;
-        self.quantise.validate()?;
+    fn check(&self) -> Result<(), Fault> {
+        let of = |name| move |error| Place::Table(name).fault(error);
+        self.student.validate().map_err(of("student"))?;
+        self.weighting.validate().map_err(of("weighting"))?;
+        self.quantise.validate().map_err(of("quantise"))?;
         check_losses(&self.losses, self.colour, &self.stages)?;
         check_training(
             &self.optimizer,
@@ -135,21 +136,21 @@ impl Recipe {
             &self.training,
         )?;
         let multiple = self.student.multiple();
-        if let Some(stage) = self.stages.iter().find(|s| s.crop % multiple != 0) {
-            bail!(
-                "a stage crops {} pixels; this student needs a multiple of {multiple}",
-                stage.crop
-            );
+        if let Some(at) = self.stages.iter().position(|s| s.crop % multiple != 0) {
+            let crop = self.stages[at].crop;
+            return Err(Place::Nth("stage", at).fault(anyhow!(
+                "a stage crops {crop} pixels; this student needs a multiple of {multiple}"
+            )));
         }
-        let guided = self.losses.iter().find(|l| l.needs_teacher());
+        let guided = self.losses.iter().position(LossConfig::needs_teacher);
         match (&self.teacher, guided) {
-            (None, Some(loss)) => bail!(
+            (None, Some(at)) => Err(Place::Nth("loss", at).fault(anyhow!(
                 "loss '{}' compares with a teacher, but there is no [teacher] table",
-                loss.label()
-            ),
-            (Some(_), None) => {
-                bail!("there is a [teacher], but no loss of kind 'teacher' or 'feature' uses it")
-            }
+                self.losses[at].label()
+            ))),
+            (Some(_), None) => Err(Place::Table("teacher").fault(anyhow!(
+                "there is a [teacher], but no loss of kind 'teacher' or 'feature' uses it"
+            ))),
             _ => Ok(()),
         }
     }
@@ -162,23 +163,23 @@ impl TeacherRecipe {
     /// One sentence with the file and the line.
     pub fn from_text(text: &RecipeText) -> Result<Self> {
         let recipe: Self = text.parse()?;
-        recipe
-            .check()
-            .with_context(|| format!("in recipe {}", text.origin.display()))?;
+        recipe.check().map_err(|fault| text.blame(fault))?;
         Ok(recipe)
     }
 
-    fn check(&self) -> Result<()> {
-        self.weighting.validate()?;
-        ensure!(
-            self.training.precision == TrainPrecision::F32,
-            "training.precision is for students; a teacher trains in f32"
-        );
-        if let Some(loss) = self.losses.iter().find(|l| l.needs_teacher()) {
-            bail!(
+    fn check(&self) -> Result<(), Fault> {
+        let of = |name| move |error| Place::Table(name).fault(error);
+        self.weighting.validate().map_err(of("weighting"))?;
+        if self.training.precision != TrainPrecision::F32 {
+            return Err(of("training")(anyhow!(
+                "training.precision is for students; a teacher trains in f32"
+            )));
+        }
+        if let Some(at) = self.losses.iter().position(LossConfig::needs_teacher) {
+            return Err(Place::Nth("loss", at).fault(anyhow!(
                 "loss '{}' compares with a teacher; a teacher has none",
-                loss.label()
-            );
+                self.losses[at].label()
+            )));
         }
         check_losses(&self.losses, Colour::Rgb, &self.stages)?;
         check_training(
@@ -190,20 +191,22 @@ impl TeacherRecipe {
     }
 }
 
-fn check_losses(losses: &[LossConfig], colour: Colour, stages: &[Stage]) -> Result<()> {
-    ensure!(
-        losses.iter().any(|l| l.weight() > 0.0),
-        "no [[loss]] has a weight above 0"
-    );
-    for loss in losses {
-        loss.validate()?;
+fn check_losses(losses: &[LossConfig], colour: Colour, stages: &[Stage]) -> Result<(), Fault> {
+    if !losses.iter().any(|l| l.weight() > 0.0) {
+        return Err(Place::Whole.fault(anyhow!("no [[loss]] has a weight above 0")));
+    }
+    for (at, loss) in losses.iter().enumerate() {
+        let here = Place::Nth("loss", at);
+        loss.validate().map_err(|error| here.fault(error))?;
         let (label, smallest) = (loss.label(), loss.smallest_crop());
         if loss.needs_rgb() && colour != Colour::Rgb {
-            bail!("loss '{label}' needs colour = \"rgb\"");
+            return Err(here.fault(anyhow!("loss '{label}' needs colour = \"rgb\"")));
         }
         if let Some(stage) = stages.iter().find(|s| s.crop < smallest) {
             let crop = stage.crop;
-            bail!("loss '{label}' needs crops of at least {smallest} pixels; a stage crops {crop}");
+            return Err(here.fault(anyhow!(
+                "loss '{label}' needs crops of at least {smallest} pixels; a stage crops {crop}"
+            )));
         }
     }
     Ok(())
@@ -214,12 +217,19 @@ fn check_training(
     schedule: &ScheduleConfig,
     stages: &[Stage],
     training: &TrainingConfig,
-) -> Result<()> {
-    optimizer.validate()?;
-    schedule.validate()?;
-    training.validate()?;
-    ensure!(!stages.is_empty(), "there is no [[stage]]");
-    stages.iter().try_for_each(Stage::validate)
+) -> Result<(), Fault> {
+    let of = |name| move |error| Place::Table(name).fault(error);
+    optimizer.validate().map_err(of("optimizer"))?;
+    schedule.validate().map_err(of("schedule"))?;
+    training.validate().map_err(of("training"))?;
+    if stages.is_empty() {
+        return Err(Place::Whole.fault(anyhow!("there is no [[stage]]")));
+    }
+    for (at, stage) in stages.iter().enumerate() {
+        let here = |error| Place::Nth("stage", at).fault(error);
+        stage.validate().map_err(here)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

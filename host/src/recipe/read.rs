@@ -7,6 +7,8 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
+use super::fault::Fault;
+
 /// Largest recipe file in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
@@ -15,13 +17,25 @@ const MAX_BYTES: u64 = 1 << 20;
 pub struct RecipeText {
     /// The file, for messages.
     pub origin: PathBuf,
-    /// TOML.
+    /// TOML, with what `--set` and `--no-teacher` changed.
     pub text: String,
+    /// The file as it was written, whose lines are named.
+    pub written: String,
     /// Absolute folder for relative paths.
     pub base: PathBuf,
 }
 
 impl RecipeText {
+    /// A recipe of this text.
+    pub fn new(origin: &Path, text: String, base: &Path) -> Self {
+        Self {
+            origin: origin.to_path_buf(),
+            written: text.clone(),
+            text,
+            base: base.to_path_buf(),
+        }
+    }
+
     /// Reads a file.
     ///
     /// # Errors
@@ -34,9 +48,8 @@ impl RecipeText {
         }
         let text = std::fs::read_to_string(path).with_context(missing)?;
         let whole = path.canonicalize().with_context(missing)?;
-        let base = whole.parent().unwrap_or(Path::new("/")).to_path_buf();
-        let origin = path.to_path_buf();
-        Ok(Self { origin, text, base })
+        let base = whole.parent().unwrap_or(Path::new("/"));
+        Ok(Self::new(path, text, base))
     }
 
     /// SHA-256 of the text, hexadecimal.
@@ -88,7 +101,27 @@ impl RecipeText {
     /// # Errors
     /// One sentence with file, line and what is wrong.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
-        toml::from_str(&self.text).map_err(|e| self.explain(&e))
+        toml::from_str(&self.text).map_err(|changed| {
+            // Lines are those of the file: what is wrong there already is told of the file.
+            match toml::from_str::<T>(&self.written) {
+                Err(e) if e.message() == changed.message() => self.explain(&e),
+                _ => anyhow!(
+                    "{}, as changed: {}",
+                    self.origin.display(),
+                    one_line(&changed)
+                ),
+            }
+        })
+    }
+
+    /// The sentence about a fault, with file and line.
+    pub(super) fn blame(&self, fault: Fault) -> anyhow::Error {
+        let Fault { place, error } = fault;
+        // `--no-teacher` takes losses out: their numbers are no longer those of the file.
+        let same = place.count(&self.text) == place.count(&self.written);
+        let line = place.line(&self.written).filter(|_| same);
+        let line = line.map_or(String::new(), |n| format!(", line {}", n + 1));
+        anyhow!("{}{line}: {error:#}", self.origin.display())
     }
 
     /// The whole path of a file that the recipe names.
@@ -102,7 +135,7 @@ impl RecipeText {
         }
         let quoted = ['"', '\''].map(|q| format!("{q}{}{q}", path.display()));
         let names = |line: &str| quoted.iter().any(|name| line.contains(name));
-        let line = self.text.lines().position(names);
+        let line = self.written.lines().position(names);
         let line = line.map_or(String::new(), |n| format!(", line {}", n + 1));
         bail!(
             "{}{line}: there is no file {}",
@@ -112,7 +145,9 @@ impl RecipeText {
     }
 
     fn table(&self) -> Result<Table> {
-        self.text.parse().map_err(|e| self.explain(&e))
+        self.text
+            .parse()
+            .map_err(|e: toml::de::Error| self.explain(&e))
     }
 
     fn replace(&mut self, table: &Table) -> Result<()> {
@@ -121,13 +156,16 @@ impl RecipeText {
     }
 
     fn explain(&self, error: &toml::de::Error) -> anyhow::Error {
-        let message = error.message().replace('\n', ", ");
+        let message = one_line(error);
         let file = self.origin.display();
         let Some(span) = error.span() else {
             return anyhow!("{file}: {message}");
         };
-        let start = span.start.min(self.text.len());
-        let first = self.text[..start].matches('\n').count();
+        let start = span.start.min(self.written.len());
+        let first = self.written.as_bytes()[..start]
+            .iter()
+            .filter(|&&b| b == b'\n')
+            .count();
         // Tagged tables report the table as a whole: look for the key inside it.
         let unknown = message.starts_with("unknown field");
         let key = message.split('`').nth(1).filter(|_| unknown);
@@ -145,9 +183,13 @@ impl RecipeText {
                 .filter_map(|part| part.split_once('='))
                 .any(|(name, _)| name.trim() == key)
         };
-        let found = self.text.lines().skip(first).position(assigns)?;
+        let found = self.written.lines().skip(first).position(assigns)?;
         Some(first + found)
     }
+}
+
+fn one_line(error: &toml::de::Error) -> String {
+    error.message().replace('\n', ", ")
 }
 
 fn place(table: &mut Table, keys: &[&str], value: Value) -> Result<(), String> {

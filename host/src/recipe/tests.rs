@@ -34,11 +34,7 @@ crop = 32
 "#;
 
 fn text(text: &str) -> RecipeText {
-    RecipeText {
-        origin: "r.toml".into(),
-        text: text.to_owned(),
-        base: "/".into(),
-    }
+    RecipeText::new("r.toml".as_ref(), text.to_owned(), "/".as_ref())
 }
 
 fn error(changed: &str) -> String {
@@ -77,24 +73,60 @@ fn mistakes_are_named_with_their_line() {
 }
 
 #[test]
-fn impossible_combinations_are_refused() {
+fn impossible_combinations_are_refused_with_their_line() {
     let cases = [
-        ("crop = 32", "crop = 33", "multiple of 2"),
-        ("kind = \"l1\"", "kind = \"lab\"", "rgb"),
-        ("kind = \"l1\"", "kind = \"ms-ssim\"", "at least 176"),
-        ("scale = 2", "scale = 3", "1, 2 or 4"),
-        ("[teacher]\nfrom = \"teacher\"", "", "no [teacher]"),
-        ("kind = \"teacher\"", "kind = \"mse\"", "no loss of kind"),
+        ("crop = 32", "crop = 33", "line 27", "multiple of 2"),
+        ("kind = \"l1\"", "kind = \"lab\"", "line 16", "rgb"),
+        (
+            "kind = \"l1\"",
+            "kind = \"ms-ssim\"",
+            "line 16",
+            "at least 176",
+        ),
+        ("scale = 2", "scale = 3", "line 7", "1, 2 or 4"),
+        (
+            "[teacher]\nfrom = \"teacher\"",
+            "",
+            "line 19",
+            "no [teacher]",
+        ),
+        (
+            "kind = \"teacher\"",
+            "kind = \"mse\"",
+            "line 13",
+            "no loss of kind",
+        ),
         (
             "learning_rate = 1e-3",
             "learning_rate = 0.0",
+            "line 24",
             "learning_rate",
         ),
     ];
-    for (from, to, what) in cases {
+    for (from, to, line, what) in cases {
         let error = error(&GOOD.replace(from, to));
-        assert!(error.contains(what), "{to}: {error}");
+        let whole = format!("r.toml, {line}: ");
+        assert!(
+            error.starts_with(&whole) && error.contains(what),
+            "{to}: {error}"
+        );
     }
+}
+
+#[test]
+fn lines_are_those_of_the_file_whatever_was_set() {
+    let read = |written: &str, set: &str| {
+        let mut recipe = text(written);
+        recipe.set(&[set.into()]).unwrap();
+        format!("{:#}", Recipe::from_text(&recipe).unwrap_err())
+    };
+    // Setting a key writes the recipe anew, in another order.
+    let unknown = read(&GOOD.replace("convs = 3", "convs = 3\nwidht = 7"), "seed=3");
+    assert!(unknown.starts_with("r.toml, line 12: "), "{unknown}");
+    let impossible = read(GOOD, "stage.0.crop=33");
+    assert!(impossible.starts_with("r.toml, line 27: "), "{impossible}");
+    let own = read(GOOD, "student.widht=7");
+    assert!(own.starts_with("r.toml, as changed: "), "{own}");
 }
 
 #[test]

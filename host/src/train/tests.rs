@@ -89,11 +89,7 @@ impl FeedSource for Boxes {
 }
 
 fn text(recipe: &str) -> RecipeText {
-    RecipeText {
-        origin: "tiny.toml".into(),
-        text: recipe.into(),
-        base: "/".into(),
-    }
+    RecipeText::new("tiny.toml".as_ref(), recipe.into(), "/".as_ref())
 }
 
 fn train(out: &Path, recipe: &str, resume: bool, stop_after: Option<u64>) -> Result<Outcome> {
