@@ -24,11 +24,24 @@ pub(super) struct Reach {
     pub macs_per_pixel: f64,
 }
 
-/// One tensor: pixels of the frame for one of its samples, and how far a sample looks.
+/// One tensor: pixels of the frame for one of its samples (0 when one sample stands for the whole
+/// frame), and how far a sample looks (`None` when it sees all of it).
 #[derive(Debug, Clone, Copy)]
 struct Local {
     step: usize,
-    halo: usize,
+    halo: Option<usize>,
+}
+
+impl Local {
+    /// What a mean over the picture gives.
+    const POOLED: Self = Self {
+        step: 0,
+        halo: None,
+    };
+
+    fn believable(&self) -> bool {
+        self.step <= MAX_STEP && self.halo.is_none_or(|halo| halo <= MAX_HALO)
+    }
 }
 
 /// Follows the frame through the graph.
@@ -42,7 +55,10 @@ pub(super) fn reach(model: &Model) -> Result<Reach, EngineError> {
         .iter()
         .map(|t| (t.name.as_str(), t))
         .collect();
-    let start = Local { step: 1, halo: 0 };
+    let start = Local {
+        step: 1,
+        halo: Some(0),
+    };
     // `None` marks a tensor that depends on the frame in a way not followed here.
     let mut tensors: HashMap<&str, Option<Local>> = HashMap::from([(INPUT_NAME, Some(start))]);
     let (mut scale, mut macs) = (1, 0.0);
@@ -58,9 +74,10 @@ pub(super) fn reach(model: &Model) -> Result<Reach, EngineError> {
         let known: Option<Vec<Local>> = inputs.into_iter().collect();
         let dims = kernel_dims(node, &graph.node, &weights);
         let out = known
-            .and_then(|inputs| through(node, &inputs, dims))
-            .filter(|local| (1..=MAX_STEP).contains(&local.step) && local.halo <= MAX_HALO);
-        if let (Some(local), Some(dims)) = (out, dims) {
+            .and_then(|inputs| through(node, &inputs, dims, &weights))
+            .filter(Local::believable);
+        // Convolutions of a pooled map cost next to nothing for a pixel.
+        if let (Some(local), Some(dims)) = (out.filter(|local| local.step > 0), dims) {
             let per_sample: f64 = dims.iter().map(|&d| d as f64).product();
             macs += per_sample / (local.step * local.step) as f64;
         }
@@ -71,7 +88,7 @@ pub(super) fn reach(model: &Model) -> Result<Reach, EngineError> {
     }
     let number = |key| model.metadata(key).and_then(|v| v.parse::<usize>().ok());
     let halo = match tensors.get(model.residual.as_str()).copied().flatten() {
-        Some(local) => Some(local.halo),
+        Some(local) => local.halo,
         None => number(META_HALO),
     };
     let scale = number(META_SCALE)
@@ -103,7 +120,12 @@ fn kernel_dims<'a>(
         .map(|t| t.dims.as_slice())
 }
 
-fn through(node: &NodeProto, inputs: &[Local], dims: Option<&[i64]>) -> Option<Local> {
+fn through(
+    node: &NodeProto,
+    inputs: &[Local],
+    dims: Option<&[i64]>,
+    weights: &HashMap<&str, &TensorProto>,
+) -> Option<Local> {
     let ints = |name| attribute(node, name).map(|a| a.ints.as_slice());
     let largest = |name, default: i64| {
         let values = ints(name).unwrap_or(&[]);
@@ -111,6 +133,14 @@ fn through(node: &NodeProto, inputs: &[Local], dims: Option<&[i64]>) -> Option<L
     };
     let first = *inputs.first()?;
     let step = first.step;
+    // A mean or a cut over the channels alone.
+    let over_channels = || match (ints("axes"), node.input.get(3)) {
+        (Some(axes), _) => axes == [1],
+        (None, Some(axes)) => weights
+            .get(axes.as_str())
+            .is_some_and(|axes| axes.raw_data == 1i64.to_le_bytes()),
+        (None, None) => false,
+    };
     match node.op_type.as_str() {
         "Conv" | "MaxPool" | "AveragePool" => {
             let kernel = match ints("kernel_shape") {
@@ -129,7 +159,7 @@ fn through(node: &NodeProto, inputs: &[Local], dims: Option<&[i64]>) -> Option<L
             };
             Some(Local {
                 step: step * largest("strides", 1)?,
-                halo: first.halo + reach * step,
+                halo: first.halo.map(|halo| halo + reach * step),
             })
         }
         "ConvTranspose" => {
@@ -137,7 +167,7 @@ fn through(node: &NodeProto, inputs: &[Local], dims: Option<&[i64]>) -> Option<L
             let kernel = largest("kernel_shape", 3)?;
             (step % stride == 0).then(|| Local {
                 step: step / stride,
-                halo: first.halo + kernel * step,
+                halo: first.halo.map(|halo| halo + kernel * step),
             })
         }
         "SpaceToDepth" => {
@@ -158,11 +188,17 @@ fn through(node: &NodeProto, inputs: &[Local], dims: Option<&[i64]>) -> Option<L
         | "Tanh" | "Gelu" | "Erf" | "Exp" | "Sqrt" | "Neg" | "Abs" | "Softplus" | "Add" | "Sub"
         | "Mul" | "Div" | "Pow" | "Max" | "Min" | "Concat" | "Identity" | "Cast"
         | "QuantizeLinear" | "DequantizeLinear" | "BatchNormalization" => {
-            inputs.iter().all(|i| i.step == step).then(|| Local {
+            // One value for the frame spreads over any map.
+            let step = inputs.iter().map(|i| i.step).max().unwrap_or(0);
+            let even = inputs.iter().all(|i| i.step == step || i.step == 0);
+            let halos: Option<Vec<usize>> = inputs.iter().map(|i| i.halo).collect();
+            even.then(|| Local {
                 step,
-                halo: inputs.iter().map(|i| i.halo).max().unwrap_or(0),
+                halo: halos.and_then(|halos| halos.into_iter().max()),
             })
         }
+        "GlobalAveragePool" => Some(Local::POOLED),
+        "ReduceMean" | "Slice" => over_channels().then_some(first),
         _ => None,
     }
 }
@@ -171,6 +207,26 @@ fn through(node: &NodeProto, inputs: &[Local], dims: Option<&[i64]>) -> Option<L
 mod tests {
     use super::super::sample;
     use super::*;
+
+    #[test]
+    fn a_mean_over_the_picture_sees_it_all_and_hides_no_cost() {
+        let node = |op: &str| NodeProto {
+            op_type: op.to_owned(),
+            ..NodeProto::default()
+        };
+        let known = HashMap::new();
+        let local = Local {
+            step: 2,
+            halo: Some(6),
+        };
+        let pooled = through(&node("GlobalAveragePool"), &[local], None, &known).unwrap();
+        assert_eq!((pooled.step, pooled.halo), (0, None));
+        let gated = through(&node("Mul"), &[pooled, local], None, &known).unwrap();
+        assert_eq!((gated.step, gated.halo), (2, None));
+        let other = Local { step: 4, ..local };
+        assert!(through(&node("Mul"), &[other, local], None, &known).is_none());
+        assert!(through(&node("Slice"), &[local], None, &known).is_none());
+    }
 
     #[test]
     fn a_chain_is_followed() {

@@ -85,6 +85,8 @@ fn students_that_are_no_chain_export_simplify_and_agree_with_torch() {
             }
             let whole = |halo: usize| halo.next_multiple_of(graph.multiple);
             assert_eq!(report.halo.map(whole), graph.halo(), "{text}");
+            let cost = graph.macs_per_pixel();
+            assert!((report.macs_per_pixel / cost - 1.0).abs() < 1e-9, "{text}");
         }
     }
 }
