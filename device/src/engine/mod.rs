@@ -126,6 +126,13 @@ pub trait Engine: Send {
         None
     }
 
+    /// Side of the squares of blocks (of [`StudentInfo::scale`] pixels) that are computed together, where
+    /// that shows in the last bits: pieces of a frame give the whole one's bits when they are cut at
+    /// multiples of it and every convolution sees whole squares around.
+    fn grid(&self) -> usize {
+        1
+    }
+
     /// Restores `frame` into `out` (same format and size). Planes that the student does not restore
     /// are copied. `strength` is in 0..=1; at 0 the output is the input, byte for byte.
     ///

@@ -168,9 +168,12 @@ impl Student {
             Colour::Rgb => PixelFormat::Rgb8,
         };
         FrameView::packed(format, width, height, bytes)?;
+        // A convolution that looks a block further sees up to a whole square more.
+        let grid = self.engine.grid();
+        let align = grid * info.scale;
         // Without a halo every pixel sees the whole frame, and cutting would change the result.
         let cut = |length: usize| match info.halo {
-            Some(halo) => spans(length, length.div_ceil(self.tile), halo, info.scale),
+            Some(halo) => spans(length, length.div_ceil(self.tile), grid * halo, align),
             None => spans(length, 1, 0, info.scale),
         };
         let (rows, columns) = (cut(height), cut(width));

@@ -24,6 +24,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use hone_shared::quant::QuantChain;
+use hone_shared::student::Precision;
 
 use self::bands::Shares;
 pub(super) use self::buffer::Buffer;
@@ -203,6 +204,14 @@ impl<P: Path> Engine for FusedEngine<P> {
             fused: true,
             isa: self.isa,
             threads: self.pool.threads(),
+        }
+    }
+
+    fn grid(&self) -> usize {
+        match self.student.precision {
+            // Winograd rounds by the square; whole numbers do not round.
+            Precision::F32 => self.path.align(),
+            Precision::Int8 => 1,
         }
     }
 
