@@ -3,6 +3,7 @@
 mod photo;
 mod student;
 mod teacher;
+mod tiff_file;
 pub mod tiles;
 pub mod video;
 mod y4m;

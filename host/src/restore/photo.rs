@@ -1,11 +1,14 @@
 //! Image files with everything that has to survive a restoration: bit depth, alpha, ICC, EXIF.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use image::codecs::webp::WebPEncoder;
 use image::codecs::{bmp::BmpEncoder, jpeg::JpegEncoder, png::PngEncoder};
-use image::codecs::{tiff::TiffEncoder, webp::WebPEncoder};
 use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader};
+
+use super::tiff_file::{self, Fields};
 
 /// Longest side accepted, in pixels.
 const MAX_SIDE: u32 = 32_768;
@@ -18,6 +21,8 @@ pub struct Photo {
     image: DynamicImage,
     icc: Option<Vec<u8>>,
     exif: Option<Vec<u8>>,
+    /// What a TIFF file says beside its samples, EXIF among it.
+    fields: Arc<Fields>,
 }
 
 impl Photo {
@@ -41,6 +46,7 @@ impl Photo {
         limits.max_image_width = Some(MAX_SIDE);
         limits.max_image_height = Some(MAX_SIDE);
         reader.limits(limits);
+        let tiff = reader.format() == Some(ImageFormat::Tiff);
         let mut decoder = reader.into_decoder().with_context(named)?;
         // Metadata that cannot be read is lost with a photo that still can.
         let icc = decoder.icc_profile().unwrap_or_default();
@@ -55,7 +61,16 @@ impl Photo {
                 path.display()
             );
         }
-        Ok(Self { image, icc, exif })
+        let fields = match tiff {
+            true => Fields::read(path).unwrap_or_default(),
+            false => Fields::default(),
+        };
+        Ok(Self {
+            image,
+            icc: icc.or_else(|| fields.icc.clone()),
+            exif,
+            fields: Arc::new(fields),
+        })
     }
 
     /// Width in pixels.
@@ -112,7 +127,8 @@ impl Photo {
     }
 
     /// Writes the photo by the file's ending, whole or not at all, with ICC and EXIF where the
-    /// format has them and 16 bits where it can (PNG, TIFF).
+    /// format has them (PNG, JPEG, WebP; TIFF's fields go into TIFF files only) and 16 bits where it
+    /// can (PNG, TIFF).
     ///
     /// # Errors
     /// When the ending is unknown or the file cannot be written.
@@ -135,7 +151,10 @@ impl Photo {
             }
             ImageFormat::WebP => self.encode(WebPEncoder::new_lossless(writer), &image)?,
             ImageFormat::Bmp => self.encode(BmpEncoder::new(writer), &image)?,
-            ImageFormat::Tiff => self.encode(TiffEncoder::new(writer), &image)?,
+            ImageFormat::Tiff => {
+                let file = tiff_file::encode(&image, self.icc.as_deref(), &self.fields)?;
+                return Ok(hone_device::atomic::write_bytes(path, &file)?);
+            }
             _ => bail!("{}: use .png, .jpg, .tif, .webp or .bmp", path.display()),
         }
         Ok(hone_device::atomic::write_bytes(path, encoded.get_ref())?)

@@ -1,6 +1,6 @@
 //! Students on a stand-in engine: a 3x3 sharpening whose halo is known.
 
-use hone_device::engine::{Engine, EngineError, FrameView, FrameViewMut, StudentInfo};
+use hone_device::engine::{self, Engine, EngineError, FrameView, FrameViewMut, StudentInfo};
 use hone_shared::student::{Colour, Precision};
 use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageEncoder, ImageReader};
 
@@ -75,6 +75,25 @@ fn tiles_of_a_convolutional_student_equal_the_whole() {
 }
 
 #[test]
+fn tiles_equal_the_whole_where_convolutions_are_computed_by_squares() {
+    use crate::onnx::{Metadata, tests::float_chain, write_chain_f32};
+    for (scale, kernels) in [(1, &[3, 3, 3, 3, 3][..]), (2, &[3, 5, 3])] {
+        let chain = float_chain(Colour::Luma, scale, kernels, 4);
+        let metadata = Metadata {
+            scale,
+            halo: Some(chain.halo()),
+            ..Metadata::default()
+        };
+        let model = write_chain_f32(&chain, &metadata);
+        let open = || Student::from_bytes(&model, "chain", engine::EngineOptions::default());
+        let bytes = noise(250 * 190);
+        let whole = open().unwrap().restore_planes(250, 190, &bytes).unwrap();
+        let mut tiled = open().unwrap().with_tile(64);
+        assert_eq!(tiled.restore_planes(250, 190, &bytes).unwrap(), whole);
+    }
+}
+
+#[test]
 fn strength_zero_changes_nothing_and_luma_keeps_chroma() {
     let picture = Picture::from_bytes(3, 20, 30, &noise(1800));
     let mut off = Sharpen::student(Colour::Luma).with_strength(0.0);
@@ -123,6 +142,73 @@ fn photos_keep_bits_alpha_profile_and_exif() {
     for (i, (a, b)) in image.as_raw().iter().zip(&samples).enumerate() {
         assert_eq!(*a, if i % 4 == 3 { *b } else { b + 514 });
     }
+}
+
+#[test]
+fn tiff_files_keep_bits_profile_camera_and_exif() {
+    use tiff::encoder::{Rational, TiffEncoder, colortype::RGB16};
+    use tiff::tags::Tag;
+    let folder = tempfile::tempdir().unwrap();
+    let (path, out) = (folder.path().join("a.tif"), folder.path().join("b.tif"));
+    let samples: Vec<u16> = (0..3 * 24u16).map(|i| 20_000 + 301 * i).collect();
+    let mut file = TiffEncoder::new(std::fs::File::create(&path).unwrap()).unwrap();
+    let mut exif = file.extra_directory().unwrap();
+    exif.write_tag(Tag::from_u16_exhaustive(33_434), Rational { n: 1, d: 250 })
+        .unwrap();
+    let exif = exif.finish_with_offsets().unwrap().offset;
+    let mut picture = file.new_image::<RGB16>(6, 4).unwrap();
+    picture.encoder().write_tag(Tag::Make, "Maker").unwrap();
+    picture
+        .encoder()
+        .write_tag(Tag::ExifDirectory, exif)
+        .unwrap();
+    picture
+        .encoder()
+        .write_tag(Tag::IccProfile, &[9u8; 130][..])
+        .unwrap();
+    picture.write_data(&samples).unwrap();
+    drop(file);
+
+    let mut photo = Photo::load(&path).unwrap();
+    let before = photo.rgb();
+    let after: Vec<u8> = before.iter().map(|b| b - 1).collect();
+    photo.apply(&before, &after);
+    photo.save(&out).unwrap();
+    let fields = tiff_file::Fields::read(&out).unwrap();
+    assert_eq!(format!("{fields:?}").matches("33434").count(), 1);
+    assert_eq!(fields.icc, Some(vec![9; 130]));
+    let decoder = ImageReader::open(&out).unwrap().into_decoder().unwrap();
+    let DynamicImage::ImageRgb16(image) = DynamicImage::from_decoder(decoder).unwrap() else {
+        panic!("bit depth is lost");
+    };
+    let moved: Vec<u16> = samples.iter().map(|s| s - 257).collect();
+    assert_eq!(image.as_raw(), &moved);
+    let bytes = std::fs::read(&out).unwrap();
+    assert!(bytes.windows(6).any(|w| w == b"Maker\0"));
+    // The profile goes into other formats as well.
+    let other = folder.path().join("c.png");
+    photo.save(&other).unwrap();
+    let mut decoder = ImageReader::open(&other).unwrap().into_decoder().unwrap();
+    assert_eq!(decoder.icc_profile().unwrap(), Some(vec![9; 130]));
+}
+
+#[test]
+fn webp_keeps_profile_and_exif() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, out) = (folder.path().join("a.webp"), folder.path().join("b.webp"));
+    let image = image::RgbImage::from_raw(8, 8, noise(192)).unwrap();
+    let mut file = std::fs::File::create(&path).unwrap();
+    let mut encoder = image::codecs::webp::WebPEncoder::new_lossless(&mut file);
+    encoder.set_icc_profile(vec![5; 77]).unwrap();
+    let exif = b"II*\0\x08\0\0\0\0\0".to_vec();
+    encoder.set_exif_metadata(exif.clone()).unwrap();
+    DynamicImage::from(image)
+        .write_with_encoder(encoder)
+        .unwrap();
+    Photo::load(&path).unwrap().save(&out).unwrap();
+    let mut decoder = ImageReader::open(&out).unwrap().into_decoder().unwrap();
+    assert_eq!(decoder.icc_profile().unwrap(), Some(vec![5; 77]));
+    assert_eq!(decoder.exif_metadata().unwrap(), Some(exif));
 }
 
 #[test]

@@ -10,8 +10,10 @@ use anyhow::{Context, bail};
 use super::y4m;
 pub use super::y4m::{Format, Frame};
 
-/// Endings of the files that are taken for videos.
-const VIDEO_ENDINGS: [&str; 7] = ["mp4", "mkv", "mov", "avi", "webm", "m4v", "y4m"];
+/// Endings of the files that are taken for videos; the last four are streams without a container.
+const VIDEO_ENDINGS: [&str; 12] = [
+    "mp4", "mkv", "mov", "avi", "webm", "m4v", "ts", "y4m", "h264", "264", "h265", "265",
+];
 
 /// Whether the ending is one of a video file.
 pub fn is_video(path: &Path) -> bool {
