@@ -16,9 +16,12 @@
 //! | `vgg_l1` | mean absolute difference of VGG maps after ReLU, mean over layers; weights given by the user | Johnson et al. 2016; torchvision |
 //! | `lpips_alex`, `lpips_vgg` | LPIPS 0.1; weights given by the user | Zhang et al. 2018; `lpips` |
 //!
+//! Of videos, [`Temporal`] is what shows only in motion, and [`align()`] finds frames that were dropped.
+//!
 //! Samples are taken as they are: round to bytes first ([`Picture::to_bytes`]) when a figure is to
 //! describe what is seen.
 
+mod align;
 mod colour;
 mod edge;
 mod gopro;
@@ -33,6 +36,7 @@ mod ssim;
 mod video;
 mod window;
 
+pub use align::{Alignment, Thumbnail, align};
 pub use colour::{lab_l1, studio_luma};
 pub use edge::sobel_magnitude_l1;
 pub use gopro::ssim_gopro_3d;

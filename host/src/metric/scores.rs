@@ -156,7 +156,7 @@ impl Serialize for Scores {
 }
 
 /// Mean and spread of one metric over pictures.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Summary {
     /// Arithmetic mean.
     pub mean: f64,

@@ -41,13 +41,18 @@ pub struct TemporalMeter {
 }
 
 impl TemporalMeter {
-    /// The next frame of each video.
+    /// The next frame of each video; gives the flicker since the frame before, if there was one.
     ///
     /// # Errors
     /// When the frames differ in shape from each other or from those before.
-    pub fn push(&mut self, reference: &Picture, distorted: &Picture) -> Result<(), MetricError> {
+    pub fn push(
+        &mut self,
+        reference: &Picture,
+        distorted: &Picture,
+    ) -> Result<Option<f64>, MetricError> {
         same_shape(reference, distorted)?;
         let now = (reference.luma(), distorted.luma());
+        let mut since = None;
         if let Some(before) = &self.last {
             same_shape(&before.0, &now.0)?;
             let sum: f64 = (0..now.0.data.len())
@@ -66,9 +71,10 @@ impl TemporalMeter {
             // A codec leaves a little change even where it was given the same frame twice.
             let stands = moved > STILL && shown < STANDING * moved;
             self.found.repeated += usize::from(stands);
+            since = Some(flicker);
         }
         self.last = Some(now);
-        Ok(())
+        Ok(since)
     }
 
     /// What was found so far.

@@ -1,0 +1,133 @@
+//! `hone metrics`: how far pictures, folders or videos are from their references.
+
+mod measured;
+mod videos;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use super::learned::LearnedMetrics;
+use super::progress;
+use crate::metric::{LEARNED, METRICS, MetricSet};
+use crate::picture::Picture;
+use crate::restore::{paired_images, video};
+use measured::{Entry, Measured};
+
+/// Measures distorted pictures, folders of pictures, or videos against their references.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hone metrics sharp.png restored.png
+  hone metrics sharp/ restored/ --json > scores.json
+  hone metrics --only psnr_rgb --only ssim_gopro_3d truth.mp4 restored.mp4 --csv frames.csv
+  hone metrics sent.mp4 received.mp4 --align
+  hone metrics sharp.png restored.png --lpips alex.pth --lpips-backbone alexnet.pth")]
+pub struct MetricsArgs {
+    /// The truth: an image, a folder of images, or a video.
+    #[arg(required_unless_present = "list")]
+    reference: Option<PathBuf>,
+    /// What is measured: the same kind; files of folders are paired by name.
+    #[arg(required_unless_present = "list")]
+    distorted: Option<PathBuf>,
+    /// Compute this metric only; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Name all metrics and stop.
+    #[arg(long)]
+    list: bool,
+    /// Of videos, find for each frame the reference's frame that it shows, and name dropped and repeated
+    /// ones; done anyway where the two differ in length. Without, frames are compared by number.
+    #[arg(long)]
+    align: bool,
+    /// Write the figures of every picture or frame as a table too.
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    #[command(flatten)]
+    learned: LearnedMetrics,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl MetricsArgs {
+    /// Measures and prints.
+    ///
+    /// # Errors
+    /// When something cannot be read, sizes differ, or a metric asked for by name is undefined.
+    pub fn run(self) -> anyhow::Result<()> {
+        if self.list {
+            METRICS
+                .iter()
+                .for_each(|metric| println!("{}", metric.name));
+            LEARNED
+                .iter()
+                .for_each(|name| println!("{name} (needs weights: --vgg, --lpips)"));
+            return Ok(());
+        }
+        let (Some(reference), Some(distorted)) = (&self.reference, &self.distorted) else {
+            bail!("give a reference and a distorted picture");
+        };
+        let mut metrics = MetricSet::all(self.learned.vgg()?, self.learned.lpips()?);
+        if !self.only.is_empty() {
+            metrics = metrics.only(&self.only)?;
+        }
+        let found = self.measured(reference, distorted, &metrics)?;
+        if !self.only.is_empty() {
+            // What was asked for by name must exist.
+            for entry in &found.entries {
+                for (_, value) in &entry.scores.0 {
+                    value.clone().with_context(|| entry.name.clone())?;
+                }
+            }
+        }
+        if let Some(path) = &self.csv {
+            hone_device::atomic::write_bytes(path, found.csv(&metrics.names()).as_bytes())?;
+        }
+        if self.json {
+            println!("{}", found.json(&metrics.names())?);
+            return Ok(());
+        }
+        println!("{}", found.table(&metrics.names()));
+        found.remarks().iter().for_each(|line| println!("{line}"));
+        Ok(())
+    }
+
+    fn measured(
+        &self,
+        reference: &Path,
+        distorted: &Path,
+        metrics: &MetricSet,
+    ) -> anyhow::Result<Measured> {
+        if reference.is_dir() != distorted.is_dir() {
+            bail!(
+                "{} and {} must both be folders or both be files",
+                reference.display(),
+                distorted.display()
+            );
+        }
+        if reference.is_dir() {
+            folders(reference, distorted, metrics)
+        } else if video::is_video(reference) {
+            videos::measure(reference, distorted, metrics, self.align)
+        } else {
+            let (a, b) = (Picture::load(reference)?, Picture::load(distorted)?);
+            let entry = Entry::measure(distorted.display().to_string(), &a, &b, metrics)?;
+            Ok(Measured::single(entry))
+        }
+    }
+}
+
+fn folders(reference: &Path, distorted: &Path, metrics: &MetricSet) -> anyhow::Result<Measured> {
+    let pairs = paired_images(reference, distorted)?;
+    let bar = progress::bar(pairs.len() as u64, "measuring");
+    let mut entries = Vec::with_capacity(pairs.len());
+    for (a, b) in pairs {
+        let name = a.file_stem().unwrap_or_default().to_string_lossy();
+        let (a, b) = (Picture::load(&a)?, Picture::load(&b)?);
+        entries.push(Entry::measure(name.into_owned(), &a, &b, metrics)?);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(Measured::many(entries))
+}
