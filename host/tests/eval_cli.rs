@@ -3,78 +3,17 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::path::Path;
-use std::process::Command;
+mod toy;
 
-const RECIPE: &str = r#"name = "toy"
-seed = 2
-colour = "luma"
+use toy::{fails, works};
 
-[data]
-layout = "scenes"
-count = 8
-size = [96, 80]
-degradation = "gaussian:sigma=0.9..1.4"
-validation_images = 1
-validation_crop = 64
-
-[student]
-architecture = "plain"
-scale = 2
-channels = 8
-convs = 3
-
-[[loss]]
-kind = "l1"
-weight = 1.0
-
-[optimizer]
-learning_rate = 1e-3
-
-[[stage]]
-epochs = 1
-steps = 4
-batch = 2
-crop = 32
-
-[quantise]
-pictures = 2
-qat = true
-qat_steps = 3
-"#;
-
-/// Runs `hone` in `folder`; gives whether it succeeded, and what it printed.
-fn hone(folder: &Path, words: &str) -> (bool, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_hone"))
-        .args(words.split_whitespace())
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (
-        output.status.success(),
-        text(&output.stdout),
-        text(&output.stderr),
-    )
-}
-
-fn works(folder: &Path, words: &str) -> String {
-    let (success, stdout, stderr) = hone(folder, words);
-    assert!(success, "hone {words}\n{stdout}\n{stderr}");
-    stdout
-}
-
-fn fails(folder: &Path, words: &str) -> String {
-    let (success, stdout, stderr) = hone(folder, words);
-    assert!(!success, "hone {words} succeeded\n{stdout}");
-    stderr
-}
+const QUANTISE: &str = "[quantise]\npictures = 2\nqat = true\nqat_steps = 3\n";
 
 #[test]
 fn a_run_is_quantised_checked_evaluated_and_compared() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    std::fs::write(folder.join("toy.toml"), RECIPE).unwrap();
+    std::fs::write(folder.join("toy.toml"), toy::recipe("toy", 8, 4, QUANTISE)).unwrap();
     works(folder, "distill toy.toml --out run");
     works(folder, "export run --out f32.onnx --simplify");
     let table = works(folder, "quantize run --out int8.onnx --sensitivity --json");
@@ -150,4 +89,59 @@ fn a_run_is_quantised_checked_evaluated_and_compared() {
         "metrics sharp/0.png restored/0.png --only lpips_alex",
     );
     assert!(error.contains("--lpips-backbone"), "{error}");
+}
+
+/// A video of scenes that glide to the left, without the frames `dropped`.
+fn clip(path: &std::path::Path, dropped: &[usize]) {
+    use hone_host::restore::video::{Format, Frame, Writer};
+    let wide = hone_host::data::synth::scene(5, 0, 160, 64);
+    let format = Format {
+        width: 96,
+        height: 64,
+        rate: (25, 1),
+    };
+    let mut writer = Writer::create(path, format).unwrap();
+    for i in (0..20).filter(|i| !dropped.contains(i)) {
+        let frame = wide.crop(0, 3 * i, 64, 96);
+        writer.push(&Frame::from_picture(&frame)).unwrap();
+    }
+    writer.finish().unwrap();
+}
+
+#[test]
+fn dropped_frames_are_named_and_every_frame_has_its_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    clip(&folder.join("sent.mp4"), &[]);
+    clip(&folder.join("received.mp4"), &[4, 5, 11]);
+    let found = works(
+        folder,
+        "metrics sent.mp4 received.mp4 --only psnr_y --csv frames.csv --json",
+    );
+    let found: serde_json::Value = serde_json::from_str(&found).unwrap();
+    assert_eq!(
+        found["alignment"]["dropped"],
+        serde_json::json!([4, 5, 11]),
+        "{found}"
+    );
+    assert_eq!(found["entries"].as_array().unwrap().len(), 17);
+    assert_eq!(found["entries"][4]["name"], "frame 6");
+    // Aligned frames differ by their coding alone.
+    assert!(
+        found["summary"]["psnr_y"]["min"].as_f64().unwrap() > 35.0,
+        "{found}"
+    );
+    let table = std::fs::read_to_string(folder.join("frames.csv")).unwrap();
+    assert_eq!(table.lines().next(), Some("name,psnr_y,flicker"));
+    assert_eq!(table.lines().count(), 18);
+    let told = works(folder, "metrics sent.mp4 received.mp4 --only psnr_y");
+    assert!(
+        told.contains("3 frames of the reference are missing (4 to 5, 11)"),
+        "{told}"
+    );
+    works(
+        folder,
+        "eval --data sent.mp4 --degrade gaussian:sigma=1 --limit 4 --video 25 --no-speed --only l1 --out film",
+    );
+    assert!(folder.join("film/side_by_side.mp4").is_file());
 }

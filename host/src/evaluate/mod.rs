@@ -6,6 +6,7 @@
 
 pub mod bicubic;
 pub mod figure;
+pub mod figures;
 mod font;
 pub mod harm;
 pub mod honed;

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const SLOW: Duration = Duration::from_secs(4);
 
 /// Time for a frame of one size.
-#[derive(Debug, Clone, Copy, serde::Serialize)]
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
 pub struct Speed {
     /// Width in pixels.
     pub width: usize,

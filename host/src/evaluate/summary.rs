@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use hone_shared::student::Colour;
 use serde::Serialize;
 
+use super::figures::Figures;
 use super::honed::Agreement;
 use super::unsharp::Unsharp;
-use super::{PairSet, Row, Speed};
+use super::{PairSet, Row};
 use crate::data::degrade::Degradation;
 use crate::metric::{MetricSet, Summary, Temporal};
 
@@ -22,6 +23,8 @@ pub struct Evaluation {
     pub degradation: Option<Degradation>,
     /// Names of the pairs, in order.
     pub pairs: Vec<String>,
+    /// Pairs that some row gives exactly: left out of PSNR in every row.
+    pub equal: usize,
     /// Width of the first pair in pixels.
     pub width: usize,
     /// Height of the first pair in pixels.
@@ -60,29 +63,12 @@ pub enum TunedOn {
     Evaluated,
 }
 
-/// One restorer's figures.
+/// One restorer's figures, and those of every pair.
 #[derive(Debug, Clone, Serialize)]
 pub struct Entry {
-    /// What the tables call it.
-    pub name: String,
-    /// PSNR in dB on the compared planes.
-    pub psnr_db: Option<Summary>,
-    /// SSIM (11x11 Gaussian) on the compared planes.
-    pub ssim: Option<Summary>,
-    /// PSNR gain over the input in dB.
-    pub gain_db: Option<f64>,
-    /// `(this - input) / (teacher - input)` in PSNR.
-    pub retention: Option<f64>,
-    /// Multiply-accumulates per pixel.
-    pub macs_per_pixel: Option<f64>,
-    /// Weights and biases.
-    pub parameters: Option<usize>,
-    /// Bytes of the model file.
-    pub file_bytes: Option<u64>,
-    /// Median time of a picture of the pairs' size in milliseconds.
-    pub ms_per_frame: Option<f64>,
-    /// Times at standard sizes; `null` where one would take too long.
-    pub speed: Vec<Option<Speed>>,
+    /// What the main table shows.
+    #[serde(flatten)]
+    pub figures: Figures,
     /// Published metrics of the RGB pictures.
     pub metrics: BTreeMap<&'static str, Option<Summary>>,
     /// Flicker and repeated frames, for consecutive frames.
@@ -106,7 +92,8 @@ pub struct Gain {
 
 impl Evaluation {
     /// Sums rows up. The row named `input` is what gains refer to, the one named `teacher` what
-    /// retention refers to; `ranked` names the row by which pairs are ranked.
+    /// retention refers to; `ranked` names the row by which pairs are ranked. PSNR is averaged over the
+    /// pairs on which it is finite in every row, so that all means are of the same pictures.
     ///
     /// # Errors
     /// When the first pair cannot be loaded.
@@ -117,30 +104,36 @@ impl Evaluation {
         ranked: &str,
         metrics: &MetricSet,
     ) -> anyhow::Result<Self> {
+        let bounded = |i: &usize| rows.iter().all(|row| row.results[*i].psnr.is_finite());
+        let counted: Vec<usize> = (0..pairs.len()).filter(bounded).collect();
+        let psnr = |row: &Row| Summary::of(counted.iter().map(|i| row.results[*i].psnr));
         let mean = |name: &str| {
             let row = rows.iter().find(|row| row.name == name)?;
-            row.psnr().map(|psnr| psnr.mean)
+            psnr(row).map(|psnr| psnr.mean)
         };
         let (input, teacher) = (mean("input"), mean("teacher"));
         let names = metrics.names();
         let entries = rows.iter().map(|row| {
-            let gain = row.psnr().zip(input).map(|(psnr, input)| psnr.mean - input);
+            let psnr = psnr(row);
+            let gain = psnr.zip(input).map(|(psnr, input)| psnr.mean - input);
             let teacher_gain = teacher.zip(input).map(|(teacher, input)| teacher - input);
             let retention = gain
                 .zip(teacher_gain)
                 .filter(|(_, teacher)| *teacher > 0.0 && row.name != "input")
                 .map(|(gain, teacher)| gain / teacher);
             Entry {
-                name: row.name.clone(),
-                psnr_db: row.psnr(),
-                ssim: row.ssim(),
-                gain_db: gain,
-                retention,
-                macs_per_pixel: row.macs_per_pixel,
-                parameters: row.parameters,
-                file_bytes: row.file_bytes,
-                ms_per_frame: row.ms_per_frame,
-                speed: row.speed.clone(),
+                figures: Figures {
+                    name: row.name.clone(),
+                    psnr_db: psnr,
+                    ssim: row.ssim(),
+                    gain_db: gain,
+                    retention,
+                    macs_per_pixel: row.macs_per_pixel,
+                    parameters: row.parameters,
+                    file_bytes: row.file_bytes,
+                    ms_per_frame: row.ms_per_frame,
+                    speed: row.speed.clone(),
+                },
                 metrics: names.iter().map(|name| (*name, row.metric(name))).collect(),
                 temporal: row.temporal,
                 psnr_of_pairs: row.results.iter().map(|r| r.psnr).collect(),
@@ -153,6 +146,7 @@ impl Evaluation {
             colour,
             degradation: None,
             pairs: pairs.names(),
+            equal: pairs.len() - counted.len(),
             width: first.input.width,
             height: first.input.height,
             cores: std::thread::available_parallelism().map_or(1, usize::from),
@@ -180,6 +174,7 @@ fn ranking(names: &[String], rows: &[Row], ranked: &str) -> Vec<Gain> {
             gain_db: after.psnr - before.psnr,
         })
         .collect();
+    gains.retain(|gain| gain.gain_db.is_finite());
     gains.sort_by(|a, b| b.gain_db.total_cmp(&a.gain_db));
     gains
 }

@@ -4,8 +4,11 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
 use hone_shared::student::Colour;
+use serde_json::Value;
 
+use super::figures;
 use super::summary::{Entry, Evaluation, TunedOn};
+use super::unsharp::Unsharp;
 use crate::data::degrade::{Degradation, PRESETS, preset};
 use crate::metric::{self, Better};
 
@@ -49,7 +52,7 @@ impl Evaluation {
     /// restorer, mean and deviation over the pictures.
     pub fn metrics(&self) -> (Vec<String>, Vec<Vec<String>>) {
         let mut headings = vec!["RGB metric".to_owned()];
-        headings.extend(self.rows.iter().map(|row| row.name.clone()));
+        headings.extend(self.rows.iter().map(|row| row.figures.name.clone()));
         let names = self.rows.first().into_iter().flat_map(|r| r.metrics.keys());
         let mut rows: Vec<Vec<String>> = names
             .map(|name| {
@@ -93,13 +96,23 @@ impl Evaluation {
         };
         let mut notes = vec![format!(
             "PSNR and SSIM (11x11 Gaussian) on {planes}, mean ± standard deviation over {} pictures of \
-             {}x{}; ms/frame is the median at that size on {} cores; retention is this gain over the \
+             {}x{}; ms/frame is the median at that size on {}; retention is this gain over the \
              teacher's; bicubic is the input halved and enlarged again.",
             self.pairs.len(),
             self.width,
             self.height,
-            self.cores
+            match self.cores {
+                1 => "1 core".to_owned(),
+                cores => format!("{cores} cores"),
+            }
         )];
+        if self.equal > 0 {
+            notes.push(format!(
+                "{} of the pictures come out exactly true in some row, where PSNR has no bound: PSNR, gain and \
+                 retention leave them out of every row.",
+                self.equal
+            ));
+        }
         if let Some(degradation) = &self.degradation {
             notes.push(format!(
                 "Sharp pictures degraded by: {}.",
@@ -112,10 +125,11 @@ impl Evaluation {
                 TunedOn::Recipe => "pictures of the student's recipe",
                 TunedOn::Evaluated => "the evaluated pictures themselves, in its favour",
             };
-            notes.push(format!(
-                "Unsharp mask tuned on {on}: sigma {}, amount {}.",
-                tuned.mask.sigma, tuned.mask.amount
-            ));
+            let Unsharp { sigma, amount } = tuned.mask;
+            notes.push(match amount == 0.0 {
+                true => format!("Unsharp mask tuned on {on}: none raises the mean PSNR there."),
+                false => format!("Unsharp mask tuned on {on}: sigma {sigma}, amount {amount}."),
+            });
         }
         if let Some(honed) = self.honed {
             notes.push(format!(
@@ -137,82 +151,91 @@ impl Evaluation {
 
     /// Headings of the main table.
     pub fn headings(&self) -> Vec<String> {
-        let mut headings = [
-            "",
-            "PSNR dB",
-            "SSIM",
-            "gain dB",
-            "retention",
-            "parameters",
-            "MAC/px",
-            "file kB",
-            "ms/frame",
-        ]
-        .map(str::to_owned)
-        .to_vec();
-        for (width, height) in self.sizes() {
-            headings.push(format!("ms {width}x{height}"));
-            headings.push("fps".to_owned());
-        }
-        headings
+        figures::headings(&self.sizes())
     }
 
     /// The standard sizes that were timed.
     fn sizes(&self) -> Vec<(usize, usize)> {
-        let speeds = |row: &Entry| {
-            row.speed
-                .iter()
-                .flatten()
-                .map(|s| (s.width, s.height))
-                .collect()
-        };
-        let timed: Vec<Vec<_>> = self.rows.iter().map(speeds).collect();
-        timed.into_iter().max_by_key(Vec::len).unwrap_or_default()
+        figures::sizes(self.rows.iter().map(|row| &row.figures))
     }
 
     /// A row of the main table.
     pub fn cells(&self, row: &Entry) -> Vec<String> {
-        let show = |value: Option<f64>, digits: usize| {
-            value.map_or_else(|| "-".to_owned(), |v| format!("{v:.digits$}"))
-        };
-        let spread = |summary: Option<metric::Summary>, digits: usize| {
-            summary.map_or_else(
-                || "-".to_owned(),
-                |s| format!("{:.digits$} ± {:.digits$}", s.mean, s.deviation),
-            )
-        };
-        let mut cells = vec![
-            row.name.clone(),
-            spread(row.psnr_db, 2),
-            spread(row.ssim, 4),
-            row.gain_db
-                .filter(|_| row.name != "input")
-                .map_or_else(|| "-".to_owned(), |gain| format!("{gain:+.2}")),
-            row.retention
-                .map_or_else(|| "-".to_owned(), |share| format!("{:.0} %", 100.0 * share)),
-            row.parameters
-                .map_or_else(|| "-".to_owned(), |n| n.to_string()),
-            show(row.macs_per_pixel, 0),
-            show(row.file_bytes.map(|bytes| bytes as f64 / 1000.0), 1),
-            show(row.ms_per_frame, 2),
-        ];
-        for size in self.sizes() {
-            let same = |s: &&super::Speed| (s.width, s.height) == size;
-            let found = row.speed.iter().flatten().find(same);
-            cells.push(show(found.map(|s| s.ms), 1));
-            cells.push(show(found.map(|s| s.fps), 1));
-        }
-        cells
+        row.figures.cells(&self.sizes())
     }
 }
 
-/// A degradation's preset, or its steps as JSON.
+/// A degradation's preset, or its steps as a recipe's line writes them; `one of [2 x A, nothing]` for
+/// choices and their weights.
 fn in_words(degradation: &Degradation) -> String {
     let named = PRESETS
         .iter()
         .find(|name| preset(name).as_ref() == Some(degradation));
     named.map_or_else(
-        || serde_json::to_string(degradation).unwrap_or_default(),
+        || steps(&serde_json::to_value(degradation).unwrap_or_default()),
         |name| (*name).to_owned(),
     )
+}
+
+fn steps(list: &Value) -> String {
+    let words: Vec<String> = list.as_array().into_iter().flatten().map(step).collect();
+    match words.is_empty() {
+        true => "nothing".to_owned(),
+        false => words.join(" + "),
+    }
+}
+
+fn step(step: &Value) -> String {
+    let kind = step["kind"].as_str().unwrap_or_default();
+    if let Some(choices) = step["choices"].as_array() {
+        let choice = |choice: &Value| {
+            let words = steps(&choice["steps"]);
+            match choice["weight"].as_f64() {
+                Some(weight) if weight != 1.0 => format!("{weight} x {words}"),
+                _ => words,
+            }
+        };
+        let choices: Vec<String> = choices.iter().map(choice).collect();
+        return format!("one of [{}]", choices.join(", "));
+    }
+    // Parameters are f32: as many digits as tell them apart.
+    let number = |value: &Value| (value.as_f64().unwrap_or_default() as f32).to_string();
+    let value = |value: &Value| match value {
+        Value::Array(ends) => {
+            let ends: Vec<String> = ends.iter().map(number).collect();
+            ends.join("..")
+        }
+        Value::Number(_) => number(value),
+        Value::String(word) => word.clone(),
+        other => other.to_string(),
+    };
+    let parameters: Vec<String> = step
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| *name != "kind")
+        .map(|(name, v)| format!("{name}={}", value(v)))
+        .collect();
+    match parameters.is_empty() {
+        true => kind.to_owned(),
+        false => format!("{kind}:{}", parameters.join(",")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn degradations_read_as_recipes_write_them() {
+        let text = "gaussian:sigma=0.8..1.8 + grain:sigma=0.01";
+        let words = in_words(&text.parse().unwrap());
+        assert_eq!(words, text);
+        assert_eq!(words.parse::<Degradation>().unwrap(), text.parse().unwrap());
+        let choice = r#"[{"kind": "oneof", "choices": [
+            {"weight": 2, "steps": [{"kind": "disc", "radius": 1}]}, {"weight": 1, "steps": []}]}]"#;
+        let words = in_words(&serde_json::from_str(choice).unwrap());
+        assert_eq!(words, "one of [2 x disc:radius=1, nothing]");
+        assert_eq!(in_words(&"motion".parse().unwrap()), "motion");
+    }
 }

@@ -77,6 +77,38 @@ fn the_tuned_mask_beats_its_neighbours_and_the_input() {
 }
 
 #[test]
+fn a_picture_that_needs_nothing_counts_in_no_mean() {
+    let perfect = Pair {
+        name: "sharp".into(),
+        input: planes(&scene(9), Colour::Rgb),
+        truth: planes(&scene(9), Colour::Rgb),
+    };
+    let mut items: Vec<Pair> = (0..2).map(|i| pairs().get(i).unwrap()).collect();
+    let without: PairSet = items.clone().into();
+    items.push(perfect);
+    let with: PairSet = items.into();
+    let tuned = Unsharp::tuned(&with, Colour::Rgb).unwrap();
+    assert_eq!(tuned, Unsharp::tuned(&without, Colour::Rgb).unwrap());
+    let evaluation = |pairs: &PairSet| {
+        let methods: Vec<Box<dyn Restore>> = vec![Box::new(Unchanged), Box::new(tuned)];
+        let rows = rows(methods, pairs, Colour::Rgb);
+        let metrics = MetricSet::default();
+        Evaluation::new(Colour::Rgb, pairs, &rows, "unsharp mask", &metrics).unwrap()
+    };
+    let (with, without) = (evaluation(&with), evaluation(&without));
+    assert_eq!((with.equal, without.equal), (1, 0));
+    assert_eq!(
+        with.rows[1].figures.gain_db,
+        without.rows[1].figures.gain_db
+    );
+    assert_eq!(with.ranking.len(), 2);
+    assert!(
+        with.markdown()
+            .contains("1 of the pictures come out exactly true")
+    );
+}
+
+#[test]
 fn tables_and_json_carry_the_same_numbers() {
     let pairs = pairs();
     let mut mask = Unsharp {

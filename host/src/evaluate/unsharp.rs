@@ -26,8 +26,8 @@ const AMOUNTS: [f32; 14] = [
 ];
 
 impl Unsharp {
-    /// The mask of least mean PSNR loss over training pairs, by grid search over sigma and amount;
-    /// outputs are clamped but not rounded.
+    /// The mask of highest mean PSNR over the pairs whose input is not the truth already, by grid
+    /// search over sigma and amount; outputs are clamped but not rounded.
     ///
     /// # Errors
     /// When there is no pair, or one cannot be loaded.
@@ -40,6 +40,10 @@ impl Unsharp {
         for i in 0..pairs.len() {
             let pair = pairs.get(i)?;
             let (input, truth) = (planes(&pair.input, colour), planes(&pair.truth, colour));
+            // What needs no mending has no PSNR, and would outweigh all pairs that do.
+            if input == truth {
+                continue;
+            }
             for (i, sigma) in SIGMAS.iter().enumerate() {
                 let soft = gaussian(&input, *sigma);
                 for (k, amount) in AMOUNTS.iter().enumerate() {

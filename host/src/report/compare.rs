@@ -6,28 +6,12 @@ use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
 use serde::Deserialize;
 
+use crate::evaluate::figures::{self, Figures};
+
 #[derive(Debug, Deserialize)]
 struct Report {
     pairs: Vec<String>,
-    rows: Vec<Row>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Row {
-    name: String,
-    psnr_db: Option<Mean>,
-    ssim: Option<Mean>,
-    gain_db: Option<f64>,
-    retention: Option<f64>,
-    parameters: Option<usize>,
-    macs_per_pixel: Option<f64>,
-    file_bytes: Option<u64>,
-    ms_per_frame: Option<f64>,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-struct Mean {
-    mean: f64,
+    rows: Vec<Figures>,
 }
 
 /// A table of the rows of several reports (`report.json`, or the folder it lies in), and a warning
@@ -37,37 +21,14 @@ struct Mean {
 /// When a report cannot be read.
 pub fn compare(paths: &[PathBuf]) -> anyhow::Result<(Table, Option<String>)> {
     let reports: Vec<Report> = paths.iter().map(|p| read(p)).collect::<Result<_, _>>()?;
+    let sizes = figures::sizes(reports.iter().flat_map(|report| &report.rows));
     let mut table = Table::new();
     table.load_preset(UTF8_HORIZONTAL_ONLY);
-    table.set_header([
-        "report",
-        "",
-        "PSNR dB",
-        "SSIM",
-        "gain dB",
-        "retention",
-        "parameters",
-        "MAC/px",
-        "file kB",
-        "ms/frame",
-    ]);
+    table.set_header(std::iter::once("report".to_owned()).chain(figures::headings(&sizes)));
     for (path, report) in paths.iter().zip(&reports) {
         for row in &report.rows {
-            let show = |value: Option<f64>, digits: usize| {
-                value.map_or_else(|| "-".to_owned(), |v| format!("{v:.digits$}"))
-            };
-            table.add_row([
-                path.display().to_string(),
-                row.name.clone(),
-                show(row.psnr_db.map(|m| m.mean), 2),
-                show(row.ssim.map(|m| m.mean), 4),
-                show(row.gain_db, 2),
-                show(row.retention, 2),
-                show(row.parameters.map(|n| n as f64), 0),
-                show(row.macs_per_pixel, 0),
-                show(row.file_bytes.map(|b| b as f64 / 1000.0), 1),
-                show(row.ms_per_frame, 2),
-            ]);
+            let report = std::iter::once(path.display().to_string());
+            table.add_row(report.chain(row.cells(&sizes)));
         }
     }
     for column in table.column_iter_mut().skip(2) {

@@ -51,8 +51,8 @@ pub fn render(
         .rows
         .iter()
         .filter_map(|row| {
-            let (cost, psnr) = (row.macs_per_pixel?, row.psnr_db?.mean);
-            Some((row.name.clone(), cost, psnr))
+            let row = &row.figures;
+            Some((row.name.clone(), row.macs_per_pixel?, row.psnr_db?.mean))
         })
         .collect();
     if !points.is_empty() {
@@ -67,7 +67,7 @@ pub fn render(
             let curve = |row: &Entry| {
                 let points = values(row).into_iter().enumerate();
                 let points = points.map(|(i, v)| (i as f64, v));
-                (row.name.clone(), points.collect())
+                (row.figures.name.clone(), points.collect())
             };
             evaluation.rows.iter().map(curve).collect()
         };

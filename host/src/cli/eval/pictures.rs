@@ -1,0 +1,83 @@
+//! The pictures that are evaluated, what degrades them, and those that a baseline is tuned on.
+
+use anyhow::Context;
+use hone_shared::student::Colour;
+
+use super::EvalArgs;
+use crate::data;
+use crate::evaluate::pairs::Opened;
+use crate::evaluate::summary::{Tuned, TunedOn};
+use crate::evaluate::unsharp::Unsharp;
+use crate::evaluate::{Camera, Pair, PairSet};
+use crate::train::run::LoadedRun;
+
+/// Side of a recipe's patches that a baseline is tuned on, in pixels, and how many of them stand for a
+/// picture.
+const PATCH: usize = 256;
+const PATCHES_OF_A_PICTURE: usize = 4;
+
+impl EvalArgs {
+    /// What degrades sharp pictures: as asked for, or as the first run's recipe says.
+    pub(super) fn camera(&self, runs: &[LoadedRun]) -> anyhow::Result<Option<Camera>> {
+        if self.input.is_some() {
+            return Ok(None);
+        }
+        let of_run = || runs.first().map(|run| run.recipe.data.degradation.clone());
+        let degradation = self.degrade.clone().or_else(of_run);
+        Ok(degradation.map(|degradation| Camera {
+            degradation,
+            seed: self.seed,
+        }))
+    }
+
+    pub(super) fn pairs(&self, camera: Option<&Camera>) -> anyhow::Result<Opened> {
+        let data = self.data.as_deref().context("give --data")?;
+        let mut opened = match (&self.input, &self.truth) {
+            (Some(input), Some(truth)) => Opened {
+                evaluated: PairSet::folders(input, truth, self.limit)?,
+                // The data may hold nothing but the frames that are evaluated.
+                training: PairSet::open(data, camera, self.tune)
+                    .ok()
+                    .and_then(|opened| opened.training),
+            },
+            _ => PairSet::open(data, camera, self.limit)?,
+        };
+        if self.video.is_some() {
+            opened.evaluated = opened.evaluated.as_sequence();
+        }
+        Ok(opened)
+    }
+
+    /// The unsharp mask, tuned on pictures that are not evaluated where there are any.
+    pub(super) fn tuned(
+        &self,
+        pairs: &PairSet,
+        training: Option<PairSet>,
+        runs: &[LoadedRun],
+        colour: Colour,
+    ) -> anyhow::Result<Tuned> {
+        let (set, on) = match (training, runs.first()) {
+            (Some(training), _) => (training.limited(self.tune), TunedOn::Training),
+            (None, Some(run)) if self.degrade.is_none() => (self.patches(run)?, TunedOn::Recipe),
+            _ => (pairs.clone().limited(self.tune), TunedOn::Evaluated),
+        };
+        let mask = Unsharp::tuned(&set, colour)?;
+        Ok(Tuned { mask, on })
+    }
+
+    /// Patches of the data that a run was trained on.
+    pub(super) fn patches(&self, run: &LoadedRun) -> anyhow::Result<PairSet> {
+        let source = data::open(&run.recipe.data, &run.text.base)?;
+        let pair = |i: u64| {
+            let pair = source.patch(self.seed, i, PATCH)?;
+            anyhow::Ok(Pair {
+                name: i.to_string(),
+                input: pair.input,
+                truth: pair.truth,
+            })
+        };
+        let count = (PATCHES_OF_A_PICTURE * self.tune) as u64;
+        let pairs: Vec<Pair> = (0..count).map(pair).collect::<Result<_, _>>()?;
+        Ok(pairs.into())
+    }
+}

@@ -1,0 +1,100 @@
+//! One restorer's figures: the row that evaluations write to JSON and comparisons read back, and the
+//! cells of tables that both print.
+
+use serde::{Deserialize, Serialize};
+
+use super::Speed;
+use crate::metric::Summary;
+
+/// One restorer's figures.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Figures {
+    /// What the tables call it.
+    pub name: String,
+    /// PSNR in dB on the compared planes.
+    pub psnr_db: Option<Summary>,
+    /// SSIM (11x11 Gaussian) on the compared planes.
+    pub ssim: Option<Summary>,
+    /// PSNR gain over the input in dB.
+    pub gain_db: Option<f64>,
+    /// `(this - input) / (teacher - input)` in PSNR.
+    pub retention: Option<f64>,
+    /// Multiply-accumulates per pixel.
+    pub macs_per_pixel: Option<f64>,
+    /// Weights and biases.
+    pub parameters: Option<usize>,
+    /// Bytes of the model file.
+    pub file_bytes: Option<u64>,
+    /// Median time of a picture of the pairs' size in milliseconds.
+    pub ms_per_frame: Option<f64>,
+    /// Times at standard sizes; `null` where one would take too long.
+    #[serde(default)]
+    pub speed: Vec<Option<Speed>>,
+}
+
+/// Width and height of the frames that were timed, over all rows.
+pub fn sizes<'a>(rows: impl Iterator<Item = &'a Figures>) -> Vec<(usize, usize)> {
+    let mut sizes = Vec::new();
+    for speed in rows.flat_map(|row| row.speed.iter().flatten()) {
+        let size = (speed.width, speed.height);
+        if !sizes.contains(&size) {
+            sizes.push(size);
+        }
+    }
+    sizes
+}
+
+/// Headings of a table of figures.
+pub fn headings(sizes: &[(usize, usize)]) -> Vec<String> {
+    let fixed = [
+        "",
+        "PSNR dB",
+        "SSIM",
+        "gain dB",
+        "retention",
+        "parameters",
+        "MAC/px",
+        "file kB",
+        "ms/frame",
+    ];
+    let timed = sizes
+        .iter()
+        .flat_map(|(w, h)| [format!("ms {w}x{h}"), "fps".to_owned()]);
+    fixed.map(str::to_owned).into_iter().chain(timed).collect()
+}
+
+/// A number with so many decimals, or a dash.
+fn shown(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| "-".to_owned(), |v| format!("{v:.digits$}"))
+}
+
+fn spread(summary: Option<Summary>, digits: usize) -> String {
+    let text = |s: Summary| format!("{:.digits$} ± {:.digits$}", s.mean, s.deviation);
+    summary.map_or_else(|| "-".to_owned(), text)
+}
+
+impl Figures {
+    /// The row under [`headings`].
+    pub fn cells(&self, sizes: &[(usize, usize)]) -> Vec<String> {
+        let gain = self.gain_db.filter(|_| self.name != "input");
+        let percent = |share: f64| format!("{:.0} %", 100.0 * share);
+        let mut cells = vec![
+            self.name.clone(),
+            spread(self.psnr_db, 2),
+            spread(self.ssim, 4),
+            gain.map_or_else(|| "-".to_owned(), |gain| format!("{gain:+.2}")),
+            self.retention.map_or_else(|| "-".to_owned(), percent),
+            shown(self.parameters.map(|n| n as f64), 0),
+            shown(self.macs_per_pixel, 0),
+            shown(self.file_bytes.map(|bytes| bytes as f64 / 1000.0), 1),
+            shown(self.ms_per_frame, 2),
+        ];
+        for size in sizes {
+            let same = |s: &&Speed| (s.width, s.height) == *size;
+            let found = self.speed.iter().flatten().find(same);
+            cells.push(shown(found.map(|s| s.ms), 1));
+            cells.push(shown(found.map(|s| s.fps), 1));
+        }
+        cells
+    }
+}

@@ -1,0 +1,187 @@
+//! Pairs of degraded and sharp pictures to evaluate on: from folders, an index, or a video.
+//!
+//! Pictures are loaded one pair at a time, so that a set may be larger than memory.
+
+mod open;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+
+use crate::data::degrade::{Degradation, resize};
+use crate::data::photo::Photo;
+use crate::data::random::stream;
+use crate::data::read;
+use crate::picture::Picture;
+pub use open::Opened;
+
+/// A degraded picture and the truth, RGB, of one size.
+#[derive(Debug, Clone)]
+pub struct Pair {
+    /// File stem, or number of a frame.
+    pub name: String,
+    /// The degraded picture.
+    pub input: Picture,
+    /// The sharp picture.
+    pub truth: Picture,
+}
+
+/// What degrades sharp pictures that bring no degraded partner.
+#[derive(Debug, Clone)]
+pub struct Camera {
+    /// The steps.
+    pub degradation: Degradation,
+    /// Draws the parameters: picture `i` always gets the same ones.
+    pub seed: u64,
+}
+
+#[derive(Debug, Clone)]
+enum Item {
+    Loaded(Pair),
+    Files {
+        name: String,
+        input: Option<PathBuf>,
+        truth: PathBuf,
+    },
+    Frame {
+        name: String,
+        truth: Photo,
+    },
+}
+
+/// Pairs in order.
+#[derive(Debug, Clone)]
+pub struct PairSet {
+    items: Vec<Item>,
+    camera: Option<Camera>,
+    sequence: bool,
+}
+
+impl From<Vec<Pair>> for PairSet {
+    fn from(pairs: Vec<Pair>) -> Self {
+        Self::new(pairs.into_iter().map(Item::Loaded).collect(), None)
+    }
+}
+
+impl PairSet {
+    fn new(items: Vec<Item>, camera: Option<Camera>) -> Self {
+        Self {
+            items,
+            camera,
+            sequence: false,
+        }
+    }
+
+    /// The same pairs, taken for consecutive frames: flicker and repeated frames are measured too.
+    #[must_use]
+    pub fn as_sequence(self) -> Self {
+        Self {
+            sequence: true,
+            ..self
+        }
+    }
+
+    /// Whether the pairs are consecutive frames.
+    pub fn is_sequence(&self) -> bool {
+        self.sequence
+    }
+
+    /// At most `limit` of the pairs, spread evenly.
+    #[must_use]
+    pub fn limited(self, limit: usize) -> Self {
+        Self {
+            items: spread(self.items, limit),
+            ..self
+        }
+    }
+
+    /// Number of pairs.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Names of the pairs, in order.
+    pub fn names(&self) -> Vec<String> {
+        let name = |item: &Item| match item {
+            Item::Loaded(pair) => pair.name.clone(),
+            Item::Files { name, .. } | Item::Frame { name, .. } => name.clone(),
+        };
+        self.items.iter().map(name).collect()
+    }
+
+    /// Loads pair `i`. A degraded picture that is smaller by a whole factor is enlarged bicubically.
+    ///
+    /// # Errors
+    /// When a picture cannot be read, the two do not fit each other, or degrading fails.
+    pub fn get(&self, i: usize) -> anyhow::Result<Pair> {
+        let item = self.items.get(i);
+        match item.with_context(|| format!("there is no pair {i}"))? {
+            Item::Loaded(pair) => Ok(pair.clone()),
+            Item::Frame { name, truth } => self.degraded(i, name, truth),
+            Item::Files {
+                name,
+                input: None,
+                truth,
+            } => self.degraded(i, name, &read::photo(truth)?),
+            Item::Files {
+                name,
+                input: Some(input),
+                truth,
+            } => {
+                let (small, sharp) = (read::photo(input)?, read::photo(truth)?);
+                let times = sharp.width / small.width.max(1);
+                let fits = (1..=4).contains(&times)
+                    && (small.width * times, small.height * times) == (sharp.width, sharp.height);
+                if !fits {
+                    bail!("{} and {} differ in size", input.display(), truth.display());
+                }
+                let input = match times {
+                    1 => small,
+                    _ => resize::bicubic(&small, sharp.width, sharp.height),
+                };
+                Ok(Pair {
+                    name: name.clone(),
+                    input: input.picture(),
+                    truth: sharp.picture(),
+                })
+            }
+        }
+    }
+
+    /// The degradation sees mirrored pixels beyond the border, so that the border is degraded as the
+    /// middle is.
+    fn degraded(&self, i: usize, name: &str, truth: &Photo) -> anyhow::Result<Pair> {
+        let camera = self.camera.as_ref().context("there is no degradation")?;
+        let margin = camera.degradation.margin();
+        let (height, width) = (truth.height + 2 * margin, truth.width + 2 * margin);
+        let shift = -isize::try_from(margin)?;
+        let seen = truth.window(shift, shift, height, width);
+        let mut random = stream(&[camera.seed, i as u64]);
+        let degraded = camera.degradation.apply(&seen, &mut random)?;
+        Ok(Pair {
+            name: name.to_owned(),
+            input: degraded.crop(margin, margin, truth.height, truth.width),
+            truth: truth.picture(),
+        })
+    }
+}
+
+/// At most `limit` items, evenly spread.
+fn spread(items: Vec<Item>, limit: usize) -> Vec<Item> {
+    let (total, count) = (items.len(), limit.clamp(1, items.len().max(1)));
+    let mut kept = Vec::with_capacity(count);
+    for (i, item) in items.into_iter().enumerate() {
+        if i * count / total != (i + 1) * count / total {
+            kept.push(item);
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests;

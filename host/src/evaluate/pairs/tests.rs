@@ -1,0 +1,53 @@
+use std::path::Path;
+
+use super::*;
+
+fn save(folder: &Path, names: &[&str], side: usize) {
+    for (i, name) in names.iter().enumerate() {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        crate::data::synth::scene(i as u64, 0, side, side)
+            .save(&path)
+            .unwrap();
+    }
+}
+
+fn camera(text: &str) -> Camera {
+    Camera {
+        degradation: text.parse().unwrap(),
+        seed: 3,
+    }
+}
+
+#[test]
+fn sharp_folders_are_degraded_always_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    save(folder.path(), &["a.png", "b.png", "c.png"], 40);
+    let camera = camera("gaussian:sigma=1..2 + noise:shot=0.001");
+    let opened = PairSet::open(folder.path(), Some(&camera), 2).unwrap();
+    let set = opened.evaluated;
+    assert_eq!((set.len(), opened.training.is_none()), (2, true));
+    let pair = set.get(1).unwrap();
+    assert_eq!((pair.input.width, pair.truth.width), (40, 40));
+    assert_ne!(pair.input, pair.truth);
+    assert_eq!(set.get(1).unwrap().input, pair.input);
+    let error = PairSet::open(folder.path(), None, 9).unwrap_err();
+    assert!(error.to_string().contains("--degrade"), "{error}");
+    let missing = folder.path().join("nothing");
+    assert!(PairSet::open(&missing, None, 9).is_err());
+}
+
+#[test]
+fn splits_and_enlarged_inputs_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    save(folder.path(), &["val/lq/x.png", "train/lq/y.png"], 20);
+    save(folder.path(), &["val/gt/x.png", "train/gt/y.png"], 40);
+    let opened = PairSet::open(folder.path(), None, 9).unwrap();
+    assert_eq!(opened.evaluated.names(), ["x"]);
+    assert_eq!(opened.training.unwrap().names(), ["y"]);
+    let pair = opened.evaluated.get(0).unwrap();
+    assert_eq!((pair.input.height, pair.input.width), (40, 40));
+    save(folder.path(), &["val/lq/x.png"], 21);
+    let error = opened.evaluated.get(0).unwrap_err().to_string();
+    assert!(error.contains("differ in size"), "{error}");
+}
