@@ -106,12 +106,33 @@ impl SecondOpinion {
             .with_context(|| format!("cannot run {}", python.display()))?;
         if !output.status.success() {
             let text = String::from_utf8_lossy(&output.stderr);
-            let last = text
-                .lines()
-                .rfind(|l| !l.trim().is_empty())
-                .unwrap_or("no message");
-            bail!("onnx check failed: {last}");
+            bail!("onnx check failed: {}", telling_line(&text));
         }
         Ok(())
+    }
+}
+
+/// The line of a program's complaints that says what is wrong: OpenCV goes on after it.
+fn telling_line(text: &str) -> &str {
+    let said = |line: &&str| line.chars().any(char::is_alphabetic);
+    let line = text
+        .lines()
+        .rfind(|line| line.contains("rror"))
+        .or_else(|| text.lines().rfind(said));
+    line.map_or("no message", |line| {
+        line.trim_start_matches(['>', ' ']).trim_end()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::telling_line;
+
+    #[test]
+    fn the_complaint_that_tells_is_found() {
+        let opencv = "Traceback\ncv2.error: OpenCV: error: (-2) in function\n> Node [X] parse error: axis\n> \n";
+        assert_eq!(telling_line(opencv), "Node [X] parse error: axis");
+        assert_eq!(telling_line("output is [1]\n\n"), "output is [1]");
+        assert_eq!(telling_line(""), "no message");
     }
 }
