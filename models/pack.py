@@ -9,7 +9,8 @@ the patches that they were trained on. Beside the bundle and its card lies the c
 import argparse
 import json
 import pathlib
-import shutil
+
+import cv2
 
 import card
 import report
@@ -84,7 +85,8 @@ def main():
     card_file, metrics_file = args.out / f"{args.camera}.md", look / "metrics.json"
     card_file.write_text("\n".join(lines), encoding="utf-8")
     (args.out / "pictures").mkdir(exist_ok=True)
-    shutil.copyfile(shown, args.out / "pictures" / f"{args.camera}.png")
+    grey = cv2.imread(str(shown), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(args.out / "pictures" / f"{args.camera}.png"), grey, [cv2.IMWRITE_PNG_COMPRESSION, 9])
     metrics_file.write_text(json.dumps(metrics, indent=1, sort_keys=True))
     command = [bench.hone, "bundle", "pack", "--out", args.out / f"{args.camera}.hone", "--name", args.camera,
                "--release", args.release, "--card", card_file, "--metrics", metrics_file]
