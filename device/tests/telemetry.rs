@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use hone_shared::telemetry::{Decoder, Message, Phase};
 
 const SOURCE: &str =
-    "gst:videotestsrc is-live=true num-buffers=75 ! video/x-raw,width=64,height=48,framerate=25/1";
+    "gst:videotestsrc is-live=true ! video/x-raw,width=64,height=48,framerate=25/1";
 
 fn run(telemetry: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_honed"))
@@ -19,6 +19,8 @@ fn run(telemetry: &str) -> Output {
             "null",
             "--threads",
             "1",
+            "--frames",
+            "75",
         ])
         .args(["--telemetry", telemetry])
         .output()

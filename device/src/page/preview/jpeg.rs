@@ -13,8 +13,6 @@ use crate::camera::error::CameraError;
 const WIDTH: u32 = 640;
 /// Time for one picture.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(5);
-/// What JPEG takes luma for: all of 0..=255, BT.601.
-const FULL_RANGE: &str = "1:4:7:1";
 
 /// Makes pictures of frames, one after another.
 pub(super) struct Jpeg {
@@ -72,11 +70,11 @@ impl Jpeg {
         if self.caps.as_ref() != Some(caps) {
             let info = gst_video::VideoInfo::from_caps(caps).map_err(|_| failed())?;
             let (width, height) = fitted(info.width(), info.height());
+            // From video's luma range to JPEG's: between two I420 formats videoconvert leaves it as it is.
             let small = gst_video::VideoCapsBuilder::new()
-                .format(gst_video::VideoFormat::I420)
+                .format(gst_video::VideoFormat::Rgb)
                 .width(width)
                 .height(height)
-                .field("colorimetry", FULL_RANGE)
                 .build();
             self.size.set_property("caps", small);
             self.feed.set_caps(Some(caps));
