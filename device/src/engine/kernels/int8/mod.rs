@@ -121,6 +121,10 @@ pub(in crate::engine) struct Row {
 
 /// Two rows of a convolution.
 #[derive(Clone, Copy)]
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "AVX2 alone has a kernel that reads it")
+)]
 pub(in crate::engine) struct Pair {
     /// Tiles of two by two pixels.
     pub tiles: usize,
