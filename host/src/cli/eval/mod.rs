@@ -33,7 +33,7 @@ use crate::restore::Restore;
   hone eval street.hone --data clip.mp4 --degrade motion --limit 120 --video 30 --out out/clip
   hone eval --compare out/eval other/report.json --markdown")]
 pub struct EvalArgs {
-    /// Students to compare: run folders of `hone distill` (f32, and INT8 by the recipe's [quantise]),
+    /// Students to compare: run folders of `hone distill` (f32, and INT8 by the recipe's `[quantise]`),
     /// ONNX files, bundles.
     #[arg(value_name = "MODEL")]
     models: Vec<PathBuf>,
