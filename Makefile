@@ -64,13 +64,13 @@ libtorch: system
 $(VENV)/.ready: host/python/requirements.txt | system
 	@echo "python: setting up $(VENV)"
 	@python3 -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet --requirement $<
+	@$(VENV)/bin/python -m pip install --quiet --requirement $<
 	@touch $@
 
 $(BENCH_VENV)/.ready: host/python/requirements.txt host/python/requirements-bench.txt | system
 	@echo "python: setting up $(BENCH_VENV) (PyTorch is about 3 GB)"
 	@python3 -m venv $(BENCH_VENV)
-	@$(BENCH_VENV)/bin/pip install --quiet $(addprefix --requirement ,$^)
+	@$(BENCH_VENV)/bin/python -m pip install --quiet $(addprefix --requirement ,$^)
 	@touch $@
 
 build: system toolchain $(LIBTORCH_READY)

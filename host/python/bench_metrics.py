@@ -1,4 +1,4 @@
-"""Times `hone metrics` against scikit-image and pytorch_msssim on one 1080p pair.
+"""Times `hone metrics` against scikit-image and pytorch_msssim on 1080p pairs.
 
 Both sides compute the same figures (PSNR and SSIM in RGB and Y, the uniform and the Gaussian
 window, MS-SSIM, Lab, Sobel) from PNG files on the same cores; the figures must agree. Needs
@@ -24,6 +24,7 @@ from skimage.color import rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 RUNS = 3
+PAIRS = 4
 METRICS = [
     "psnr_rgb", "psnr_y", "ssim_gaussian_rgb", "ssim_gaussian_y", "ssim_uniform7_rgb",
     "ssim_valid_window11_rgb", "ms_ssim_rgb", "lab_l1", "sobel_magnitude_l1_gray",
@@ -66,37 +67,48 @@ def timed(run):
     return result, time.perf_counter() - clock, spent() - processor
 
 
-def main():
-    hone = sys.argv[1]
-    rng = np.random.default_rng(1)
+def pair(rng, folder, name):
+    """A drawn scene and the same with noise, as PNG files in `folder`/{reference,distorted}."""
     smooth = ndimage.gaussian_filter(rng.uniform(0, 255, (1080, 1920, 3)), (4, 4, 0))
     scene = np.clip((smooth - 127) * 8 + 127, 0, 255)
     noisy = np.clip(scene + rng.normal(0, 6, scene.shape), 0, 255)
+    paths = [folder / side / f"{name}.png" for side in ("reference", "distorted")]
+    for path, pixels in zip(paths, (scene, noisy)):
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels.round().astype(np.uint8)).save(path)
+    return paths
+
+
+def main():
+    hone = sys.argv[1]
+    only = [word for name in METRICS for word in ("--only", name)]
+    ask = lambda a, b: json.loads(subprocess.check_output([hone, "metrics", a, b, "--json", *only]))
+    rng = np.random.default_rng(1)
     with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / name for name in ("reference.png", "distorted.png")]
-        for path, pixels in zip(paths, (scene, noisy)):
-            Image.fromarray(pixels.round().astype(np.uint8)).save(path)
-        only = [word for name in METRICS for word in ("--only", name)]
-        command = [hone, "metrics", *map(str, paths), "--json", *only]
-        sides = {
-            "hone": lambda: json.loads(subprocess.check_output(command)),
-            "Python": lambda: measure(*paths),
+        pairs = [pair(rng, Path(folder), index) for index in range(PAIRS)]
+        folders = [path.parent for path in pairs[0]]
+        rows = {
+            "one pair": (lambda: ask(*pairs[0]), lambda: measure(*pairs[0])),
+            f"folder of {PAIRS} pairs": (lambda: ask(*folders), lambda: [measure(*p) for p in pairs]),
         }
         # Taken in turns, so that a busy machine slows both.
-        runs = {name: [] for name in sides}
+        runs = {row: ([], []) for row in rows}
         for _ in range(RUNS):
-            for name, run in sides.items():
-                runs[name].append(timed(run))
-    ours, theirs = (runs[name][0][0] for name in sides)
+            for row, sides in rows.items():
+                for side, run in enumerate(sides):
+                    runs[row][side].append(timed(run))
+    ours, theirs = (runs["one pair"][side][0][0] for side in (0, 1))
     for name in METRICS:
         tolerance = 1e-3 if name.startswith("psnr") else 1e-4
         if abs(ours[name] - theirs[name]) > tolerance:
             sys.exit(f"{name} differs: hone {ours[name]}, Python {theirs[name]}")
-    clock, processor = ([min(run[i] for run in runs[name]) for name in sides] for i in (1, 2))
-    print("metrics of a 1080p pair, hone (process start and PNG reading included) and scikit-image + "
-          f"pytorch_msssim, least of {RUNS} runs:")
-    for label, (a, b) in (("clock", clock), ("processor", processor)):
-        print(f"  {label:9} {a:.2f} s and {b:.2f} s: {b / a:.1f} times as fast")
+    print("metrics of 1080p pairs, least of", RUNS, "runs; reading PNG on both sides, starting the program and its",
+          "libraries on hone's alone:")
+    print(f"{'':20} {'':10} {'hone s':>8} {'Python s':>8} {'times as fast':>14}")
+    for row, sides in runs.items():
+        for label, i in (("clock", 1), ("processor", 2)):
+            a, b = (min(run[i] for run in side) for side in sides)
+            print(f"{row:20} {label:10} {a:8.2f} {b:8.2f} {b / a:14.1f}")
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ pub struct Picture {
     pub data: Vec<f32>,
 }
 
-/// A sample as a whole number of bytes, half to even.
-fn nearest_byte(sample: f32) -> f32 {
+/// A sample as a whole number of bytes, clamped to 0..255, half to even.
+pub(crate) fn nearest_byte(sample: f32) -> f32 {
     // Adding and taking away 2^23 rounds like `round_ties_even`, which is a slow call where the processor's
     // rounding instruction may not be taken for granted.
     const SHIFT: f32 = 8_388_608.0;

@@ -27,6 +27,7 @@ mod edge;
 mod gopro;
 mod lpips;
 mod ms_ssim;
+mod pair;
 mod perceptual;
 mod pixel;
 mod scores;

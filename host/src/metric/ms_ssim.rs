@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::window::gaussian;
-use super::{MetricError, at_least, same_shape, ssim};
+use super::pair::Pair;
+use super::ssim::{self, Similarity};
+use super::{MetricError, at_least};
 use crate::picture::Picture;
 
 /// Exponent of each scale, finest first.
@@ -16,28 +17,37 @@ const WEIGHTS: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
 /// When the pictures differ in shape or have a side of 160 pixels or less, where the coarsest scale
 /// is smaller than the window.
 pub fn ms_ssim(reference: &Picture, distorted: &Picture) -> Result<f64, MetricError> {
-    same_shape(reference, distorted)?;
-    at_least(reference, 161, "MS-SSIM")?;
-    let taps = gaussian(5, 1.5);
-    let mut products = vec![1.0; reference.channels];
-    let mut halved: Option<(Picture, Picture)> = None;
-    for (scale, weight) in WEIGHTS.iter().enumerate() {
-        if scale > 0 {
-            let (a, b) = halved
-                .as_ref()
-                .map_or((reference, distorted), |(a, b)| (a, b));
-            halved = Some((halve(a), halve(b)));
+    of_pair(&Pair::new(reference, distorted)?)
+}
+
+/// [`ms_ssim`] of a pair whose finest scale may be known already.
+pub(super) fn of_pair(pair: &Pair<'_>) -> Result<f64, MetricError> {
+    at_least(pair.reference, 161, "MS-SSIM")?;
+    let mut factors: Vec<Vec<Similarity>> = vec![pair.gaussian()?.to_vec()];
+    let mut halved = (halve(pair.reference), halve(pair.distorted));
+    loop {
+        factors.push(ssim::gaussian_channels(&halved.0, &halved.1)?);
+        if factors.len() == WEIGHTS.len() {
+            break;
         }
-        let (a, b) = halved
-            .as_ref()
-            .map_or((reference, distorted), |(a, b)| (a, b));
-        let last = scale + 1 == WEIGHTS.len();
-        for (product, channel) in products.iter_mut().zip(ssim::channels(a, b, &taps, 1.0)) {
-            let factor = if last { channel.ssim } else { channel.contrast };
-            *product *= factor.max(0.0).powf(*weight);
-        }
+        halved = (halve(&halved.0), halve(&halved.1));
     }
-    Ok(products.iter().sum::<f64>() / products.len() as f64)
+    let product = |channel: usize| {
+        let scales = factors.iter().zip(WEIGHTS).enumerate();
+        let factors = scales.map(|(scale, (similarity, weight))| {
+            let similarity = similarity[channel];
+            let last = scale + 1 == WEIGHTS.len();
+            let factor = if last {
+                similarity.ssim
+            } else {
+                similarity.contrast
+            };
+            factor.max(0.0).powf(weight)
+        });
+        factors.product::<f64>()
+    };
+    let channels = pair.reference.channels;
+    Ok((0..channels).map(product).sum::<f64>() / channels as f64)
 }
 
 /// Means of 2x2 blocks. An odd side gets a line of zeros in front, and the zeros count: that is what

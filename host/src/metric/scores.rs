@@ -2,9 +2,10 @@
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::pair::Pair;
 use super::{
-    MetricError, charbonnier, l1, lab_l1, ms_ssim, mse, psnr, same_shape, sobel_magnitude_l1,
-    ssim_gaussian, ssim_gopro_3d, ssim_uniform7, studio_luma,
+    MetricError, charbonnier, l1, lab_l1, ms_ssim, mse, psnr, sobel_magnitude_l1, ssim,
+    ssim_gaussian, ssim_gopro_3d, ssim_uniform7,
 };
 use crate::picture::Picture;
 
@@ -26,43 +27,53 @@ pub struct Metric {
     pub better: Better,
     /// Decimals worth printing.
     pub digits: usize,
-    compute: fn(&Picture, &Picture) -> Result<f64, MetricError>,
+    compute: fn(&Pair<'_>) -> Result<f64, MetricError>,
 }
 
 /// Every metric, in the order of tables. See the module's table for definitions.
 pub const METRICS: &[Metric] = &[
-    metric("psnr_rgb", Better::Higher, 3, |a, b| {
-        same_shape(a, b).map(|()| psnr(a, b))
+    metric("psnr_rgb", Better::Higher, 3, |p| {
+        Ok(psnr(p.reference, p.distorted))
     }),
-    metric("psnr_y", Better::Higher, 3, |a, b| {
-        same_shape(a, b).map(|()| psnr(&studio_luma(a), &studio_luma(b)))
+    metric("psnr_y", Better::Higher, 3, |p| {
+        let (a, b) = p.studio_luma();
+        Ok(psnr(a, b))
     }),
-    metric("ssim_gaussian_rgb", Better::Higher, 5, ssim_gaussian),
-    metric("ssim_gaussian_y", Better::Higher, 5, |a, b| {
-        same_shape(a, b)?;
-        ssim_gaussian(&studio_luma(a), &studio_luma(b))
+    metric("ssim_gaussian_rgb", Better::Higher, 5, |p| {
+        p.gaussian().map(ssim::mean)
     }),
-    metric("ssim_uniform7_rgb", Better::Higher, 5, ssim_uniform7),
-    metric("ssim_valid_window11_rgb", Better::Higher, 5, ssim_gaussian),
-    metric("ms_ssim_rgb", Better::Higher, 5, ms_ssim),
-    metric("ssim_gopro_3d", Better::Higher, 5, ssim_gopro_3d),
-    metric("lab_l1", Better::Lower, 4, lab_l1),
-    metric(
-        "sobel_magnitude_l1_gray",
-        Better::Lower,
-        5,
-        sobel_magnitude_l1,
-    ),
-    metric("charbonnier_eps1e_3", Better::Lower, 5, charbonnier),
-    metric("l1", Better::Lower, 5, l1),
-    metric("mse", Better::Lower, 6, mse),
+    metric("ssim_gaussian_y", Better::Higher, 5, |p| {
+        let (a, b) = p.studio_luma();
+        ssim_gaussian(a, b)
+    }),
+    metric("ssim_uniform7_rgb", Better::Higher, 5, |p| {
+        ssim_uniform7(p.reference, p.distorted)
+    }),
+    metric("ssim_valid_window11_rgb", Better::Higher, 5, |p| {
+        p.gaussian().map(ssim::mean)
+    }),
+    metric("ms_ssim_rgb", Better::Higher, 5, ms_ssim::of_pair),
+    metric("ssim_gopro_3d", Better::Higher, 5, |p| {
+        ssim_gopro_3d(p.reference, p.distorted)
+    }),
+    metric("lab_l1", Better::Lower, 4, |p| {
+        lab_l1(p.reference, p.distorted)
+    }),
+    metric("sobel_magnitude_l1_gray", Better::Lower, 5, |p| {
+        sobel_magnitude_l1(p.reference, p.distorted)
+    }),
+    metric("charbonnier_eps1e_3", Better::Lower, 5, |p| {
+        charbonnier(p.reference, p.distorted)
+    }),
+    metric("l1", Better::Lower, 5, |p| l1(p.reference, p.distorted)),
+    metric("mse", Better::Lower, 6, |p| mse(p.reference, p.distorted)),
 ];
 
 const fn metric(
     name: &'static str,
     better: Better,
     digits: usize,
-    compute: fn(&Picture, &Picture) -> Result<f64, MetricError>,
+    compute: fn(&Pair<'_>) -> Result<f64, MetricError>,
 ) -> Metric {
     Metric {
         name,
@@ -89,7 +100,7 @@ impl Metric {
     /// # Errors
     /// When the pictures differ in shape or the metric is not defined for them.
     pub fn compute(&self, reference: &Picture, distorted: &Picture) -> Result<f64, MetricError> {
-        (self.compute)(reference, distorted)
+        (self.compute)(&Pair::new(reference, distorted)?)
     }
 
     /// The figure as tables show it.
@@ -116,18 +127,9 @@ impl Scores {
         reference: &Picture,
         distorted: &Picture,
     ) -> Result<Self, MetricError> {
-        same_shape(reference, distorted)?;
-        let mut scores: Vec<(&'static str, Result<f64, MetricError>)> = Vec::new();
-        for metric in metrics {
-            // Two names of one figure: published code differs, the numbers do not.
-            let twin = (metric.name == "ssim_valid_window11_rgb")
-                .then(|| scores.iter().find(|(name, _)| *name == "ssim_gaussian_rgb"))
-                .flatten()
-                .map(|(_, value)| value.clone());
-            let value = twin.unwrap_or_else(|| metric.compute(reference, distorted));
-            scores.push((metric.name, value));
-        }
-        Ok(Self(scores))
+        let pair = Pair::new(reference, distorted)?;
+        let scores = metrics.iter().map(|m| (m.name, (m.compute)(&pair)));
+        Ok(Self(scores.collect()))
     }
 
     /// The figure of this name, if it was computed and is defined.

@@ -70,14 +70,17 @@ pub(super) fn channels(
 /// # Errors
 /// When the pictures differ in shape or have a side under 11 pixels.
 pub fn ssim_gaussian(reference: &Picture, distorted: &Picture) -> Result<f64, MetricError> {
+    Ok(mean(&gaussian_channels(reference, distorted)?))
+}
+
+/// What [`ssim_gaussian`] is the mean of.
+pub(super) fn gaussian_channels(
+    reference: &Picture,
+    distorted: &Picture,
+) -> Result<Vec<Similarity>, MetricError> {
     same_shape(reference, distorted)?;
     at_least(reference, 11, "SSIM with an 11x11 window")?;
-    Ok(mean(&channels(
-        reference,
-        distorted,
-        &gaussian(5, 1.5),
-        1.0,
-    )))
+    Ok(channels(reference, distorted, &gaussian(5, 1.5), 1.0))
 }
 
 /// SSIM with a 7x7 box and sample covariance, scikit-image's default, mean over channels; samples 0..1.
@@ -91,6 +94,7 @@ pub fn ssim_uniform7(reference: &Picture, distorted: &Picture) -> Result<f64, Me
     Ok(mean(&channels(reference, distorted, &taps, 49.0 / 48.0)))
 }
 
-fn mean(channels: &[Similarity]) -> f64 {
+/// The SSIM over all channels.
+pub(super) fn mean(channels: &[Similarity]) -> f64 {
     channels.iter().map(|c| c.ssim).sum::<f64>() / channels.len() as f64
 }

@@ -124,10 +124,7 @@ impl<'a> Ring<'a> {
             }
             for (m, map) in self.maps.iter().enumerate() {
                 let row = &mut rows[(c * MAPS + m) * self.width..][..self.width];
-                row.fill(0.0);
-                for (i, tap) in self.taps.iter().enumerate() {
-                    accumulate(row, &map[i..], *tap);
-                }
+                filter(row, self.taps, |i| &map[i..]);
             }
         }
     }
@@ -135,11 +132,10 @@ impl<'a> Ring<'a> {
     /// Moments of the windows whose first row is `y`; the ring must hold rows `y..y + taps.len()`.
     fn filter_down(&mut self, y: usize) -> Vec<Moments<'_>> {
         let slot = self.out.len();
-        self.out.fill(0.0);
-        for (i, tap) in self.taps.iter().enumerate() {
-            let row = &self.rows[((y + i) % self.taps.len()) * slot..][..slot];
-            accumulate(&mut self.out, row, *tap);
-        }
+        let rows = &self.rows;
+        filter(&mut self.out, self.taps, |i| {
+            &rows[((y + i) % self.taps.len()) * slot..][..slot]
+        });
         let w = self.width;
         self.out
             .chunks_exact(MAPS * w)
@@ -153,9 +149,27 @@ impl<'a> Ring<'a> {
     }
 }
 
-/// `out += tap * input`, over `out`'s length.
-fn accumulate(out: &mut [f32], input: &[f32], tap: f32) {
-    for (out, input) in out.iter_mut().zip(input) {
-        *out += tap * input;
+/// Output samples that stay in registers while all taps are added to them.
+const BLOCK: usize = 16;
+
+/// `out[x] = sum over i of taps[i] * input(i)[x]`; every input is at least as long as `out`.
+fn filter<'a>(out: &mut [f32], taps: &[f32], input: impl Fn(usize) -> &'a [f32]) {
+    let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
+    let first_of_rest = blocks.len() * BLOCK;
+    for (n, block) in blocks.iter_mut().enumerate() {
+        let mut sums = [0.0; BLOCK];
+        for (i, tap) in taps.iter().enumerate() {
+            let input = &input(i)[n * BLOCK..][..BLOCK];
+            for (sum, sample) in sums.iter_mut().zip(input) {
+                *sum += tap * sample;
+            }
+        }
+        *block = sums;
+    }
+    for (x, out) in rest.iter_mut().enumerate() {
+        let terms = taps.iter().enumerate();
+        *out = terms
+            .map(|(i, tap)| tap * input(i)[first_of_rest + x])
+            .sum();
     }
 }

@@ -111,11 +111,17 @@ impl MetricsArgs {
         } else if video::is_video(reference) {
             videos::measure(reference, distorted, metrics, self.align)
         } else {
-            let (a, b) = (Picture::load(reference)?, Picture::load(distorted)?);
+            let (a, b) = load(reference, distorted)?;
             let entry = Entry::measure(distorted.display().to_string(), &a, &b, metrics)?;
             Ok(Measured::single(entry))
         }
     }
+}
+
+/// Reads both pictures at once.
+fn load(reference: &Path, distorted: &Path) -> anyhow::Result<(Picture, Picture)> {
+    let (a, b) = rayon::join(|| Picture::load(reference), || Picture::load(distorted));
+    Ok((a?, b?))
 }
 
 fn folders(reference: &Path, distorted: &Path, metrics: &MetricSet) -> anyhow::Result<Measured> {
@@ -124,7 +130,7 @@ fn folders(reference: &Path, distorted: &Path, metrics: &MetricSet) -> anyhow::R
     let mut entries = Vec::with_capacity(pairs.len());
     for (a, b) in pairs {
         let name = a.file_stem().unwrap_or_default().to_string_lossy();
-        let (a, b) = (Picture::load(&a)?, Picture::load(&b)?);
+        let (a, b) = load(&a, &b)?;
         entries.push(Entry::measure(name.into_owned(), &a, &b, metrics)?);
         bar.inc(1);
     }
