@@ -1,6 +1,7 @@
 //! The workstation's side of hone: data, teachers, distillation, quantisation, ONNX, evaluation,
 //! deployment. `hone` (main.rs) is a thin command line over this library.
 
+mod allocator;
 pub mod bundle;
 pub mod check;
 pub mod checkpoint;

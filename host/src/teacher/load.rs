@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use tch::{Device, Kind, Tensor, nn};
 
+use crate::allocator::keep_freed_memory;
 use crate::checkpoint::{self, Element, Entry};
 
 use super::layer::channels_last;
@@ -98,6 +99,7 @@ pub fn untrained(
 
 /// Freezes the weights and lays them out as inference is fastest.
 fn ready(teacher: Box<dyn Teacher>, mut vs: nn::VarStore, kind: Kind) -> Box<dyn Teacher> {
+    keep_freed_memory();
     vs.freeze();
     match kind {
         Kind::Half => vs.half(),

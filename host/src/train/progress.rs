@@ -9,6 +9,7 @@ use super::checkpoint::Checkpoint;
 use super::optimizer::Adam;
 use super::state::{STATE_KEY, State};
 use super::trainer::Trainer;
+use crate::allocator::keep_freed_memory;
 
 /// Everything that changes from step to step.
 pub(super) struct Progress {
@@ -43,6 +44,7 @@ impl Trainer {
         named.sort_by(|a, b| a.0.cmp(&b.0));
         ensure!(!named.is_empty(), "the network has nothing to train");
         let parameters = named.into_iter().map(|(_, tensor)| tensor).collect();
+        keep_freed_memory();
         let adam = Adam::new(self.optimizer.clone(), parameters);
         let average = self.training.ema.map(|_| adam.master.copy());
         let mut progress = Progress {

@@ -9,6 +9,7 @@ use tch::{Kind, Tensor};
 use super::distill::Apprentice;
 use super::guide::{Guidance, to_colour};
 use super::optimizer::Adam;
+use crate::allocator::keep_freed_memory;
 use crate::loss::{SecondLook, View};
 use crate::recipe::Recipe;
 use hone_shared::student::Colour;
@@ -24,6 +25,7 @@ pub struct Trial {
 impl Trial {
     /// Of the recipe's student, teacher and loss.
     pub fn new(recipe: &Recipe, parts: Apprentice) -> Self {
+        keep_freed_memory();
         let trained = [&parts.network, &parts.adaptors].map(VarStore::trainable_variables);
         let adam = Adam::new(
             recipe.optimizer.clone(),

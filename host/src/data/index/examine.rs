@@ -63,8 +63,7 @@ fn record(root: &Path, path: &Path, thorough: bool) -> Result<FileRecord, Proble
     };
     let bytes = std::fs::metadata(&full).map_or(0, |m| m.len());
     let (width, height) = if thorough {
-        let photo = read::decode(&full).map_err(problem)?;
-        (photo.width, photo.height)
+        read::check(&full).map_err(problem)?
     } else {
         read::size(&full).map_err(problem)?
     };

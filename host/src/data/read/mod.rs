@@ -108,6 +108,27 @@ pub fn size(path: &Path) -> Result<(usize, usize), Unusable> {
     })
 }
 
+/// Width and height of a picture that [`decode`] takes, all of it read.
+///
+/// # Errors
+/// Those of [`decode`].
+pub fn check(path: &Path) -> Result<(usize, usize), Unusable> {
+    let (_, format) = open(path)?;
+    if format != ImageFormat::Jpeg {
+        return decode(path).map(|photo| (photo.width, photo.height));
+    }
+    let bytes = std::fs::read(path).map_err(Unusable::Closed)?;
+    let (width, height, orientation) = jpeg::check(&bytes)?;
+    if width == 0 || height == 0 {
+        return Err(Unusable::damaged("it has no pixels"));
+    }
+    Ok(if turned(orientation) {
+        (height, width)
+    } else {
+        (width, height)
+    })
+}
+
 /// Decodes a picture.
 ///
 /// # Errors

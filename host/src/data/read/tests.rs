@@ -37,7 +37,9 @@ fn refusal(bytes: &[u8]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.jpg");
     std::fs::write(&path, bytes).unwrap();
-    decode(&path).unwrap_err().to_string()
+    let error = decode(&path).unwrap_err().to_string();
+    assert_eq!(check(&path).unwrap_err().to_string(), error);
+    error
 }
 
 #[test]
@@ -54,6 +56,7 @@ fn files_of_other_programs_show_the_same_picture() {
         ("opaque.webp", 0.0),
     ] {
         let found = difference(&fixture_photo(name), &plain);
+        assert_eq!(check(&fixture(name)).unwrap(), (plain.width, plain.height));
         assert!(found <= most, "{name}: {found}");
     }
     let grey = fixture_photo("grey.jpg");
@@ -73,6 +76,7 @@ fn every_orientation_comes_out_upright() {
         let photo = decode(&path).unwrap();
         assert!(difference(&photo, &plain) < 6.0, "{number}");
         assert_eq!(size(&path).unwrap(), (plain.width, plain.height));
+        assert_eq!(check(&path).unwrap(), (plain.width, plain.height));
     }
 }
 

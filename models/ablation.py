@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""What a teacher is worth: students with and without one, equal in all else; `make ablation` calls it.
+
+usage: models/ablation.py --photos DIR --kodak DIR [--epochs N] [--bin DIR] [--out DIR] [--set KEY=VALUE]...
+
+Trains the teacher of models/recipes/defocus-teacher.toml, keeps its answers, and trains the `small` student of
+models/recipes/defocus.toml for each of three seeds with the recipe's weight for the teacher and with weight 0: the
+same patches, updates and start. All are measured on the Kodak pictures under Gaussian blur of 0.8 to 1.8 pixels and
+noise, as models/report.py does. What is in the output folder already is not done again; a stopped training goes on.
+"""
+import argparse
+import pathlib
+import statistics
+import subprocess
+import sys
+
+import report
+from report import ROWS, Bench, signed, table
+
+RECIPES = pathlib.Path(__file__).resolve().parent / "recipes"
+SEEDS = [1, 2, 3]
+CHANNELS = [8] * 5
+
+
+def train(command, folder):
+    """Runs a training to its end, from where it stopped."""
+    if (folder / "finished").exists():
+        return
+    resume = ["--resume"] if (folder / "last.safetensors").exists() else []
+    done = subprocess.run([str(c) for c in [*command, "--out", folder, *resume]])
+    if done.returncode != 0:
+        sys.exit(f"the training in {folder} failed")
+    (folder / "finished").touch()
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--photos", required=True, type=pathlib.Path, help="sharp photographs")
+    arguments.add_argument("--kodak", required=True, type=pathlib.Path, help="pictures to measure on")
+    arguments.add_argument("--epochs", type=int, default=6, help="1,000 updates each, of every student")
+    arguments.add_argument("--bin", type=pathlib.Path, default=pathlib.Path("target/release"))
+    arguments.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out/ablation"))
+    arguments.add_argument("--set", action="append", default=[], help="a key of the teacher's recipe")
+    given = arguments.parse_args()
+    hone, out = given.bin / "hone", given.out
+    out.mkdir(parents=True, exist_ok=True)
+    photos = ["--set", f"data.root={given.photos.resolve()}"]
+
+    teacher = out / "teacher"
+    changes = [word for change in given.set for word in ("--set", change)]
+    train([hone, "teacher", "train", RECIPES / "defocus-teacher.toml", *photos, *changes], teacher)
+    cache = out / "cache"
+    command = [hone, "teacher", "cache", RECIPES / "defocus.toml", "--teacher", teacher, *photos, "--out", cache]
+    if subprocess.run([str(c) for c in command]).returncode != 0:
+        sys.exit("the teacher's answers could not be kept")
+
+    runs = {}
+    for seed in SEEDS:
+        for name, weight in (("with", 0.5), ("without", 0.0)):
+            run = runs[name, seed] = out / f"{name}-{seed}"
+            sets = {
+                "name": run.name, "seed": seed, "loss.1.weight": weight, "student.channels": CHANNELS,
+                "student.convs": len(CHANNELS) + 1, "stage.0.epochs": given.epochs,
+            }
+            words = [word for key, value in sets.items() for word in ("--set", f"{key}={value}")]
+            train([hone, "distill", RECIPES / "defocus.toml", "--cache", cache, *photos, *words], run)
+
+    bench = Bench(hone, out / "measured")
+    key, title, degradation, _ = ROWS[0]
+    pairs = bench.pairs(key, degradation, given.kodak)
+    taught = bench.gain(pairs, "teacher", ["--teacher-run", teacher])
+    gains = {}
+    for run, folder in runs.items():
+        model = out / f"{folder.name}.onnx"
+        if not model.exists():
+            report.run(hone, "export", folder, "--out", model)
+        gains[run] = bench.gain(pairs, folder.name, ["--model", model])
+    rows = []
+    for seed in SEEDS:
+        pair = [gains[name, seed] for name in ("with", "without")]
+        rows.append([str(seed), *map(signed, pair), signed(pair[0] - pair[1])])
+    columns = [[gains[name, seed] for seed in SEEDS] for name in ("with", "without")]
+    columns.append([a - b for a, b in zip(*columns)])
+    rows.append(["mean ± deviation", *(f"{statistics.mean(c):+.2f} ± {statistics.stdev(c):.2f}" for c in columns)])
+    print(f"Gain in luma PSNR (dB) on {len(list(given.kodak.iterdir()))} pictures, {title}; teacher {signed(taught)}:\n")
+    print(table(["seed", "with teacher", "teacher weight 0", "difference"], rows))
+
+
+if __name__ == "__main__":
+    main()
