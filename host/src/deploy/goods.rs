@@ -149,10 +149,12 @@ impl Goods {
         })
     }
 
-    /// Paths whose state on the board decides what is sent.
+    /// Paths whose state on the board decides what is sent. The program there is hashed, which takes a
+    /// board a while, only when there is one to compare it with.
     pub fn paths(&self) -> Vec<String> {
         let files = self.files.iter().map(|file| file.path.clone());
-        files.chain([PROGRAM.to_owned()]).collect()
+        let program = (!self.programs.is_empty()).then(|| PROGRAM.to_owned());
+        files.chain(program).collect()
     }
 }
 
