@@ -42,8 +42,8 @@ pub struct Page {
 impl FromStr for Page {
     type Err = String;
 
-    /// Reads `HOST`, `HOST:PORT` or a URL of either scheme; without one, other machines are asked by
-    /// TLS and this one is not, as honed listens.
+    /// Reads `HOST`, `HOST:PORT` or a URL of either scheme; without one, other machines and port 8443
+    /// are asked by TLS, and this machine is not, as honed listens.
     fn from_str(text: &str) -> Result<Self, String> {
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) => (Some(scheme), rest),
@@ -53,7 +53,7 @@ impl FromStr for Page {
             .ok_or("give HOST, HOST:PORT or https://HOST:PORT")?;
         let here = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
         let tls = match scheme {
-            None => !here,
+            None => !here || port == Some(PORTS[1]),
             Some("https") => true,
             Some("http") => false,
             Some(_) => return Err("use http:// or https://".into()),

@@ -235,6 +235,7 @@ fn places_are_read_as_honed_listens() {
     assert_eq!(page("localhost"), page("http://localhost:8080"));
     assert_eq!(page("127.0.0.9"), page("http://127.0.0.9"));
     assert_eq!(page("north"), page("https://north"));
+    assert_eq!(page("localhost:8443"), page("https://localhost"));
     for wrong in ["", "ftp://x", "x:0", "x:y", "http://"] {
         assert!(page(wrong).is_err(), "{wrong}");
     }
