@@ -14,6 +14,7 @@
 #   make bench-metrics   the metrics' speed beside scikit-image and pytorch_msssim
 #   make int8-loss RUNS="DIR ..." KODAK=DIR   what INT8 costs trained students, by calibration and fine-tuned
 #   make bench-teachers   the teachers' speed beside PyTorch
+#   make bench-age   frame age, sharpened and passed as it came, at 720p and 1080p
 #   make bench-preview   frame age with four viewers of the page against none
 #   make bench-train   training speed beside PyTorch eager
 #   make bench-loader   patches a second beside PyTorch's DataLoader (PHOTOS=DIR, else drawn scenes)
@@ -46,7 +47,7 @@ PACKAGES := build-essential nasm pkg-config python3 python3-venv python3-pip \
 VENV := $(CACHE)/venv
 BENCH_VENV := $(CACHE)/bench-venv
 
-.PHONY: setup system toolchain libtorch build demo test arm boards lint bench bench-engine bench-preview bench-metrics bench-loader bench-teachers bench-train arm-model sanitise \
+.PHONY: setup system toolchain libtorch build demo test arm boards lint bench bench-engine bench-age bench-preview bench-metrics bench-loader bench-teachers bench-train arm-model sanitise \
   fuzz fuzz-engine int8-loss soak models models-report clean
 
 setup: system toolchain libtorch $(VENV)/.ready
@@ -100,6 +101,10 @@ bench: bench-engine bench-metrics bench-loader bench-teachers bench-train
 
 bench-engine: build $(VENV)/.ready
 	$(VENV)/bin/python device/bench/table.py target/release/honed $(if $(ISA),--isa $(ISA))
+
+# Frame age of the shipped students on 30 frames a second, sharpened and passed as they came.
+bench-age: build
+	python3 device/bench/age.py target/release/honed
 
 # Frame age with four viewers of the page's preview against none, in turns.
 bench-preview: build
