@@ -14,6 +14,7 @@ pub mod engine;
 pub mod governor;
 #[cfg(feature = "camera")]
 pub mod gpio;
+pub mod journal;
 #[cfg(feature = "page")]
 pub mod page;
 pub mod shipped;

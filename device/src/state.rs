@@ -7,16 +7,14 @@ mod snapshot;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-use serde::Serialize;
+use std::time::{Duration, Instant};
 
 use crate::camera::histogram::Histogram;
 use crate::camera::session::Event;
 use crate::camera::sharpener::{Dials, SharpenStats, Sharpener, lock};
 use crate::governor::thermometer::Reading;
+use crate::journal::Journal;
 #[cfg(feature = "telemetry")]
 use crate::telemetry::Feed;
 
@@ -28,10 +26,6 @@ pub use snapshot::{
 const EVERY: Duration = Duration::from_millis(250);
 /// Publications kept: the newest and those of the five seconds before.
 const KEPT: usize = 21;
-/// Lines of the log kept.
-const LINES: usize = 200;
-/// Lines that may wait for a reader.
-const WAITING: usize = 256;
 
 /// Frames that may be between capture and delivery, none of them lost: one waits, one is with the
 /// student, one is done.
@@ -54,6 +48,8 @@ pub struct Measured {
     pub slates: u64,
     /// Times the source was lost.
     pub reconnects: u64,
+    /// Complaints of decoders, pictures being delivered all the same.
+    pub decode_errors: u64,
     /// From capture until every output had the frame.
     pub age: Histogram,
     /// What the sharpener did.
@@ -82,24 +78,7 @@ pub struct MeasuredSink {
 /// What a session measured, and when it said so.
 type Published = (Instant, Arc<Measured>);
 
-/// One line of the log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LogLine {
-    /// Counts from 1; a gap tells of lines that were lost.
-    pub number: u64,
-    /// Milliseconds since 1970.
-    pub unix_ms: u64,
-    /// What happened.
-    pub text: String,
-}
-
-#[derive(Debug, Default)]
-struct LogBook {
-    lines: VecDeque<LogLine>,
-    last: u64,
-}
-
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Camera {
     /// Why no camera is there.
     dark: Option<String>,
@@ -121,15 +100,18 @@ pub struct BoardState {
     dropped: AtomicU64,
     measured: Mutex<VecDeque<Published>>,
     camera: Mutex<Camera>,
-    say: SyncSender<(SystemTime, Event)>,
-    said: Mutex<(Receiver<(SystemTime, Event)>, LogBook)>,
+    journal: Journal,
 }
 
 impl BoardState {
-    /// The state of a board that takes frames from `source` (as it may be shown) and is to hold
-    /// `governed_fps`.
-    pub fn new(source: &str, governed_fps: Option<f64>, sharpener: Arc<Sharpener>) -> Self {
-        let (say, hear) = sync_channel(WAITING);
+    /// The state of a board that takes frames from `source` (as it may be shown), is to hold
+    /// `governed_fps`, and writes into `journal`.
+    pub fn new(
+        source: &str,
+        governed_fps: Option<f64>,
+        sharpener: Arc<Sharpener>,
+        journal: Journal,
+    ) -> Self {
         Self {
             started: Instant::now(),
             source: source.to_owned(),
@@ -141,8 +123,7 @@ impl BoardState {
             dropped: AtomicU64::new(0),
             measured: Mutex::default(),
             camera: Mutex::default(),
-            say,
-            said: Mutex::new((hear, LogBook::default())),
+            journal,
         }
     }
 
@@ -182,10 +163,15 @@ impl BoardState {
         }
     }
 
-    /// Hears of an event of the session; never waits.
+    /// Hears of an event of the session. What the camera does is locked only while it is copied.
     pub fn hear(&self, event: &Event) {
-        // A log that nobody reads for so long may lose a line; the numbers tell.
-        let _ = self.say.try_send((SystemTime::now(), event.clone()));
+        lock(&self.camera).hear(event);
+        self.journal.note(&event.to_string());
+    }
+
+    /// What was said so far.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// The newest publication, and the one of about five seconds before.
@@ -199,31 +185,6 @@ impl BoardState {
     pub fn measured(&self) -> Arc<Measured> {
         self.newest()
             .map_or_else(Arc::default, |(newest, _)| newest)
-    }
-
-    /// Lines of the log after line `after`, the oldest first.
-    pub fn log(&self, after: u64) -> Vec<LogLine> {
-        let mut said = lock(&self.said);
-        self.drain(&mut said);
-        let lines = said.1.lines.iter();
-        lines.filter(|l| l.number > after).cloned().collect()
-    }
-
-    fn drain(&self, said: &mut (Receiver<(SystemTime, Event)>, LogBook)) {
-        let (hear, book) = said;
-        for (at, event) in hear.try_iter() {
-            lock(&self.camera).hear(&event);
-            if book.lines.len() == LINES {
-                book.lines.pop_front();
-            }
-            book.last += 1;
-            let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-            book.lines.push_back(LogLine {
-                number: book.last,
-                unix_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
-                text: event.to_string(),
-            });
-        }
     }
 }
 

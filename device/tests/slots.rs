@@ -177,3 +177,41 @@ fn a_damaged_only_slot_leaves_the_camera_its_own_picture() {
     );
     assert!(said.contains("0 sharpened, 10 untouched"), "{said}");
 }
+
+#[test]
+fn a_broken_bundle_gives_way_to_the_last_good_one_and_then_to_the_camera() {
+    let board = board(&["1.0.0"]);
+    let at = board.path();
+    std::fs::create_dir_all(at.join("slots")).unwrap();
+    let config = std::fs::read_to_string(at.join("honed.toml")).unwrap();
+    let service = config
+        .replace("keep_trying = false", "keep_trying = true")
+        .replace("[student]\n", "[student]\nbundle = 'x.hone'\n");
+    std::fs::write(at.join("honed.toml"), service).unwrap();
+    let (bundle, kept) = (at.join("x.hone"), at.join("slots/last-good.hone"));
+    std::fs::copy(at.join("1.0.0.hone"), &bundle).unwrap();
+    let said = done(&run(at));
+    assert!(said.contains("10 sharpened"), "{said}");
+    assert_eq!(
+        std::fs::read(&kept).unwrap(),
+        std::fs::read(&bundle).unwrap()
+    );
+    let good = std::fs::read(&bundle).unwrap();
+    std::fs::write(&bundle, &good[..good.len() / 2]).unwrap();
+    let said = done(&run(at));
+    assert!(
+        said.contains("x.hone") && said.contains("the last good one, street 1.0.0, runs"),
+        "{said}"
+    );
+    assert!(said.contains("10 sharpened, 0 untouched"), "{said}");
+    assert_eq!(std::fs::read(&kept).unwrap(), good);
+    std::fs::write(&kept, b"half a file").unwrap();
+    let said = done(&run(at));
+    assert!(said.contains("frames pass as they come"), "{said}");
+    assert!(said.contains("0 sharpened, 10 untouched"), "{said}");
+    // Whoever is not trusted is not believed there either.
+    std::fs::write(&kept, &good).unwrap();
+    std::fs::write(at.join("key.pub"), key(2).public().to_text()).unwrap();
+    let said = done(&run(at));
+    assert!(said.contains("0 sharpened, 10 untouched"), "{said}");
+}

@@ -13,6 +13,7 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
+use super::damage::{Complaints, Listener};
 use super::element::HoneSharpen;
 use super::elements;
 use super::error::CameraError;
@@ -61,6 +62,11 @@ pub trait Camera {
     fn announced(&self) -> Option<gst::ClockTime> {
         None
     }
+
+    /// What its decoders complained about so far, pictures being delivered all the same.
+    fn complaints(&self) -> Complaints {
+        Complaints::default()
+    }
 }
 
 /// A source on GStreamer.
@@ -71,6 +77,7 @@ pub struct Capture {
     frames: gst_app::AppSink,
     marks: Arc<Marks>,
     captured: Arc<AtomicU64>,
+    decoders: Listener,
     live: bool,
 }
 
@@ -102,6 +109,7 @@ impl Capture {
         let capture = Self {
             name: spec.name.clone(),
             frames: named(&pipeline, "frames")?,
+            decoders: Listener::on(&pipeline),
             pipeline,
             marks: Arc::default(),
             captured: Arc::default(),
@@ -109,8 +117,15 @@ impl Capture {
         };
         capture.set_up(spec, sharpener, shape)?;
         timeline.rule(&capture.pipeline);
+        if spec.pace() == Some(Pace::Live) && spec.is_recorded() {
+            // Its first picture is due now, however long the run is on: it may start for the tenth time.
+            let pace = named::<gst::Element>(&capture.pipeline, "pace")?;
+            if let Some(pad) = pace.static_pad("sink") {
+                pad.set_offset(i64::try_from(timeline.now().nseconds()).unwrap_or(i64::MAX));
+            }
+        }
         let live = Arc::new(AtomicBool::new(false));
-        capture.watch(timeline, &live, sharpener)?;
+        capture.watch(spec, timeline, &live, sharpener)?;
         capture.begin(spec, &live)
     }
 
@@ -149,6 +164,7 @@ impl Capture {
     /// Puts probes where a frame is captured, and where the student begins and ends.
     fn watch(
         &self,
+        spec: &SourceSpec,
         timeline: &Timeline,
         live: &Arc<AtomicBool>,
         sharpener: &Arc<Sharpener>,
@@ -157,6 +173,8 @@ impl Capture {
         let sharpen = named::<gst::Element>(&self.pipeline, "sharpen")?;
         let (marks, captured) = (self.marks.clone(), self.captured.clone());
         let (live, clock) = (live.clone(), timeline.clone());
+        // A scene that is drawn too slowly carries the time at which it should have been there.
+        let drawn = matches!(spec.kind, SourceKind::Test);
         probe(&queue, "sink", move |pad, buffer| {
             let now = clock.now();
             let index = captured.fetch_add(1, Ordering::Relaxed);
@@ -170,7 +188,7 @@ impl Capture {
                 buffer.make_mut().set_pts(pts);
                 pts
             });
-            let stamp = running_time(pad, pts).filter(|_| live);
+            let stamp = running_time(pad, pts).filter(|_| live && !drawn);
             marks.captured(pts, stamp.map_or(now, |stamp| stamp.min(now)));
         });
         let (marks, clock) = (self.marks.clone(), timeline.clone());
@@ -288,6 +306,10 @@ impl Camera for Capture {
 
     fn announced(&self) -> Option<gst::ClockTime> {
         self.pipeline.query_duration()
+    }
+
+    fn complaints(&self) -> Complaints {
+        self.decoders.complaints()
     }
 }
 

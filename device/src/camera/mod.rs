@@ -12,6 +12,7 @@
 //! read whole: every queue blocks, and no frame is lost.
 
 pub mod capture;
+mod damage;
 pub mod discovery;
 pub mod element;
 pub mod elements;

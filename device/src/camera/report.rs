@@ -87,6 +87,10 @@ pub struct RunReport {
     pub slates: u64,
     /// Times the source was started anew.
     pub reconnects: u64,
+    /// Complaints of decoders, pictures being delivered all the same.
+    pub decode_errors: u64,
+    /// Places where a file lacks pictures between two others.
+    pub gaps: u64,
     /// Steps of the governor, each with its reason.
     pub governor: Vec<String>,
     /// Milliseconds: capture until the student begins.
@@ -113,6 +117,10 @@ pub struct Meter {
     pub slates: u64,
     /// Times the source was lost.
     pub reconnects: u64,
+    /// Complaints of decoders.
+    pub decode_errors: u64,
+    /// Places where a file lacks pictures.
+    pub gaps: u64,
     governor: VecDeque<String>,
     wait: Histogram,
     deliver: Histogram,
@@ -204,6 +212,8 @@ impl Meter {
             dropped: captured.saturating_sub(self.frames),
             slates: self.slates,
             reconnects: self.reconnects,
+            decode_errors: self.decode_errors,
+            gaps: self.gaps,
             governor: self.governor.iter().cloned().collect(),
             wait_ms: (&self.wait).into(),
             sharpen_ms: (&stats.time).into(),
@@ -247,6 +257,13 @@ impl std::fmt::Display for RunReport {
         )?;
         if self.reconnects > 0 {
             writeln!(f, "source started anew {} times", self.reconnects)?;
+        }
+        if self.decode_errors + self.gaps > 0 {
+            writeln!(
+                f,
+                "damage    {} decoder errors, {} gaps between pictures",
+                self.decode_errors, self.gaps
+            )?;
         }
         for step in &self.governor {
             writeln!(f, "governor  {step}")?;

@@ -148,6 +148,11 @@ impl SourceSpec {
         }
     }
 
+    /// Whether pictures come from files, whose time begins with them.
+    pub(super) fn is_recorded(&self) -> bool {
+        matches!(self.kind, SourceKind::File(_) | SourceKind::Images(_))
+    }
+
     /// The head of the pipeline, up to raw video; the element `source` takes what cannot be written
     /// in a launch line.
     pub(super) fn head(&self) -> String {
@@ -163,14 +168,14 @@ impl SourceSpec {
                 )
             }
             SourceKind::File(_) if live => {
-                "filesrc name=source ! decodebin ! capsfilter caps=video/x-raw ! identity sync=true"
+                "filesrc name=source ! decodebin ! capsfilter caps=video/x-raw ! identity name=pace sync=true"
                     .into()
             }
             SourceKind::File(_) => {
                 "filesrc name=source ! decodebin ! capsfilter caps=video/x-raw".into()
             }
             SourceKind::Images(_) => {
-                let pace = if live { " ! identity sync=true" } else { "" };
+                let pace = if live { " ! identity name=pace sync=true" } else { "" };
                 format!(
                     "appsrc name=images format=time ! decodebin ! capsfilter caps=video/x-raw{pace}"
                 )

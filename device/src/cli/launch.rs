@@ -8,14 +8,20 @@ use hone_shared::bundle::{Policy, hex};
 use hone_shared::config::Config;
 use sha2::{Digest, Sha256};
 
+use crate::journal::Journal;
 use crate::slots::{Begun, FolderDisk, SLOT_VARIABLE, Slot, Slots, SlotsError};
 
 /// The active slot, its start counted if it is on trial; `None` when nothing is installed. Where the
-/// slot has a program of its own, this process becomes it and never returns.
+/// slot has a program of its own, this process becomes it and never returns. `journal` hears of a slot
+/// that was given up.
 ///
 /// # Errors
 /// [`SlotsError`] when no slot can be used; another error when the next start runs the one before.
-pub fn active_slot(config: &Config, policy: &Policy) -> anyhow::Result<Option<Begun>> {
+pub fn active_slot(
+    config: &Config,
+    policy: &Policy,
+    journal: &Journal,
+) -> anyhow::Result<Option<Begun>> {
     let disk = FolderDisk::new(&config.slots.folder);
     let slots = Slots::new(disk.clone());
     let chosen = std::env::var(SLOT_VARIABLE).ok();
@@ -26,7 +32,7 @@ pub fn active_slot(config: &Config, policy: &Policy) -> anyhow::Result<Option<Be
         return Ok(None);
     };
     if let Some(notice) = &begun.notice {
-        eprintln!("warning: {notice}");
+        journal.say(format_args!("warning: {notice}"));
     }
     let Some(program) = &begun.program_sha256 else {
         return Ok(Some(begun));

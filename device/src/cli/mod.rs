@@ -21,6 +21,8 @@ mod serve;
 pub mod slots;
 #[cfg(feature = "camera")]
 pub mod sources;
+#[cfg(feature = "camera")]
+mod students;
 #[cfg(feature = "page")]
 pub mod token;
 mod trust;

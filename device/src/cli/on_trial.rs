@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hone_shared::config::SlotsConfig;
 
+use crate::journal::Journal;
 use crate::slots::{FolderDisk, Probation, Rule, Slot, Slots, Tally, Verdict};
 
 /// Watches the frames of a run and tells the slots how the trial ended.
@@ -14,11 +15,12 @@ pub struct OnTrial {
     slot: Slot,
     probation: Option<Probation>,
     tally: Arc<Tally>,
+    journal: Journal,
 }
 
 impl OnTrial {
-    /// A run of `slot` by the rule of the configuration.
-    pub fn new(config: &SlotsConfig, slot: Slot) -> Self {
+    /// A run of `slot` by the rule of the configuration; `journal` hears how it ends.
+    pub fn new(config: &SlotsConfig, slot: Slot, journal: &Journal) -> Self {
         let rule = Rule {
             frames: config.trial_frames,
             age: Duration::from_millis(config.trial_age_ms),
@@ -29,6 +31,7 @@ impl OnTrial {
             slot,
             probation: Some(Probation::new(rule)),
             tally: Arc::new(Tally::new(rule.age)),
+            journal: journal.clone(),
         }
     }
 
@@ -46,8 +49,12 @@ impl OnTrial {
             Verdict::Good => {
                 self.probation = None;
                 match self.slots.confirm(self.slot) {
-                    Ok(()) => eprintln!("slot {} proved itself", self.slot),
-                    Err(error) => eprintln!("warning: it proved itself, but {error}"),
+                    Ok(()) => self
+                        .journal
+                        .say(format_args!("slot {} proved itself", self.slot)),
+                    Err(error) => self
+                        .journal
+                        .say(format_args!("warning: it proved itself, but {error}")),
                 }
                 None
             }
@@ -64,11 +71,17 @@ impl OnTrial {
                 self.slot
             )),
             Ok(false) => {
-                eprintln!("warning: slot {} is the only one, but {reason}", self.slot);
+                self.journal.say(format_args!(
+                    "warning: slot {} is the only one, but {reason}",
+                    self.slot
+                ));
                 None
             }
             Err(error) => {
-                eprintln!("warning: slot {} cannot be given up: {error}", self.slot);
+                self.journal.say(format_args!(
+                    "warning: slot {} cannot be given up: {error}",
+                    self.slot
+                ));
                 None
             }
         }

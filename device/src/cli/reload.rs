@@ -6,32 +6,33 @@ use hone_shared::config::Config;
 use serde_json::Value;
 
 use crate::camera::sharpener::Dials;
+use crate::journal::Journal;
 
 /// Keys that take effect at once.
 const AT_ONCE: [&str; 3] = ["student.strength", "student.split", "student.bypass"];
 
 /// Takes what can change while frames flow from the configuration as it is now, and says what needs a
 /// restart.
-pub(super) fn reload(path: &Path, config: &mut Config, dials: &Dials) {
+pub(super) fn reload(path: &Path, config: &mut Config, dials: &Dials, journal: &Journal) {
     let new = match super::config::read(path) {
         Ok(new) => new,
         // A typing error must not stop a camera on a pole.
         Err(error) => {
-            eprintln!("warning: nothing was changed: {error:#}");
+            journal.say(format_args!("warning: nothing was changed: {error:#}"));
             return;
         }
     };
     dials.set_strength(new.student.strength);
     dials.set_split(new.student.split);
     dials.set_bypass(new.student.bypass);
-    eprintln!("configuration read again: {}", path.display());
+    journal.say(format_args!("configuration read again: {}", path.display()));
     let waiting: Vec<String> = changed(config, &new)
         .into_iter()
         .filter(|key| !AT_ONCE.contains(&key.as_str()))
         .collect();
     if !waiting.is_empty() {
         let keys = waiting.join(", ");
-        eprintln!("warning: honed must be restarted for {keys}");
+        journal.say(format_args!("warning: honed must be restarted for {keys}"));
     }
     *config = new;
 }
@@ -76,12 +77,19 @@ mod tests {
             changed(&config, &new),
             ["gpio.led", "source.fps", "student.strength"]
         );
-        let dials = Dials::default();
-        reload(&path, &mut config, &dials);
+        let (dials, journal) = (Dials::default(), Journal::default());
+        reload(&path, &mut config, &dials, &journal);
         assert_eq!(dials.strength(), 0.25);
         assert_eq!(config, new);
         std::fs::write(&path, "student.strength = 'a lot'").unwrap();
-        reload(&path, &mut config, &dials);
+        reload(&path, &mut config, &dials, &journal);
         assert_eq!((dials.strength(), &config), (0.25, &new));
+        let said = journal.lines(0);
+        let said: Vec<&str> = said.iter().map(|line| line.text.as_str()).collect();
+        assert!(
+            said[1].ends_with("restarted for gpio.led, source.fps")
+                && said[2].starts_with("warning: nothing was changed"),
+            "{said:?}"
+        );
     }
 }

@@ -18,6 +18,7 @@ use super::trust::TrustArgs;
 use crate::camera::sink::SinkSpec;
 use crate::camera::source::{Pace, SourceSpec};
 use crate::camera::student::{Choice, Source};
+use crate::journal::Journal;
 use crate::slots::SlotsError;
 
 const EXAMPLES: &str = "\
@@ -158,7 +159,7 @@ impl RunArgs {
     /// One sentence that names the file, source or sink at fault.
     pub fn run(self) -> anyhow::Result<()> {
         let json = self.json;
-        let report = serve::serve(self.job()?)?;
+        let report = serve::serve(self.job(Journal::default())?)?;
         if json {
             println!("{}", serde_json::to_string_pretty(&report)?);
         } else {
@@ -168,7 +169,7 @@ impl RunArgs {
     }
 
     /// Flags over configuration over defaults.
-    fn job(self) -> anyhow::Result<Job> {
+    fn job(self, journal: Journal) -> anyhow::Result<Job> {
         let mut config = match &self.config {
             Some(path) => super::config::read(path)?,
             None => {
@@ -189,7 +190,7 @@ impl RunArgs {
             (None, Some(path)) => Source::Model(path.clone()),
             (None, None) if config.student.bundle.is_empty() => {
                 let policy = self.trust.policy(&config.student)?;
-                match launch::active_slot(&config, &policy) {
+                match launch::active_slot(&config, &policy, &journal) {
                     // A camera whose only bundle is damaged still shows its picture.
                     Err(error) if self.config.is_some() && config.source.keep_trying => {
                         Source::Lost(error.downcast::<SlotsError>()?)
@@ -198,12 +199,12 @@ impl RunArgs {
                     Ok(Some(begun)) => {
                         trial = begun
                             .on_trial
-                            .then(|| OnTrial::new(&config.slots, begun.slot));
+                            .then(|| OnTrial::new(&config.slots, begun.slot, &journal));
                         Source::Slot(Box::new(begun))
                     }
                     Ok(None) => {
-                        eprintln!(
-                            "no bundle is named or installed: running the one that comes with honed"
+                        journal.say(
+                            "no bundle is named or installed: running the one that comes with honed",
                         );
                         Source::Shipped
                     }
@@ -268,6 +269,7 @@ impl RunArgs {
             },
             gpio: config.gpio.clone(),
             config: self.config.map(|path| (path, config)),
+            journal,
         })
     }
 }

@@ -15,6 +15,7 @@ use hone_shared::config::{Config, GpioConfig};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::on_trial::OnTrial;
+use super::students::{self, Keeper};
 use super::wiring::Wiring;
 use crate::camera::capture::{Camera, Capture};
 use crate::camera::elements;
@@ -25,9 +26,10 @@ use crate::camera::session::{Event, OpenCamera, Plan, Session, World};
 use crate::camera::sharpener::{Dials, Sharpener};
 use crate::camera::sink::SinkSpec;
 use crate::camera::source::SourceSpec;
-use crate::camera::student::{self, Choice, Source};
+use crate::camera::student::{Choice, Source};
 use crate::camera::timeline::{Clock, Timeline};
 use crate::governor::thermometer::{BoardThermometer, Watched};
+use crate::journal::Journal;
 #[cfg(feature = "page")]
 use crate::page;
 use crate::state::BoardState;
@@ -76,6 +78,8 @@ pub struct Job {
     pub gpio: GpioConfig,
     /// Configuration to read again on SIGHUP, and what it said.
     pub config: Option<(PathBuf, Config)>,
+    /// Hears everything that is said.
+    pub journal: Journal,
 }
 
 /// Runs until the source ends, the frames are counted or a signal comes.
@@ -90,22 +94,29 @@ pub fn serve(mut job: Job) -> anyhow::Result<RunReport> {
     dials.set_split(job.split);
     dials.set_bypass(job.bypass);
     let mut trial = job.trial.take();
-    let sharpener = Arc::new(load(&job, trial.as_mut(), &dials)?);
+    let keep_trying = job.keep_trying && job.source.comes_back();
+    job.source.check().or_else(|error| match keep_trying {
+        true => Ok(()),
+        false => Err(error),
+    })?;
+    let sharpener = Arc::new(students::load(&mut job, trial.as_mut(), &dials)?);
+    let keeper = RefCell::new(Keeper::new(&job));
+    let journal = job.journal.clone();
 
     let timeline = Timeline::starting_now();
     let open_camera = camera_opener(&job.source, &sharpener, &timeline);
     let camera = match open_camera(None) {
         Ok(camera) => Some(camera),
-        Err(_) if job.keep_trying && job.source.comes_back() => None,
+        Err(_) if keep_trying => None,
         Err(error) => return Err(error.into()),
     };
     let live = camera.as_ref().is_none_or(|camera| camera.live());
     if live {
-        warn(&job.sinks);
+        warn(&job.sinks, &journal);
     }
     let mut thermometer =
         Watched::start(BoardThermometer::new()).context("cannot start a thread")?;
-    let mut wiring = Wiring::new(&job.gpio, &dials, &stop, &thermometer)?;
+    let mut wiring = Wiring::new(&job.gpio, &dials, &stop, &thermometer, &journal)?;
     let lamp = wiring.lamp.clone();
     if sharpener.levels().is_empty() {
         lamp.without_student();
@@ -124,6 +135,7 @@ pub fn serve(mut job: Job) -> anyhow::Result<RunReport> {
         &job.source.name,
         job.govern,
         sharpener.clone(),
+        journal.clone(),
     ));
     #[cfg(feature = "page")]
     let _page = serve_page(&job, &board)?;
@@ -156,6 +168,7 @@ pub fn serve(mut job: Job) -> anyhow::Result<RunReport> {
     let trial = RefCell::new(trial);
     let given_up = RefCell::new(None);
     let read = job.config.clone().map(RefCell::new);
+    let at_work = sharpener.clone();
     let look = || {
         if let Some(trial) = trial.borrow_mut().as_mut()
             && let Some(reason) = trial.look(timeline.now().into())
@@ -163,12 +176,13 @@ pub fn serve(mut job: Job) -> anyhow::Result<RunReport> {
             *given_up.borrow_mut() = Some(reason);
             return true;
         }
+        keeper.borrow_mut().look(at_work.sharpened());
         manager.borrow_mut().alive();
         if reload.swap(false, Ordering::Relaxed)
             && let Some(read) = &read
         {
             let (path, config) = &mut *read.borrow_mut();
-            super::reload::reload(path, config, &dials);
+            super::reload::reload(path, config, &dials, &journal);
         }
         stop.load(Ordering::Relaxed)
     };
@@ -199,7 +213,7 @@ fn serve_page(job: &Job, board: &Arc<BoardState>) -> anyhow::Result<Option<page:
         return Ok(None);
     };
     let running = page::start(settings, board.clone())?;
-    eprintln!("{running}");
+    job.journal.say(&running);
     Ok(Some(running))
 }
 
@@ -208,17 +222,20 @@ fn serve_page(job: &Job, board: &Arc<BoardState>) -> anyhow::Result<Option<page:
 fn report(job: &Job, board: &Arc<BoardState>) -> anyhow::Result<Reporter> {
     let (feed, looked_at) = (board.feed().clone(), board.clone());
     let settings = telemetry::Settings::new(&job.telemetry);
-    telemetry::start_carriers(&job.telemetry, &settings.board, &feed)?;
+    telemetry::start_carriers(&job.telemetry, &settings.board, &feed, &job.journal)?;
     let bundle = job.student.title();
-    Ok(Reporter::start(settings, feed, move || {
-        telemetry::state_of(&looked_at, &bundle)
-    })?)
+    Ok(Reporter::start(
+        settings,
+        feed,
+        job.journal.clone(),
+        move || telemetry::state_of(&looked_at, &bundle),
+    )?)
 }
 
 /// Says what a person should know of the sinks before the first frame.
-fn warn(sinks: &[SinkSpec]) {
+fn warn(sinks: &[SinkSpec], journal: &Journal) {
     for warning in sinks.iter().filter_map(SinkSpec::warning) {
-        eprintln!("note: {warning}");
+        journal.say(format_args!("note: {warning}"));
     }
     // Only boards have a device tree; a workstation's cores need no advice.
     let board = std::fs::read_to_string("/proc/device-tree/model");
@@ -226,32 +243,8 @@ fn warn(sinks: &[SinkSpec]) {
         && sinks.iter().any(SinkSpec::encodes)
         && let Some(warning) = encoder.warning(&model)
     {
-        eprintln!("note: {warning}");
+        journal.say(format_args!("note: {warning}"));
     }
-}
-
-/// The students; a service whose bundle is broken goes on without, and says so.
-fn load(job: &Job, trial: Option<&mut OnTrial>, dials: &Arc<Dials>) -> anyhow::Result<Sharpener> {
-    job.source.check().or_else(|error| {
-        if job.keep_trying && job.source.comes_back() {
-            return Ok(());
-        }
-        Err(error)
-    })?;
-    let levels = match student::load(&job.student, &job.choice) {
-        Ok(levels) => levels,
-        Err(error) => {
-            if let Some(reason) = trial.and_then(|trial| trial.give_up(&error.to_string())) {
-                bail!("{reason}");
-            }
-            if !job.keep_trying || job.config.is_none() {
-                return Err(error.into());
-            }
-            eprintln!("warning: {error}; frames pass as they come until honed starts again");
-            Vec::new()
-        }
-    };
-    Ok(Sharpener::new(levels, dials.clone())?)
 }
 
 fn camera_opener(

@@ -14,6 +14,7 @@ use crate::camera::sharpener::Dials;
 use crate::camera::timeline::Timeline;
 use crate::governor::thermometer::Watched;
 use crate::gpio::{self, Lamp, Panel, PanelParts, Pins, Running, TriggerOutput};
+use crate::journal::Journal;
 
 /// What is wired, and what the session tells it.
 pub(super) struct Wiring {
@@ -26,7 +27,7 @@ pub(super) struct Wiring {
 }
 
 impl Wiring {
-    /// Takes the pins that `config` names.
+    /// Takes the pins that `config` names; `journal` hears of one that fails later.
     ///
     /// # Errors
     /// The first pin that cannot be had.
@@ -35,6 +36,7 @@ impl Wiring {
         dials: &Arc<Dials>,
         stop: &Arc<AtomicBool>,
         thermometer: &Watched,
+        journal: &Journal,
     ) -> anyhow::Result<Self> {
         let mut wiring = Self {
             lamp: Lamp::default(),
@@ -53,6 +55,7 @@ impl Wiring {
             stop: stop.clone(),
             power_off: wiring.power_off.clone(),
             thermometer: Box::new(thermometer.clone()),
+            journal: journal.clone(),
         };
         let panel = Panel::new(config, pins.as_mut(), parts)?;
         wiring.panel = Some(

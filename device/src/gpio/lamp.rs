@@ -101,7 +101,7 @@ impl Lamp {
                     .store(gone.saturating_sub(1), Ordering::Relaxed);
             }
             Event::Governed { degraded, .. } => self.less.store(*degraded, Ordering::Relaxed),
-            Event::EndsEarly(_) | Event::Status(_) => {}
+            Event::Damaged(_) | Event::Status(_) => {}
         }
     }
 }

@@ -10,6 +10,7 @@ use hone_shared::config::GpioConfig;
 use super::{Button, FanCurve, GpioError, InputPin, Lamp, OutputPin, Pins, Press, Pull, Pwm};
 use crate::camera::sharpener::Dials;
 use crate::governor::thermometer::Thermometer;
+use crate::journal::Journal;
 
 /// Time between two looks at the button.
 const TICK: Duration = Duration::from_millis(10);
@@ -30,6 +31,8 @@ pub struct PanelParts {
     pub power_off: Arc<AtomicBool>,
     /// What the fan follows.
     pub thermometer: Box<dyn Thermometer>,
+    /// What hears of a pin that fails.
+    pub journal: Journal,
 }
 
 struct WiredButton {
@@ -165,7 +168,9 @@ impl Panel {
                     if let Err(error) = self.tick(start.elapsed())
                         && !std::mem::replace(&mut told, true)
                     {
-                        eprintln!("warning: GPIO: {error}");
+                        self.parts
+                            .journal
+                            .say(format_args!("warning: GPIO: {error}"));
                     }
                     std::thread::sleep(TICK);
                 }
@@ -237,6 +242,7 @@ mod tests {
             stop: stop.clone(),
             power_off: power_off.clone(),
             thermometer: Box::new(hot.clone()),
+            journal: Journal::default(),
         };
         let panel = Panel::new(&config(), &mut board, parts).unwrap();
         Wired {

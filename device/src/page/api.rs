@@ -15,8 +15,9 @@ use super::app::App;
 use super::streaming::{self, BOUNDARY, View};
 use crate::camera::sharpener::lock;
 use crate::doctor::{self, Check};
+use crate::journal::LogLine;
 use crate::slots::{FolderDisk, Slot, Slots};
-use crate::state::{DialsState, LogLine, Snapshot};
+use crate::state::{DialsState, Snapshot};
 
 /// A doctor's report is good for so long; making one takes seconds of a core.
 const REPORT: Duration = Duration::from_secs(30);
@@ -99,7 +100,7 @@ pub(super) async fn log(
     query: Result<Query<After>, QueryRejection>,
 ) -> Answer<Json<Vec<LogLine>>> {
     let Query(After { after }) = query.map_err(|e| Failure::new(e.status(), e.body_text()))?;
-    Ok(Json(app.board.log(after)))
+    Ok(Json(app.board.journal().lines(after)))
 }
 
 /// What the slots hold.

@@ -95,6 +95,12 @@ pub(super) fn text(board: &BoardState, viewers: usize) -> String {
         "Times the camera was lost.",
         now.source.reconnects as f64,
     );
+    page.one(
+        "hone_camera_decode_errors_total",
+        "counter",
+        "Complaints of the camera's decoders, pictures being delivered all the same.",
+        now.source.decode_errors as f64,
+    );
     if let Some(celsius) = now.celsius {
         page.one(
             "hone_temperature_celsius",

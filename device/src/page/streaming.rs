@@ -110,7 +110,7 @@ pub(super) async fn events(
     loop {
         clock.tick().await;
         let mut text = String::new();
-        for line in board.log(seen) {
+        for line in board.journal().lines(seen) {
             seen = line.number;
             text += &format!(
                 "event: log\ndata: {}\n\n",

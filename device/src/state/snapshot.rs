@@ -62,6 +62,8 @@ pub struct SourceState {
     pub silent_s: Option<f64>,
     /// Times it was lost.
     pub reconnects: u64,
+    /// Complaints of its decoders, pictures being delivered all the same.
+    pub decode_errors: u64,
 }
 
 /// Frames since the start, by what became of them.
@@ -138,7 +140,6 @@ pub struct SinkState {
 impl BoardState {
     /// What the board does now.
     pub fn snapshot(&self) -> Snapshot {
-        self.drain(&mut lock(&self.said));
         let (measured, earlier) = match self.newest() {
             Some((newest, (at, oldest))) => (newest, Some((at.elapsed(), oldest))),
             None => Default::default(),
@@ -156,7 +157,7 @@ impl BoardState {
             _ => (measured.age.clone(), measured.sharpen.time.clone()),
         };
         let dials = self.dials();
-        let camera = lock(&self.camera);
+        let camera = lock(&self.camera).clone();
         Snapshot {
             version: env!("CARGO_PKG_VERSION"),
             board: self.board.clone(),
@@ -173,6 +174,7 @@ impl BoardState {
                 caps: measured.caps.clone(),
                 silent_s: measured.last_frame.map(|at| at.elapsed().as_secs_f64()),
                 reconnects: measured.reconnects,
+                decode_errors: measured.decode_errors,
             },
             fps,
             frames: counts(&measured, self.dropped.load(Ordering::Relaxed)),

@@ -7,7 +7,11 @@ use crate::state;
 /// What `board`, which runs `bundle`, tells of itself now.
 pub fn state_of(board: &state::BoardState, bundle: &str) -> BoardState {
     let now = board.snapshot();
-    let notice = board.log(0).pop().map(|line| line.text);
+    // Without a camera people want to know why, whatever else was said since.
+    let notice = match now.source.reason.is_empty() {
+        true => board.journal().newest().unwrap_or_default(),
+        false => now.source.reason.clone(),
+    };
     let student = &now.student;
     let level = student.levels.get(student.level).cloned();
     let untouched = now.dials.bypass
@@ -40,6 +44,6 @@ pub fn state_of(board: &state::BoardState, bundle: &str) -> BoardState {
         reconnects: now.source.reconnects,
         uptime_s: now.uptime_s as u64,
         unsent: 0,
-        notice: notice.unwrap_or_default(),
+        notice,
     }
 }

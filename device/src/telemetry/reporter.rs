@@ -10,6 +10,7 @@ use hone_shared::config::TelemetryConfig;
 use hone_shared::telemetry::{BoardState, Carrier, Fingerprint, Message, encode};
 
 use super::{Carry, Feed, SerialLine, TelemetryError, carry, mqtt, tls};
+use crate::journal::Journal;
 
 /// How the board tells of itself.
 #[derive(Debug, Clone)]
@@ -43,13 +44,15 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// Begins to publish to `feed` what `look` sees, while anybody listens.
+    /// Begins to publish to `feed` what `look` sees, while anybody listens; `journal` hears of what
+    /// cannot be told.
     ///
     /// # Errors
     /// No thread is to be had.
     pub fn start(
         settings: Settings,
         feed: Feed,
+        journal: Journal,
         look: impl Fn() -> BoardState + Send + 'static,
     ) -> Result<Self, TelemetryError> {
         let (stop, stopped) = channel();
@@ -73,7 +76,7 @@ impl Reporter {
                 sequence += 1;
                 match encode(&message) {
                     Ok(frame) => feed.publish(frame),
-                    Err(error) => eprintln!("warning: telemetry: {error}"),
+                    Err(error) => journal.say(format_args!("warning: telemetry: {error}")),
                 }
             }
         })?;
@@ -81,7 +84,7 @@ impl Reporter {
     }
 }
 
-/// Starts what `config` names, each on a thread of its own.
+/// Starts what `config` names, each on a thread of its own; `journal` hears how it goes.
 ///
 /// # Errors
 /// The certificates cannot be used, or no thread is to be had. A line or a broker that is not there is
@@ -90,6 +93,7 @@ pub fn start_carriers(
     config: &TelemetryConfig,
     board: &str,
     feed: &Feed,
+    journal: &Journal,
 ) -> Result<(), TelemetryError> {
     for carrier in &config.to {
         let mut carrier: Box<dyn Carry> = match carrier {
@@ -112,9 +116,9 @@ pub fn start_carriers(
                 Box::new(broker)
             }
         };
-        let inbox = feed.subscribe();
+        let (inbox, journal) = (feed.subscribe(), journal.clone());
         spawn("carrier", move || {
-            carry(carrier.as_mut(), inbox, &mut |line| eprintln!("{line}"));
+            carry(carrier.as_mut(), inbox, &mut |line| journal.say(line));
         })?;
     }
     Ok(())

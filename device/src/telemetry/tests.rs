@@ -7,6 +7,7 @@ use hone_shared::telemetry::{BoardState, Decoder, Message, Phase, SerialAddress,
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::*;
+use crate::journal::Journal;
 
 fn state() -> BoardState {
     BoardState {
@@ -150,7 +151,7 @@ fn nobody_listens_and_nobody_looks() {
         every: Duration::from_millis(1),
     };
     let (looked, looks) = channel();
-    let reporter = Reporter::start(settings, feed.clone(), move || {
+    let reporter = Reporter::start(settings, feed.clone(), Journal::default(), move || {
         looked.send(()).unwrap();
         state()
     });

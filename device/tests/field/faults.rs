@@ -90,6 +90,89 @@ fn a_file_that_is_damaged_inside_is_taken_as_far_as_it_goes_and_said_to_be() {
     assert!((1..90).contains(&frames), "{frames}");
 }
 
+/// The lengths and contents of the units of an H.264 stream in an MP4 file that holds nothing else.
+fn units(film: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let at = film.windows(4).position(|word| word == b"mdat").unwrap();
+    let number = |at: usize| u32::from_be_bytes(film[at..at + 4].try_into().unwrap()) as usize;
+    let (mut at, end) = (at + 4, at - 4 + number(at - 4));
+    let mut units = Vec::new();
+    while at + 4 < end {
+        let begin = at + 4;
+        at = begin + number(at);
+        units.push(begin..at);
+    }
+    units
+}
+
+#[test]
+fn an_mp4_file_that_is_damaged_inside_is_said_to_be_and_its_faults_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = "gst:videotestsrc num-buffers=90 pattern=zone-plate kx2=9 ky2=7 kt=2 \
+                 ! video/x-raw,width=320,height=240,framerate=30/1";
+    let source = ["--source", scene, "--sink", "film.mp4"];
+    run(folder.path(), &source);
+    let film = std::fs::read(folder.path().join("film.mp4")).unwrap();
+    let damaged = |harm: &dyn Fn(&mut [u8], std::ops::Range<usize>)| {
+        let (mut bytes, units) = (film.clone(), units(&film));
+        for unit in &units[units.len() / 2..units.len() / 2 + 20] {
+            harm(&mut bytes, unit.clone());
+        }
+        std::fs::write(folder.path().join("damaged.mp4"), bytes).unwrap();
+        run(
+            folder.path(),
+            &["--source", "damaged.mp4", "--sink", "null"],
+        )
+    };
+    let (said, report) = damaged(&|_, _| {});
+    assert_eq!(report["frames"], 90, "{report}");
+    assert!(
+        report["gaps"] == 0 && report["decode_errors"] == 0,
+        "{report}"
+    );
+    assert!(!said.contains("damaged.mp4"), "{said}");
+    // Parsers leave out a unit whose length makes no sense.
+    let (said, report) = damaged(&|bytes, unit| bytes[unit.start - 4..unit.start].fill(0xff));
+    assert!(report["gaps"].as_u64().unwrap() > 0, "{report}");
+    assert!(report["frames"].as_u64().unwrap() < 90, "{report}");
+    assert!(said.contains("warning: damaged.mp4 lacks "), "{said}");
+    // Decoders conceal blocks that make no sense.
+    let (said, report) = damaged(&|bytes, unit| {
+        let begin = (unit.start + 16).min(unit.end);
+        for (i, byte) in bytes[begin..unit.end].iter_mut().enumerate() {
+            *byte = (i * 151 + 7) as u8;
+        }
+    });
+    assert!(report["decode_errors"].as_u64().unwrap() > 0, "{report}");
+    let words = "warning: damaged.mp4: not every picture can be decoded whole (";
+    assert_eq!(said.matches(words).count(), 1, "{said}");
+}
+
+#[test]
+fn a_film_played_by_the_clock_keeps_to_it_when_it_starts_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = "gst:videotestsrc num-buffers=15 ! video/x-raw,width=96,height=64,framerate=30/1";
+    run(folder.path(), &["--source", scene, "--sink", "film.mkv"]);
+    let looped = [
+        "--source",
+        "film.mkv",
+        "--realtime",
+        "--loop",
+        "--frames",
+        "45",
+        "--sink",
+        "null",
+    ];
+    let (said, report) = run(folder.path(), &looped);
+    // Three times half a second; without the clock the second and third time take no time at all.
+    let seconds = report["seconds"].as_f64().unwrap();
+    assert!(seconds > 1.0, "{report}");
+    assert!(
+        report["age_ms"]["p50"].as_f64().unwrap() < 400.0 * seconds,
+        "{report}"
+    );
+    assert!(!said.contains("film.mkv"), "{said}");
+}
+
 #[test]
 fn hls_is_a_playlist_that_plays() {
     let folder = tempfile::tempdir().unwrap();

@@ -9,6 +9,7 @@ use gstreamer as gst;
 use super::{LOOK, OpenCamera, clock_time};
 use crate::backoff::Backoff;
 use crate::camera::capture::{Camera, Frame, Next};
+use crate::camera::damage::Complaints;
 use crate::camera::error::CameraError;
 use crate::camera::timeline::Clock;
 
@@ -42,6 +43,8 @@ pub(super) struct Link {
     backoff: Backoff,
     /// Frames captured by cameras that are gone.
     captured: u64,
+    /// Complaints of their decoders.
+    complaints: Complaints,
 }
 
 impl Link {
@@ -54,6 +57,7 @@ impl Link {
             open,
             backoff: Backoff::default(),
             captured: 0,
+            complaints: Complaints::default(),
         }
     }
 
@@ -121,6 +125,15 @@ impl Link {
         }
     }
 
+    /// What decoders complained about so far.
+    pub(super) fn complaints(&self) -> Complaints {
+        let mut all = self.complaints.clone();
+        if let State::Up(camera) = &self.state {
+            all.add(&camera.complaints());
+        }
+        all
+    }
+
     /// How long the source says that it lasts.
     pub(super) fn announced(&self) -> Option<gst::ClockTime> {
         match &self.state {
@@ -134,6 +147,7 @@ impl Link {
         let down = State::Down { retry_at };
         if let State::Up(camera) = std::mem::replace(&mut self.state, down) {
             self.captured += camera.captured();
+            self.complaints.add(&camera.complaints());
             std::thread::spawn(move || drop(camera));
         }
     }

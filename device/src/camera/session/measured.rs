@@ -20,6 +20,7 @@ impl Session<'_> {
             captured: self.link.captured(),
             slates: self.meter.slates,
             reconnects: self.meter.reconnects,
+            decode_errors: self.link.complaints().count,
             sharpen: self.sharpener.stats(),
             board: self.thermometer.read(),
             sinks: self.outputs.measured(),

@@ -1,6 +1,7 @@
 //! The loop that carries frames from a camera to the outputs and never goes dark: a live camera
 //! that fails is opened again, an output that fails is started again, and a slate stands in.
 
+mod damage;
 mod link;
 mod measured;
 mod outputs;
@@ -22,6 +23,7 @@ use super::sharpener::{Dials, Sharpener};
 use super::timeline::{Clock, between};
 use crate::governor::thermometer::Thermometer;
 use crate::governor::{Governor, Rung};
+use damage::Damage;
 use link::{Link, Sight};
 use outputs::Outputs;
 use stand_in::StandIn;
@@ -31,9 +33,6 @@ pub use plan::{Event, Plan};
 
 /// How often the loop looks whether it is to stop.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// A file that lacks so much at its end may be damaged.
-const SHORT: gst::ClockTime = gst::ClockTime::from_seconds(1);
 
 /// Opens a camera; with caps, its frames are brought to them.
 pub type OpenCamera =
@@ -73,6 +72,7 @@ pub struct Session<'a> {
     stand_in: StandIn,
     governor: Option<Governor>,
     meter: Meter,
+    damage: Damage,
     live: bool,
     /// The camera was lost and has not delivered since.
     dark: bool,
@@ -99,6 +99,7 @@ impl<'a> Session<'a> {
             notify: world.notify,
             governor,
             meter: Meter::default(),
+            damage: Damage::default(),
             live,
             dark: false,
             offset: gst::ClockTime::ZERO,
@@ -124,6 +125,7 @@ impl<'a> Session<'a> {
                 reason: "it ended before the first frame".into(),
             });
         }
+        self.sum_up_damage();
         let captured = self.link.captured();
         let outputs = self.outputs.finish()?;
         let (source, live) = (&self.plan.source, self.live);
@@ -154,6 +156,7 @@ impl<'a> Session<'a> {
             self.meter.slates += 1;
             self.deliver(&frame)?;
         }
+        self.hear_complaints();
         self.publish();
         if let Some(every) = self.plan.status_every
             && let Some(line) = self.meter.status(self.clock.now(), every)
@@ -169,6 +172,9 @@ impl<'a> Session<'a> {
         if self.live {
             // Captured before what stood in for it: late, but the newest picture there is.
             pts = pts.max(self.end);
+        }
+        if !self.live {
+            self.damage.picture(pts, frame.buffer.duration());
         }
         let interval = gst::ClockTime::from_nseconds((1e9 / frame_rate(&frame.caps)) as u64);
         let length = frame.buffer.duration().unwrap_or(interval);
@@ -250,7 +256,11 @@ impl<'a> Session<'a> {
     fn ended(&mut self) -> Result<bool, CameraError> {
         let got_some = self.stand_in.last().is_some();
         if self.plan.looping && got_some {
-            self.offset = self.end;
+            // A live source's time goes on by the clock.
+            if !self.live {
+                self.offset = self.end;
+            }
+            self.damage.start_over();
             self.link.start_over(self.clock.now());
             return Ok(true);
         }
@@ -261,17 +271,7 @@ impl<'a> Session<'a> {
             })?;
             return Ok(true);
         }
-        if let Some(announced) = self.link.announced().filter(|_| !self.live)
-            && announced > self.end + SHORT
-        {
-            // Demuxers skip what they cannot read, without a word.
-            (self.notify)(&Event::EndsEarly(format!(
-                "{} says it lasts {:.1} s, its pictures end after {:.1} s: it is damaged, or only its sound goes on",
-                self.plan.source,
-                announced.seconds_f64(),
-                self.end.seconds_f64()
-            )));
-        }
+        self.compare_length();
         Ok(false)
     }
 }

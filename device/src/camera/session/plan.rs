@@ -53,8 +53,8 @@ pub enum Event {
         /// Whether this is less than the bundle's largest student on every frame.
         degraded: bool,
     },
-    /// A file's pictures end long before it says.
-    EndsEarly(String),
+    /// Pictures are missing, or cannot be decoded whole.
+    Damaged(String),
     /// How the run does, now and then.
     Status(String),
 }
@@ -67,7 +67,7 @@ impl std::fmt::Display for Event {
             Self::OutputFailed(reason) => write!(f, "output lost, trying again: {reason}"),
             Self::OutputBack(name) => write!(f, "output back: {name}"),
             Self::Governed { reason, .. } => write!(f, "governor: {reason}"),
-            Self::EndsEarly(reason) => write!(f, "warning: {reason}"),
+            Self::Damaged(reason) => write!(f, "warning: {reason}"),
             Self::Status(line) => f.write_str(line),
         }
     }

@@ -271,7 +271,8 @@ function showState(state) {
   set("source", source.name);
   set("caps", source.caps);
   set("camera", source.reason ? `${source.state}: ${source.reason}` : state.not_ready ? `${source.state}, ${state.not_ready}` : source.state);
-  set("reconnects", source.reconnects === 1 ? "once" : `${source.reconnects} times`);
+  const broken = source.decode_errors ? `, ${source.decode_errors} decoder errors` : "";
+  set("reconnects", (source.reconnects === 1 ? "once" : `${source.reconnects} times`) + broken);
   set("frames", `${frames.delivered} delivered, ${frames.dropped} dropped, ${frames.slates} stood in for`);
   $("sinks").replaceChildren(...state.sinks.map((sink) =>
     row(sink.up ? "good" : "bad", sink.name, sink.restarts ? `started anew ${sink.restarts} times` : "",
@@ -288,7 +289,7 @@ function row(verdict, text, below, right) {
 
 function showLine(line) {
   const log = $("log");
-  const item = element("li", line.text);
+  const item = element("li", line.text, line.text.startsWith("warning:") ? "warning" : "");
   const time = element("time", new Date(line.unix_ms).toLocaleTimeString());
   item.prepend(time);
   const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
