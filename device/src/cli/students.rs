@@ -142,7 +142,7 @@ impl Candidate {
             policy: policy.clone(),
             digest: loaded,
             keep_as,
-            frames: config.slots.trial_frames.into(),
+            frames: config.slots.trial_frames,
         })
     }
 

@@ -138,7 +138,11 @@ document.addEventListener("visibilitychange", () => {
 });
 
 let shown = -1e9;
-setInterval(() => { $("veil").hidden = performance.now() - shown < 4000; }, 500);
+setInterval(() => {
+  const fresh = performance.now() - shown < 4000;
+  if (!fresh && $("veil").hidden) set("veil", "waiting for the next picture");
+  $("veil").hidden = fresh;
+}, 500);
 
 // ---- dials
 
