@@ -7,6 +7,7 @@ mod calibrate;
 mod config;
 mod equalise;
 mod fake;
+mod histogram;
 mod mixed;
 mod of_run;
 mod pictures;
