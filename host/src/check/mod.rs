@@ -1,6 +1,7 @@
 //! Is an exported file what it should be? Structure, numbers, and other runtimes' opinions.
 
 mod frames;
+mod of_bundle;
 pub mod second_opinion;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -10,6 +11,7 @@ use serde::Serialize;
 use tch::Tensor;
 
 pub use frames::{ProbeFrame, probe_frames};
+pub use of_bundle::{PartReport, check_bundle};
 use second_opinion::{Runtime, SecondOpinion};
 
 use crate::picture::Picture;
@@ -67,7 +69,7 @@ impl Report {
 const CHECKPOINT: &str = "checkpoint in torch";
 
 /// Name of the comparison with another model.
-const OTHER: &str = "other model";
+pub const OTHER: &str = "other model";
 
 /// What a model is compared with, beside tract.
 #[derive(Default, Clone, Copy)]

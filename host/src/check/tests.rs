@@ -1,3 +1,5 @@
+use hone_shared::bundle::{Bundle, Part, PartEntry};
+
 use super::*;
 use crate::onnx::tests::{SHAPES, float_chain};
 use crate::onnx::{Format, Metadata, simplify, write_chain_f32, write_graph_f32};
@@ -92,6 +94,23 @@ fn students_that_are_no_chain_export_simplify_and_agree_with_torch() {
 }
 
 #[test]
+fn dsunet_fits_the_size_it_may_have() {
+    let config: StudentConfig = toml::from_str("architecture = 'dsunet'").unwrap();
+    let store = tch::nn::VarStore::new(tch::Device::Cpu);
+    let student = build(&config, Colour::Rgb, &store.root()).unwrap();
+    let graph = student.graph().unwrap();
+    let metadata = metadata(graph.multiple, graph.halo());
+    let model = write_graph_f32(graph, Colour::Rgb, &metadata).unwrap();
+    assert!(model.len() < 5_000_000, "{} bytes", model.len());
+    // No chain, no INT8: the refusal says what there is instead.
+    let error = student.fold().unwrap_err().to_string();
+    assert!(
+        error.contains("'dsunet'") && error.contains("hone export"),
+        "{error}"
+    );
+}
+
+#[test]
 fn what_is_no_student_is_refused() {
     let refused = |bytes: &[u8]| format!("{:#}", check(bytes, Against::default()).unwrap_err());
     let error = refused(b"no model at all");
@@ -111,4 +130,46 @@ fn what_is_no_student_is_refused() {
     };
     let error = format!("{:#}", check(&luma, against).unwrap_err());
     assert!(error.contains("restores rgb, this one luma"), "{error}");
+}
+
+#[test]
+fn every_student_of_a_bundle_is_checked_and_must_be_what_the_manifest_says() {
+    let chain = float_chain(Colour::Luma, 2, &[3, 3], 3);
+    let frame = Tensor::rand([1, 1, 32, 32], tch::kind::FLOAT_CPU);
+    let int8 = quantise(&chain, &[frame], &QuantiseConfig::default()).unwrap();
+    let metadata = metadata(2, Some(chain.halo()));
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: Vec<u8>| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        ("small".to_owned(), path)
+    };
+    let content = crate::bundle::Content {
+        name: "test".into(),
+        models: vec![
+            write("f32.onnx", write_chain_f32(&chain, &metadata)),
+            write("int8.onnx", int8.write(Format::Qdq, &metadata)),
+        ],
+        ..Default::default()
+    };
+    let bundle = crate::bundle::pack(&content, "1.0.0".parse().unwrap()).unwrap();
+    let mut through = 0;
+    let reports = check_bundle(&bundle, false, || through += 1).unwrap();
+    assert_eq!((reports.len(), through), (2, 2));
+    for PartReport { student, report } in &reports {
+        let int8 = student == "small.int8";
+        assert_eq!(agreed(report).contains(&OTHER), int8, "{student}");
+    }
+
+    let mut manifest = bundle.manifest().clone();
+    manifest.models[1].halo = Some(3);
+    let bytes = |(entry, bytes): (&PartEntry, &[u8])| Part {
+        name: entry.name.clone(),
+        kind: entry.kind,
+        bytes: bytes.to_vec(),
+    };
+    let parts = bundle.parts().map(bytes).collect();
+    let wrong = Bundle::new(manifest, parts).unwrap();
+    let error = format!("{:#}", check_bundle(&wrong, false, || ()).unwrap_err());
+    assert!(error.contains("small.int8: the manifest says"), "{error}");
 }

@@ -1,23 +1,27 @@
 //! `hone check`: is an ONNX file a sound student?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 
-use crate::check::{Against, check};
+use super::progress;
+use crate::bundle;
+use crate::check::{Against, Agreement, OTHER, PartReport, Report, check, check_bundle};
 use crate::onnx::RUNTIMES;
 use crate::train::run;
 
-/// Checks a student's ONNX file: contract, numbers on hard frames, other runtimes.
+/// Checks a student's ONNX file, or every student of a bundle: contract, numbers on hard frames, other
+/// runtimes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hone check student.int8.onnx
   hone check student.onnx --run out/student
-  hone check student.int8.onnx --against student.onnx --json")]
+  hone check student.int8.onnx --against student.onnx --json
+  hone check x.hone")]
 pub struct CheckArgs {
-    /// The file.
+    /// The file: a student (.onnx), or a bundle (.hone), whose INT8 students are compared with its f32 ones too.
     #[arg(required_unless_present = "runtimes")]
     model: Option<PathBuf>,
     /// Print which runtimes take which file, and stop.
@@ -43,12 +47,15 @@ impl CheckArgs {
     /// # Errors
     /// When a file is missing or no student, or an executor disagrees with the board's engine.
     pub fn run(self) -> anyhow::Result<()> {
-        let read = |path: &PathBuf| {
-            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
-        };
         let Some(path) = &self.model else {
             println!("{}", runtimes());
             return Ok(());
+        };
+        if path.extension().is_some_and(|ending| ending == "hone") {
+            return self.bundle(path);
+        }
+        let read = |path: &PathBuf| {
+            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
         };
         let model = read(path)?;
         let other = self.against.as_ref().map(read).transpose()?;
@@ -62,42 +69,109 @@ impl CheckArgs {
         if self.json {
             println!("{}", serde_json::to_string_pretty(&report)?);
         } else {
-            let halo = report
-                .halo
-                .map_or("whole frame".into(), |h| format!("{h} px"));
-            println!(
-                "{} {} student, SpaceToDepth {}, halo {halo}, {:.0} MAC/px, {} bytes\nruns on {}",
-                report.colour,
-                report.precision,
-                report.scale,
-                report.macs_per_pixel,
-                report.bytes,
-                report.engine
-            );
-            let mut table = Table::new();
-            table.load_preset(UTF8_HORIZONTAL_ONLY);
-            table.set_header(["compared with", "equal bytes", "worst", "on"]);
-            for a in &report.agreements {
-                table.add_row([
-                    a.with.clone(),
-                    format!("{:.4} %", 100.0 * a.equal),
-                    a.worst.to_string(),
-                    a.frame.clone(),
-                ]);
-            }
-            println!("{table}");
-            report
-                .remarks
-                .iter()
-                .for_each(|remark| println!("{remark}"));
+            print(&report);
         }
-        if !report.passed() {
-            bail!(
-                "{}: an executor differs from the board's engine by more than 1 step, or on more than 0.1 % of bytes",
-                path.display()
-            );
+        judge(&report, &path.display().to_string())
+    }
+
+    fn bundle(&self, path: &Path) -> anyhow::Result<()> {
+        ensure!(
+            self.against.is_none() && self.run.is_none(),
+            "a bundle's INT8 students are compared with its f32 ones: --against and --run go with an ONNX file"
+        );
+        let opened = bundle::open(path)?;
+        let bar = progress::bar(opened.manifest().models.len() as u64, "students");
+        let reports = check_bundle(&opened, !self.no_python, || bar.inc(1))
+            .with_context(|| path.display().to_string())?;
+        bar.finish_and_clear();
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&reports)?);
+        } else {
+            println!("{}", table_of_bundle(&reports));
+        }
+        for PartReport { student, report } in &reports {
+            judge(report, &format!("{}: {student}", path.display()))?;
         }
         Ok(())
+    }
+}
+
+fn judge(report: &Report, name: &str) -> anyhow::Result<()> {
+    if !report.passed() {
+        bail!(
+            "{name}: an executor differs from the board's engine by more than 1 step, or on more than 0.1 % of bytes"
+        );
+    }
+    Ok(())
+}
+
+fn print(report: &Report) {
+    let halo = report
+        .halo
+        .map_or("whole frame".into(), |h| format!("{h} px"));
+    println!(
+        "{} {} student, SpaceToDepth {}, halo {halo}, {:.0} MAC/px, {} bytes\nruns on {}",
+        report.colour,
+        report.precision,
+        report.scale,
+        report.macs_per_pixel,
+        report.bytes,
+        report.engine
+    );
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY);
+    table.set_header(["compared with", "equal bytes", "worst", "on"]);
+    for a in &report.agreements {
+        table.add_row([
+            a.with.clone(),
+            format!("{:.4} %", 100.0 * a.equal),
+            a.worst.to_string(),
+            a.frame.clone(),
+        ]);
+    }
+    println!("{table}");
+    report
+        .remarks
+        .iter()
+        .for_each(|remark| println!("{remark}"));
+}
+
+/// One row for each student, one column for each executor that any of them was compared with.
+fn table_of_bundle(reports: &[PartReport]) -> Table {
+    let mut with: Vec<&str> = Vec::new();
+    for agreement in reports.iter().flat_map(|r| &r.report.agreements) {
+        if !with.contains(&agreement.with.as_str()) {
+            with.push(&agreement.with);
+        }
+    }
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY);
+    let head = ["student", "bytes", "runs on"].into_iter();
+    let title = |name: &&str| match *name {
+        OTHER => "its f32 (told, not judged)".to_owned(),
+        name => name.to_owned(),
+    };
+    table.set_header(head.map(str::to_owned).chain(with.iter().map(title)));
+    for PartReport { student, report } in reports {
+        let cell = |name: &&str| {
+            let found = report.agreements.iter().find(|a| a.with == *name);
+            found.map_or(String::new(), told)
+        };
+        let head = [
+            student.clone(),
+            report.bytes.to_string(),
+            report.engine.clone(),
+        ];
+        table.add_row(head.into_iter().chain(with.iter().map(cell)));
+    }
+    table
+}
+
+/// How well an executor agrees, in a few words.
+fn told(agreement: &Agreement) -> String {
+    match agreement.worst {
+        0 => "equal".into(),
+        worst => format!("{:.2} % equal, worst {worst}", 100.0 * agreement.equal),
     }
 }
 

@@ -11,7 +11,8 @@ use crate::quantise::{self, Calibration, LayerLoss, QuantiseConfig};
 use crate::train::run;
 
 /// Quantises the best weights of a distillation, calibrated on its recipe's data. The recipe's
-/// [quantise] table says how; options take the place of its keys.
+/// [quantise] table says how; options take the place of its keys. Students that are chains of
+/// convolutions (plain, cnn4, studentcnn, studentnet) have an INT8 form; dsunet and nafnet-lite run in f32.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hone quantize out/student --out student.int8.onnx

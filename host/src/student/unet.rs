@@ -31,7 +31,7 @@ impl Student for GraphStudent {
 
     fn fold(&self) -> Result<ConvChain> {
         bail!(
-            "student '{}' is no chain of convolutions: it runs in f32 only",
+            "student '{}' is no chain of convolutions: it runs in f32 only, as `hone export` writes it",
             self.name
         )
     }
