@@ -109,6 +109,38 @@ fn clip(path: &std::path::Path, dropped: &[usize]) {
 }
 
 #[test]
+fn a_restored_video_has_every_frame_and_an_empty_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    clip(&folder.join("sent.mp4"), &[]);
+    let luma =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../device/tests/data/luma.onnx");
+    std::fs::copy(luma, folder.join("student.onnx")).unwrap();
+    works(
+        folder,
+        "restore sent.mp4 --model student.onnx --strength 0 --output same.mp4",
+    );
+    let found = works(folder, "metrics sent.mp4 same.mp4 --only psnr_y --json");
+    let found: serde_json::Value = serde_json::from_str(&found).unwrap();
+    assert_eq!(found["entries"].as_array().unwrap().len(), 20);
+    // At strength 0 the frames differ by their second coding alone.
+    assert!(
+        found["summary"]["psnr_y"]["min"].as_f64().unwrap() > 35.0,
+        "{found}"
+    );
+    std::fs::write(
+        folder.join("empty.y4m"),
+        "YUV4MPEG2 W96 H64 F25:1 Ip A1:1 C444\n",
+    )
+    .unwrap();
+    fails(
+        folder,
+        "restore empty.y4m --model student.onnx --output none.mp4",
+    );
+    assert!(!folder.join("none.mp4").exists());
+}
+
+#[test]
 fn dropped_frames_are_named_and_every_frame_has_its_row() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

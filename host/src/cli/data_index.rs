@@ -66,7 +66,7 @@ impl IndexArgs {
             None => self.root,
         };
         let out = self.out.unwrap_or_else(|| root.join(index::FILE_NAME));
-        let bar = progress::bar(0, "pictures");
+        let bar = progress::count("pictures");
         let index = index::scan_told(
             &root,
             self.layout,

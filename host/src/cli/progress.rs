@@ -13,3 +13,12 @@ pub fn bar(length: u64, what: &str) -> ProgressBar {
         .with_style(style)
         .with_prefix(what.to_owned())
 }
+
+/// A count of `what`, where nobody knows how many there are.
+pub fn count(what: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix:>16} {spinner} {pos} {per_sec} {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    ProgressBar::no_length()
+        .with_style(style)
+        .with_prefix(what.to_owned())
+}

@@ -16,7 +16,8 @@ use crate::restore::{Photo, Restore, images_in, video};
   hone restore frames/ --bundle street.hone --level small --output restored/
   hone restore clip.mp4 --model student.int8.onnx --output half.mp4 --split 0.5")]
 pub struct RestoreArgs {
-    /// An image, a folder of images, or a video.
+    /// An image, a folder of images, or a video. Of a video, pictures only: sound is left out, and a raw
+    /// stream that says no frame rate is written at 30 frames a second.
     input: PathBuf,
     #[command(flatten)]
     source: RestorerSource,
@@ -89,7 +90,8 @@ impl RestoreArgs {
         let format = reader.format();
         let (w, h) = (format.width, format.height);
         let mut writer = video::Writer::create(&self.output, format)?;
-        let bar = super::progress::bar(0, "restoring");
+        let bar = super::progress::count("restoring");
+        let mut frames = 0u64;
         while let Some(mut frame) = reader.next_frame()? {
             if restorer.takes_luma() {
                 // Y as the camera delivers it, chroma untouched: what the board does.
@@ -103,10 +105,11 @@ impl RestoreArgs {
                 frame = video::Frame::from_picture(&Picture::from_bytes(3, h, w, &after));
             }
             writer.push(&frame)?;
-            bar.inc(1);
+            frames += 1;
+            bar.set_position(frames);
         }
         bar.finish_and_clear();
-        if bar.position() == 0 {
+        if frames == 0 {
             bail!("{} holds no frame", self.input.display());
         }
         writer.finish()

@@ -1,5 +1,6 @@
 //! Restoring pictures, folders and videos on the workstation, through the board's own engine.
 
+mod codec;
 mod photo;
 mod student;
 mod teacher;

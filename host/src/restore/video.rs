@@ -1,12 +1,13 @@
 //! Video files through an installed `ffmpeg` or `gst-launch-1.0`, as a child process with a pipe.
 
 use std::ffi::OsString;
-use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout};
 
 use anyhow::{Context, bail};
 
+use super::codec::{Codec, Tool};
 use super::y4m;
 pub use super::y4m::{Format, Frame};
 
@@ -20,97 +21,6 @@ pub fn is_video(path: &Path) -> bool {
     path.extension()
         .and_then(|ending| ending.to_str())
         .is_some_and(|ending| VIDEO_ENDINGS.contains(&ending.to_ascii_lowercase().as_str()))
-}
-
-/// The program that decodes and encodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Codec {
-    Ffmpeg,
-    GStreamer,
-}
-
-impl Codec {
-    fn program(self) -> &'static str {
-        match self {
-            Self::Ffmpeg => "ffmpeg",
-            Self::GStreamer => "gst-launch-1.0",
-        }
-    }
-
-    fn find() -> anyhow::Result<Self> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        [Self::Ffmpeg, Self::GStreamer]
-            .into_iter()
-            .find(|codec| std::env::split_paths(&path).any(|p| p.join(codec.program()).is_file()))
-            .context(
-                "videos need ffmpeg or gst-launch-1.0, and neither is in PATH: \
-                 install ffmpeg, or gstreamer1.0-tools with the good, ugly and libav plugins",
-            )
-    }
-}
-
-/// A child process whose complaints are kept for the error message.
-struct Tool {
-    child: Child,
-    complaints: std::fs::File,
-    name: &'static str,
-    file: PathBuf,
-}
-
-impl Tool {
-    fn start(codec: Codec, arguments: Vec<OsString>, file: &Path) -> anyhow::Result<Self> {
-        let complaints = tempfile::tempfile().context("cannot create a temporary file")?;
-        let child = Command::new(codec.program())
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(complaints.try_clone()?)
-            .spawn()
-            .with_context(|| format!("cannot start {}", codec.program()))?;
-        Ok(Self {
-            child,
-            complaints,
-            name: codec.program(),
-            file: file.to_owned(),
-        })
-    }
-
-    /// Waits for the end; fails with the program's own first complaint.
-    fn finish(&mut self) -> anyhow::Result<()> {
-        let status = self.child.wait()?;
-        if status.success() {
-            return Ok(());
-        }
-        let complaint = self.complaint();
-        bail!(
-            "{} cannot handle {}: {}",
-            self.name,
-            self.file.display(),
-            complaint
-        )
-    }
-
-    fn complaint(&mut self) -> String {
-        let mut text = String::new();
-        let read = self.complaints.seek(SeekFrom::Start(0));
-        if read
-            .and_then(|_| self.complaints.read_to_string(&mut text))
-            .is_err()
-        {
-            return "it says nothing that can be read".into();
-        }
-        let telling = |line: &&str| line.contains("rror") || line.contains("nvalid");
-        let line = text.lines().find(telling).or_else(|| text.lines().next());
-        line.unwrap_or("it gave no reason").trim().to_owned()
-    }
-}
-
-impl Drop for Tool {
-    fn drop(&mut self) {
-        // Already gone after `finish`; else nothing reads or writes its pipe any more.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 fn words(text: &str) -> Vec<OsString> {

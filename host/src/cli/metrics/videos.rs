@@ -31,7 +31,7 @@ pub(super) fn measure(
         right.width,
         right.height
     );
-    let bar = progress::bar(0, "measuring");
+    let bar = progress::count("measuring");
     let mut meter = TemporalMeter::default();
     let mut entries = Vec::new();
     let mut next = 0;
@@ -67,7 +67,7 @@ pub(super) fn measure(
 
 /// Looks through both videos first, keeping thumbnails.
 fn alignment(reference: &Path, distorted: &Path, asked: bool) -> anyhow::Result<Option<Alignment>> {
-    let bar = progress::bar(0, "aligning");
+    let bar = progress::count("aligning");
     let thumbnails = |path: &Path| {
         let mut reader = Reader::open(path)?;
         let format = reader.format();
