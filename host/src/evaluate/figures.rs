@@ -68,6 +68,19 @@ fn shown(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(|| "-".to_owned(), |v| format!("{v:.digits$}"))
 }
 
+/// A whole number with a comma between thousands, or a dash.
+fn whole(value: Option<f64>) -> String {
+    let digits = shown(value, 0);
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 fn spread(summary: Option<Summary>, digits: usize) -> String {
     let text = |s: Summary| format!("{:.digits$} ± {:.digits$}", s.mean, s.deviation);
     summary.map_or_else(|| "-".to_owned(), text)
@@ -84,8 +97,8 @@ impl Figures {
             spread(self.ssim, 4),
             gain.map_or_else(|| "-".to_owned(), |gain| format!("{gain:+.2}")),
             self.retention.map_or_else(|| "-".to_owned(), percent),
-            shown(self.parameters.map(|n| n as f64), 0),
-            shown(self.macs_per_pixel, 0),
+            whole(self.parameters.map(|n| n as f64)),
+            whole(self.macs_per_pixel),
             shown(self.file_bytes.map(|bytes| bytes as f64 / 1000.0), 1),
             shown(self.ms_per_frame, 2),
         ];
@@ -96,5 +109,18 @@ impl Figures {
             cells.push(shown(found.map(|s| s.fps), 1));
         }
         cells
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole;
+
+    #[test]
+    fn thousands_are_told_apart() {
+        for (value, text) in [(432.0, "432"), (2988.0, "2,988"), (601_252.0, "601,252")] {
+            assert_eq!(whole(Some(value)), text);
+        }
+        assert_eq!(whole(None), "-");
     }
 }

@@ -7,10 +7,14 @@ use serde::Serialize;
 
 use super::figures::Figures;
 use super::honed::Agreement;
-use super::unsharp::Unsharp;
+use super::unsharp::Tuning;
 use super::{PairSet, Row};
 use crate::data::degrade::Degradation;
+use crate::data::index::Split;
 use crate::metric::{MetricSet, Summary, Temporal};
+
+/// A teacher that gains less than this, in dB, tells nothing of what a student keeps of it.
+const TELLING_DB: f64 = 0.1;
 
 /// Everything an evaluation found.
 #[derive(Debug, Clone, Serialize)]
@@ -23,6 +27,8 @@ pub struct Evaluation {
     pub degradation: Option<Degradation>,
     /// Names of the pairs, in order.
     pub pairs: Vec<String>,
+    /// Which pictures of the data those are, where it has several kinds.
+    pub split: Option<Split>,
     /// Pairs that some row gives exactly: left out of PSNR in every row.
     pub equal: usize,
     /// Width of the first pair in pixels.
@@ -37,16 +43,18 @@ pub struct Evaluation {
     pub rows: Vec<Entry>,
     /// How `honed` agrees with the prediction.
     pub honed: Option<Agreement>,
-    /// Pairs by the last student's gain over the input, largest first.
+    /// Name of the row by which pairs are ranked.
+    pub ranked: String,
+    /// Pairs by that row's gain over the input, largest first.
     pub ranking: Vec<Gain>,
 }
 
 /// The unsharp mask and the pictures it was tuned on.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Tuned {
-    /// The mask.
+    /// The mask, and why it may add nothing.
     #[serde(flatten)]
-    pub mask: Unsharp,
+    pub found: Tuning,
     /// Which pictures.
     pub on: TunedOn,
 }
@@ -119,7 +127,7 @@ impl Evaluation {
             let teacher_gain = teacher.zip(input).map(|(teacher, input)| teacher - input);
             let retention = gain
                 .zip(teacher_gain)
-                .filter(|(_, teacher)| *teacher > 0.0 && row.name != "input")
+                .filter(|(_, teacher)| *teacher >= TELLING_DB && row.name != "input")
                 .map(|(gain, teacher)| gain / teacher);
             Entry {
                 figures: Figures {
@@ -146,6 +154,7 @@ impl Evaluation {
             colour,
             degradation: None,
             pairs: pairs.names(),
+            split: None,
             equal: pairs.len() - counted.len(),
             width: first.input.width,
             height: first.input.height,
@@ -153,6 +162,7 @@ impl Evaluation {
             unsharp: None,
             rows: entries.collect(),
             honed: None,
+            ranked: ranked.to_owned(),
             ranking: ranking(&pairs.names(), rows, ranked),
         })
     }

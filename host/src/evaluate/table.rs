@@ -94,11 +94,16 @@ impl Evaluation {
             Colour::Luma => "full-range BT.601 luma",
             Colour::Rgb => "RGB",
         };
+        let pictures = match (self.pairs.len(), self.split) {
+            (1, None) => "1 picture".to_owned(),
+            (1, Some(split)) => format!("the 1 {split} picture of the data,"),
+            (count, None) => format!("{count} pictures"),
+            (count, Some(split)) => format!("{count} {split} pictures of the data,"),
+        };
         let mut notes = vec![format!(
-            "PSNR and SSIM (11x11 Gaussian) on {planes}, mean ± standard deviation over {} pictures of \
+            "PSNR and SSIM (11x11 Gaussian) on {planes}, mean ± standard deviation over {pictures} of \
              {}x{}; ms/frame is the median at that size on {}; retention is this gain over the \
              teacher's; bicubic is the input halved and enlarged again.",
-            self.pairs.len(),
             self.width,
             self.height,
             match self.cores {
@@ -125,11 +130,29 @@ impl Evaluation {
                 TunedOn::Recipe => "pictures of the student's recipe",
                 TunedOn::Evaluated => "the evaluated pictures themselves, in its favour",
             };
-            let Unsharp { sigma, amount } = tuned.mask;
-            notes.push(match amount == 0.0 {
-                true => format!("Unsharp mask tuned on {on}: none raises the mean PSNR there."),
-                false => format!("Unsharp mask tuned on {on}: sigma {sigma}, amount {amount}."),
-            });
+            let words = |Unsharp { sigma, amount }| format!("sigma {sigma}, amount {amount}");
+            let found = match (tuned.found.mask, tuned.found.spoilt) {
+                (mask, _) if mask.amount != 0.0 => words(mask),
+                (_, Some(spoilt)) => format!(
+                    "none raises the mean PSNR, for {} of the {} have 40 dB and more already and lose by it; the \
+                     others would gain {:.2} dB by {}",
+                    spoilt.good,
+                    spoilt.of,
+                    spoilt.gain_db,
+                    words(spoilt.mask)
+                ),
+                (_, None) => "none raises the PSNR".to_owned(),
+            };
+            notes.push(format!("Unsharp mask tuned on {on}: {found}."));
+        }
+        let row = |name: &str| self.rows.iter().find(|row| row.figures.name == name);
+        if let Some(teacher) = row("teacher")
+            && teacher.figures.retention.is_none()
+        {
+            notes.push(
+                "The teacher gains less than 0.1 dB here: there is no retention to tell."
+                    .to_owned(),
+            );
         }
         if let Some(honed) = self.honed {
             notes.push(format!(
@@ -142,8 +165,8 @@ impl Evaluation {
         }
         if let (Some(best), Some(worst)) = (self.ranking.first(), self.ranking.last()) {
             notes.push(format!(
-                "Best: {} ({:+.2} dB); worst: {} ({:+.2} dB).",
-                best.name, best.gain_db, worst.name, worst.gain_db
+                "Best of {}: {} ({:+.2} dB); worst: {} ({:+.2} dB).",
+                self.ranked, best.name, best.gain_db, worst.name, worst.gain_db
             ));
         }
         notes

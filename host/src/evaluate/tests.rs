@@ -1,7 +1,7 @@
 use super::bicubic::Bicubic;
 use super::honed::{agreement, frames};
 use super::summary::{Evaluation, Tuned, TunedOn};
-use super::unsharp::Unsharp;
+use super::unsharp::{Tuning, Unsharp};
 use super::*;
 
 /// Stripes, discs and a ramp; `shift` moves them.
@@ -60,7 +60,7 @@ fn rows(methods: Vec<Box<dyn Restore>>, pairs: &PairSet, colour: Colour) -> Vec<
 fn the_tuned_mask_beats_its_neighbours_and_the_input() {
     for colour in [Colour::Luma, Colour::Rgb] {
         let pairs = pairs();
-        let tuned = Unsharp::tuned(&pairs, colour).unwrap();
+        let tuned = Unsharp::tuned(&pairs, colour).unwrap().mask;
         let score = |method: Box<dyn Restore>| {
             let rows = rows(vec![method], &pairs, colour);
             rows[0].psnr().unwrap().mean
@@ -89,6 +89,7 @@ fn a_picture_that_needs_nothing_counts_in_no_mean() {
     let with: PairSet = items.into();
     let tuned = Unsharp::tuned(&with, Colour::Rgb).unwrap();
     assert_eq!(tuned, Unsharp::tuned(&without, Colour::Rgb).unwrap());
+    let tuned = tuned.mask;
     let evaluation = |pairs: &PairSet| {
         let methods: Vec<Box<dyn Restore>> = vec![Box::new(Unchanged), Box::new(tuned)];
         let rows = rows(methods, pairs, Colour::Rgb);
@@ -106,6 +107,40 @@ fn a_picture_that_needs_nothing_counts_in_no_mean() {
         with.markdown()
             .contains("1 of the pictures come out exactly true")
     );
+}
+
+#[test]
+fn good_pictures_that_forbid_every_mask_are_told() {
+    let mut items: Vec<Pair> = (0..2).map(|i| pairs().get(i).unwrap()).collect();
+    let alone = Unsharp::tuned(&items.clone().into(), Colour::Rgb).unwrap();
+    assert!(alone.mask.amount > 0.0 && alone.spoilt.is_none());
+    for i in 0..6 {
+        // One step of a byte in one corner: 60 dB and more.
+        let truth = scene(20 + i);
+        let mut input = truth.clone();
+        input.data[0] = (input.data[0] - 1.0 / 255.0).abs();
+        items.push(Pair {
+            name: i.to_string(),
+            input,
+            truth,
+        });
+    }
+    let found = Unsharp::tuned(&items.clone().into(), Colour::Rgb).unwrap();
+    let spoilt = found.spoilt.unwrap();
+    assert_eq!(found.mask.amount, 0.0);
+    assert_eq!((spoilt.good, spoilt.of), (6, 8));
+    assert_eq!(spoilt.mask, alone.mask);
+    assert!(spoilt.gain_db > 0.5);
+
+    let pairs: PairSet = items.into();
+    let methods: Vec<Box<dyn Restore>> = vec![Box::new(Unchanged)];
+    let rows = rows(methods, &pairs, Colour::Rgb);
+    let metrics = MetricSet::default();
+    let mut evaluation = Evaluation::new(Colour::Rgb, &pairs, &rows, "input", &metrics).unwrap();
+    let on = TunedOn::Recipe;
+    evaluation.unsharp = Some(Tuned { found, on });
+    let told = "for 6 of the 8 have 40 dB and more already";
+    assert!(evaluation.markdown().contains(told));
 }
 
 #[test]
@@ -129,7 +164,7 @@ fn tables_and_json_carry_the_same_numbers() {
     let mut evaluation = evaluation.unwrap();
     evaluation.degradation = Some("motion".parse().unwrap());
     evaluation.unsharp = Some(Tuned {
-        mask,
+        found: Tuning { mask, spoilt: None },
         on: TunedOn::Recipe,
     });
     let json = serde_json::to_value(&evaluation).unwrap();

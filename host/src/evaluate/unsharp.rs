@@ -1,6 +1,6 @@
 //! Unsharp masking, the classical baseline: `x + amount * (x - gaussian(x))`.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use hone_shared::student::Colour;
 use rayon::prelude::*;
 
@@ -25,44 +25,73 @@ const AMOUNTS: [f32; 14] = [
     0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0,
 ];
 
+/// PSNR in dB from which on a picture counts as good already.
+const GOOD_DB: f64 = 40.0;
+
+/// What tuning found.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Tuning {
+    /// The mask of highest mean PSNR.
+    #[serde(flatten)]
+    pub mask: Unsharp,
+    /// Why that mask adds nothing, when it is pictures that are good already that forbid it.
+    pub spoilt: Option<Spoilt>,
+}
+
+/// Pictures that lose more by sharpening than the others gain.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Spoilt {
+    /// How many have 40 dB and more already.
+    pub good: usize,
+    /// Of how many.
+    pub of: usize,
+    /// The mask of highest mean PSNR on the others.
+    pub mask: Unsharp,
+    /// What it gains there, in dB.
+    pub gain_db: f64,
+}
+
 impl Unsharp {
     /// The mask of highest mean PSNR over the pairs whose input is not the truth already, by grid
     /// search over sigma and amount; outputs are clamped but not rounded.
     ///
     /// # Errors
     /// When there is no pair, or one cannot be loaded.
-    pub fn tuned(pairs: &PairSet, colour: Colour) -> anyhow::Result<Self> {
+    pub fn tuned(pairs: &PairSet, colour: Colour) -> anyhow::Result<Tuning> {
+        if pairs.is_empty() {
+            bail!("tuning the unsharp mask needs pairs");
+        }
         let masks: Vec<Self> = SIGMAS
             .iter()
             .flat_map(|&sigma| AMOUNTS.iter().map(move |&amount| Self { sigma, amount }))
             .collect();
-        let mut gains = vec![0.0; masks.len()];
+        let mut psnr = Vec::new();
         for i in 0..pairs.len() {
             let pair = pairs.get(i)?;
             let (input, truth) = (planes(&pair.input, colour), planes(&pair.truth, colour));
             // What needs no mending has no PSNR, and would outweigh all pairs that do.
-            if input == truth {
-                continue;
-            }
-            for (i, sigma) in SIGMAS.iter().enumerate() {
-                let soft = gaussian(&input, *sigma);
-                for (k, amount) in AMOUNTS.iter().enumerate() {
-                    let error = mse(&truth, &mask(&input, &soft, *amount))?;
-                    gains[i * AMOUNTS.len() + k] -= error.max(1e-10).log10();
-                }
+            if input != truth {
+                psnr.push(psnr_by_mask(&input, &truth)?);
             }
         }
-        if pairs.is_empty() {
-            bail!("tuning the unsharp mask needs pairs");
+        let all: Vec<&[f64]> = psnr.iter().map(Vec::as_slice).collect();
+        let (best, _) = highest(&all);
+        let mut spoilt = None;
+        if masks[best].amount == 0.0 {
+            let bad = |psnr: &&[f64]| psnr[0] < GOOD_DB;
+            let others: Vec<&[f64]> = all.iter().copied().filter(bad).collect();
+            let (best, gain_db) = highest(&others);
+            spoilt = (gain_db > 0.0).then(|| Spoilt {
+                good: all.len() - others.len(),
+                of: all.len(),
+                mask: masks[best],
+                gain_db,
+            });
         }
-        // In reverse, so that the smallest mask wins a tie.
-        let best = gains
-            .iter()
-            .zip(&masks)
-            .rev()
-            .max_by(|a, b| a.0.total_cmp(b.0));
-        best.map(|(_, mask)| *mask)
-            .context("tuning the unsharp mask needs pairs")
+        Ok(Tuning {
+            mask: masks[best],
+            spoilt,
+        })
     }
 
     /// Sharpens a picture; clamped to 0..1.
@@ -92,6 +121,32 @@ impl Restore for Unsharp {
     fn macs_per_pixel(&self) -> Option<f64> {
         Some((2 * (2 * self.radius() + 1) + 1) as f64)
     }
+}
+
+/// PSNR in dB by every mask, in the order of the grid; the first adds nothing.
+fn psnr_by_mask(input: &Picture, truth: &Picture) -> anyhow::Result<Vec<f64>> {
+    let mut psnr = Vec::with_capacity(SIGMAS.len() * AMOUNTS.len());
+    for sigma in SIGMAS {
+        let soft = gaussian(input, sigma);
+        for amount in AMOUNTS {
+            let error = mse(truth, &mask(input, &soft, amount))?;
+            psnr.push(-10.0 * error.max(1e-10).log10());
+        }
+    }
+    Ok(psnr)
+}
+
+/// The mask of highest mean PSNR, the smallest of equals, and what it gains over none in dB.
+fn highest(pictures: &[&[f64]]) -> (usize, f64) {
+    let gain = |mask: usize| {
+        let gains = pictures.iter().map(|psnr| psnr[mask] - psnr[0]);
+        gains.sum::<f64>() / pictures.len().max(1) as f64
+    };
+    let gains = (0..SIGMAS.len() * AMOUNTS.len()).map(|mask| (mask, gain(mask)));
+    gains.fold(
+        (0, 0.0),
+        |best, next| if next.1 > best.1 { next } else { best },
+    )
 }
 
 fn radius(sigma: f32) -> usize {

@@ -1,5 +1,6 @@
 //! Reports as single HTML files that need no network: evaluations, and rating pages for people.
 
+mod axis;
 pub mod compare;
 pub mod mos;
 pub mod page;

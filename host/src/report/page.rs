@@ -85,6 +85,9 @@ pub fn render(
         body += &plot::curves("Training", "epoch", "PSNR dB", training);
     }
     body += "</div>\n";
+    if !wipes.is_empty() {
+        body += "<p>Left of the line the input, right of it what came out (drag it); beside them the truth.</p>\n";
+    }
     for wipe in wipes {
         body += &slider(wipe)?;
     }
@@ -111,9 +114,9 @@ fn table(headings: &[String], rows: &[Vec<String>]) -> String {
             .collect();
         format!("<tr>{cells}</tr>\n")
     };
-    let mut html = format!("<table>\n{}", row("th", headings));
+    let mut html = format!("<div class=\"wide\"><table>\n{}", row("th", headings));
     rows.iter().for_each(|cells| html += &row("td", cells));
-    html + "</table>\n"
+    html + "</table></div>\n"
 }
 
 fn slider(wipe: &Wipe) -> anyhow::Result<String> {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::axis::{Axis, number};
 use super::escape;
 
 const WIDTH: f64 = 520.0;
@@ -16,79 +17,6 @@ const LETTER: f64 = 6.6;
 const COLOURS: [&str; 8] = [
     "#d9541e", "#2b7bba", "#4a9c4a", "#8a5bb0", "#b8860b", "#17a2a2", "#c2417f", "#888",
 ];
-
-/// An axis: its label, range, and whether it is logarithmic.
-#[derive(Debug, Clone, Copy)]
-struct Axis<'a> {
-    label: &'a str,
-    low: f64,
-    high: f64,
-    log: bool,
-}
-
-impl<'a> Axis<'a> {
-    /// Spans the values with some air.
-    fn over(label: &'a str, values: impl Iterator<Item = f64>, log: bool) -> Self {
-        let scale = |v: f64| if log { v.max(1e-9).log10() } else { v };
-        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-        for value in values.filter(|v| v.is_finite()).map(scale) {
-            low = low.min(value);
-            high = high.max(value);
-        }
-        if low > high {
-            (low, high) = (0.0, 1.0);
-        }
-        let air = 0.08 * (high - low).max(1e-3);
-        Self {
-            label,
-            low: low - air,
-            high: high + air,
-            log,
-        }
-    }
-
-    /// Position of a value, 0..1.
-    fn share(&self, value: f64) -> f64 {
-        let value = if self.log {
-            value.max(1e-9).log10()
-        } else {
-            value
-        };
-        (value - self.low) / (self.high - self.low)
-    }
-
-    /// Values to mark: powers of ten, or round steps.
-    fn ticks(&self) -> Vec<f64> {
-        if self.log {
-            let powers = self.low.ceil() as i32..=self.high.floor() as i32;
-            let ticks: Vec<f64> = powers.map(|p| 10f64.powi(p)).collect();
-            if ticks.len() > 1 {
-                return ticks;
-            }
-            return vec![10f64.powf(self.low + 0.1), 10f64.powf(self.high - 0.1)];
-        }
-        let rough = (self.high - self.low) / 5.0;
-        let power = 10f64.powf(rough.log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0]
-            .map(|m| m * power)
-            .into_iter()
-            .find(|step| *step >= rough)
-            .unwrap_or(rough);
-        let first = (self.low / step).ceil();
-        (0..12)
-            .map(|i| (first + f64::from(i)) * step)
-            .take_while(|tick| *tick <= self.high)
-            .collect()
-    }
-}
-
-fn number(value: f64) -> String {
-    if value != 0.0 && (value.abs() >= 1e5 || value.abs() < 1e-3) {
-        return format!("{value:.0e}");
-    }
-    let text = format!("{value:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
 
 /// The frame of a plot, `body` drawn into it; `body` maps values to pixels through its argument.
 /// `names` are told above it, each in the colour of its turn.
@@ -226,7 +154,7 @@ pub(super) fn scatter(
     })
 }
 
-/// Curves over a common axis, their names above them.
+/// Curves over a common axis that counts, their names above them.
 pub(crate) fn curves(
     title: &str,
     x_label: &str,
@@ -234,7 +162,11 @@ pub(crate) fn curves(
     curves: &[(String, Vec<(f64, f64)>)],
 ) -> String {
     let all = || curves.iter().flat_map(|(_, points)| points);
-    let x = Axis::over(x_label, all().map(|p| p.0), false);
+    // Epochs or pictures.
+    let x = Axis {
+        whole: true,
+        ..Axis::over(x_label, all().map(|p| p.0), false)
+    };
     let y = Axis::over(y_label, all().map(|p| p.1), false);
     let names: Vec<&str> = curves.iter().map(|(name, _)| name.as_str()).collect();
     frame(title, &x, &y, &names, |at| {
@@ -270,6 +202,7 @@ pub(super) fn histogram(title: &str, x_label: &str, values: &[f64], bins: usize)
         low: 0.0,
         high: f64::from(tallest.max(1)) * 1.08,
         log: false,
+        whole: true,
     };
     frame(title, &x, &y, &[], |at| {
         let mut svg = String::new();

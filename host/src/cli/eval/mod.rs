@@ -149,12 +149,16 @@ impl EvalArgs {
         let camera = self.camera(&runs)?;
         let Opened {
             evaluated: pairs,
+            split,
             training,
         } = self.pairs(camera.as_ref())?;
         let tuned = self.tuned(&pairs, training, &runs, colour)?;
 
-        let mut methods: Vec<Box<dyn Restore>> =
-            vec![Box::new(Unchanged), Box::new(Bicubic), Box::new(tuned.mask)];
+        let mut methods: Vec<Box<dyn Restore>> = vec![
+            Box::new(Unchanged),
+            Box::new(Bicubic),
+            Box::new(tuned.found.mask),
+        ];
         if let Some(teacher) = self.teacher.open()? {
             methods.push(Box::new(teacher));
         }
@@ -175,7 +179,9 @@ impl EvalArgs {
             None => None,
         };
         let mut evaluation = Evaluation::new(colour, &pairs, &rows, &ranked, &metrics)?;
-        evaluation.degradation = camera.map(|camera| camera.degradation);
+        let degraded = camera.filter(|_| pairs.uses_camera());
+        evaluation.degradation = degraded.map(|camera| camera.degradation);
+        evaluation.split = split;
         evaluation.unsharp = Some(tuned);
         evaluation.honed = agreement;
         if let Some(out) = &self.out {

@@ -35,6 +35,7 @@ impl EvalArgs {
         let mut opened = match (&self.input, &self.truth) {
             (Some(input), Some(truth)) => Opened {
                 evaluated: PairSet::folders(input, truth, self.limit)?,
+                split: None,
                 // The data may hold nothing but the frames that are evaluated.
                 training: PairSet::open(data, camera, self.tune)
                     .ok()
@@ -58,11 +59,14 @@ impl EvalArgs {
     ) -> anyhow::Result<Tuned> {
         let (set, on) = match (training, runs.first()) {
             (Some(training), _) => (training.limited(self.tune), TunedOn::Training),
-            (None, Some(run)) if self.degrade.is_none() => (self.patches(run)?, TunedOn::Recipe),
+            // The recipe's pictures stand for others only where its camera degraded those too.
+            (None, Some(run)) if self.degrade.is_none() && pairs.uses_camera() => {
+                (self.patches(run)?, TunedOn::Recipe)
+            }
             _ => (pairs.clone().limited(self.tune), TunedOn::Evaluated),
         };
-        let mask = Unsharp::tuned(&set, colour)?;
-        Ok(Tuned { mask, on })
+        let found = Unsharp::tuned(&set, colour)?;
+        Ok(Tuned { found, on })
     }
 
     /// Patches of the data that a run was trained on.

@@ -8,9 +8,19 @@ use super::EvalArgs;
 use crate::report::page;
 
 impl EvalArgs {
-    /// PSNR over the epochs of every run named.
+    /// PSNR over the epochs of every run named, once each.
     pub(super) fn training(&self) -> anyhow::Result<Vec<page::Curve>> {
-        let runs = self.models.iter().filter(|path| path.is_dir());
+        let mut runs: Vec<&PathBuf> = Vec::new();
+        for run in self
+            .models
+            .iter()
+            .filter(|path| path.is_dir())
+            .chain(&self.run)
+        {
+            if !runs.contains(&run) {
+                runs.push(run);
+            }
+        }
         let curve = |run: &PathBuf| {
             let path = run.join("log.jsonl");
             let text = std::fs::read_to_string(&path)
@@ -24,7 +34,7 @@ impl EvalArgs {
             let name = run.file_name().unwrap_or_default().to_string_lossy();
             Ok((name.into_owned(), points))
         };
-        runs.chain(&self.run).map(curve).collect()
+        runs.into_iter().map(curve).collect()
     }
 }
 

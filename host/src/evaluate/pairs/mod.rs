@@ -105,6 +105,13 @@ impl PairSet {
         self.items.is_empty()
     }
 
+    /// Whether a camera degrades any of them: the others bring their degraded picture.
+    pub fn uses_camera(&self) -> bool {
+        let used =
+            |item: &Item| matches!(item, Item::Frame { .. } | Item::Files { input: None, .. });
+        self.items.iter().any(used)
+    }
+
     /// Names of the pairs, in order.
     pub fn names(&self) -> Vec<String> {
         let name = |item: &Item| match item {

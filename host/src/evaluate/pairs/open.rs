@@ -15,6 +15,8 @@ use crate::restore::{paired_images, video};
 pub struct Opened {
     /// Evaluated.
     pub evaluated: PairSet,
+    /// Which pictures of the data those are, where it has several kinds.
+    pub split: Option<Split>,
     /// Training pictures.
     pub training: Option<PairSet>,
 }
@@ -49,6 +51,7 @@ impl PairSet {
             let evaluated = Self::video(data, camera, limit)?;
             return Ok(Opened {
                 evaluated,
+                split: None,
                 training: None,
             });
         }
@@ -66,6 +69,7 @@ impl PairSet {
             if let Some(evaluated) = split("val") {
                 return Ok(Opened {
                     evaluated: evaluated?,
+                    split: None,
                     training: split("train").transpose()?,
                 });
             }
@@ -117,6 +121,7 @@ impl PairSet {
             .transpose()?;
         Ok(Opened {
             evaluated,
+            split: used,
             training,
         })
     }
