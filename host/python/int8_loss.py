@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What INT8 costs trained students: static quantisation by every calibration, and fine-tuning, against f32.
 
-usage: host/python/int8_loss.py --hone target/release/hone --pictures DIR RUN...
+usage: host/python/int8_loss.py --hone target/release/hone --pictures DIR [--no-qat] RUN...
 
 Each RUN is a folder of `hone distill`. The pictures are degraded as the run's recipe degrades its data (seed 1), and all
 files run on the board's engine. Losses are of the mean luma or RGB PSNR over the pictures; below 0 INT8 does better.
@@ -30,20 +30,22 @@ def run(*command):
     return done.stdout, spent
 
 
-def measure(hone, student, pictures, folder):
-    files = {how: folder / f"{how}.onnx" for how in [*CALIBRATIONS, "qat"]}
+def measure(hone, student, pictures, qat, folder):
+    files = {how: folder / f"{how}.onnx" for how in [*CALIBRATIONS, *(["qat"] if qat else [])]}
     for how in CALIBRATIONS:
         run(hone, "quantize", student, "--out", files[how], "--no-qat", "--calibration", how)
-    _, seconds = run(hone, "quantize", student, "--out", files["qat"], "--qat")
-    report, _ = run(hone, "eval", student, "--data", pictures, "--no-speed", "--json",
+    if qat:
+        _, seconds = run(hone, "quantize", student, "--out", files["qat"], "--qat")
+    # Nothing but PSNR is read, and no unsharp mask is.
+    report, _ = run(hone, "eval", student, "--data", pictures, "--no-speed", "--only", "psnr_rgb", "--tune", 1, "--json",
                     *(f"--also={how}={file}" for how, file in files.items()))
     psnr = {row["name"]: row["psnr_db"]["mean"] for row in json.loads(report)["rows"]}
     loss = {how: psnr["student f32"] - psnr[how] for how in files}
     best = min(CALIBRATIONS, key=loss.get)
     name = tomllib.loads((student / "recipe.toml").read_text())["name"]
     return [name, f"{psnr['input']:.2f}", f"{psnr['student f32']:.2f}",
-            *(f"{loss[how]:+.3f}" for how in CALIBRATIONS), best, f"{loss['qat']:+.3f}", f"{seconds:.0f}",
-            f"{files['qat'].stat().st_size:,}"]
+            *(f"{loss[how]:+.3f}" for how in CALIBRATIONS), best,
+            *([f"{loss['qat']:+.3f}", f"{seconds:.0f}"] if qat else []), f"{files['mse'].stat().st_size:,}"]
 
 
 def main():
@@ -51,13 +53,14 @@ def main():
     parser.add_argument("runs", nargs="+", type=pathlib.Path, metavar="RUN")
     parser.add_argument("--pictures", required=True, help="folder of sharp pictures, such as the Kodak suite")
     parser.add_argument("--hone", default="target/release/hone")
+    parser.add_argument("--no-qat", action="store_true", help="leave the fine-tuning out: it is slow for wide students")
     args = parser.parse_args()
-    head = ["student", "input dB", "f32 dB", *(f"lost by {how}" for how in CALIBRATIONS), "best", "lost by QAT",
-            "QAT seconds", "bytes"]
+    head = ["student", "input dB", "f32 dB", *(f"lost by {how}" for how in CALIBRATIONS), "best",
+            *([] if args.no_qat else ["lost by QAT", "QAT seconds"]), "bytes"]
     print("| " + " | ".join(head) + " |\n" + "|" + "---|" * len(head), flush=True)
     for student in args.runs:
         with tempfile.TemporaryDirectory() as folder:
-            row = measure(args.hone, student, args.pictures, pathlib.Path(folder))
+            row = measure(args.hone, student, args.pictures, not args.no_qat, pathlib.Path(folder))
         print("| " + " | ".join(row) + " |", flush=True)
 
 
