@@ -18,6 +18,7 @@
 #   make bench-preview   frame age with four viewers of the page against none
 #   make bench-train   training speed beside PyTorch eager
 #   make bench-loader   patches a second beside PyTorch's DataLoader (PHOTOS=DIR, else drawn scenes)
+#   make ablation PHOTOS=DIR KODAK=DIR   students with a teacher and without, three seeds
 #   make fuzz    the checkpoint reader on random bytes for two minutes (SECONDS=...)
 #   make soak    honed for half an hour, through fifty outages and an overload
 #   make models PHOTOS=DIR KODAK=DIR   train the shipped models on one's own photographs
@@ -48,7 +49,7 @@ VENV := $(CACHE)/venv
 BENCH_VENV := $(CACHE)/bench-venv
 
 .PHONY: setup system toolchain libtorch build demo test arm boards lint bench bench-engine bench-age bench-preview bench-metrics bench-loader bench-teachers bench-train arm-model sanitise \
-  fuzz fuzz-engine int8-loss soak models models-report clean
+  fuzz fuzz-engine int8-loss soak models models-report ablation clean
 
 setup: system toolchain libtorch $(VENV)/.ready
 
@@ -150,6 +151,10 @@ int8-loss: build
 
 models: build $(VENV)/.ready
 	models/train.sh
+
+ablation: build $(VENV)/.ready
+	@test -n "$(PHOTOS)" -a -n "$(KODAK)" || { echo "name photographs to train on and pictures to measure on: make ablation PHOTOS=DIR KODAK=DIR" >&2; exit 1; }
+	$(VENV)/bin/python models/ablation.py --photos $(PHOTOS) --kodak $(KODAK)
 
 # CLIPS="a.mp4 b.mp4" adds video, TEACHER=RUN a run of `hone teacher train`.
 models-report: build
