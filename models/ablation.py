@@ -14,8 +14,7 @@ import statistics
 import subprocess
 import sys
 
-import report
-from report import ROWS, Bench, signed, table
+from report import ROWS, Bench, run as call, signed, table
 
 RECIPES = pathlib.Path(__file__).resolve().parent / "recipes"
 SEEDS = [1, 2, 3]
@@ -73,7 +72,7 @@ def main():
     for run, folder in runs.items():
         model = out / f"{folder.name}.onnx"
         if not model.exists():
-            report.run(hone, "export", folder, "--out", model)
+            call(hone, "export", folder, "--out", model)
         gains[run] = bench.gain(pairs, folder.name, ["--model", model])
     rows = []
     for seed in SEEDS:
