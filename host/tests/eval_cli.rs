@@ -137,6 +137,13 @@ fn a_restored_video_has_every_frame_and_an_empty_one_is_refused() {
         folder,
         "restore empty.y4m --model student.onnx --output none.mp4",
     );
+    let whole = std::fs::read(folder.join("sent.mp4")).unwrap();
+    std::fs::write(folder.join("cut.mp4"), &whole[..whole.len() / 4]).unwrap();
+    let said = fails(
+        folder,
+        "restore cut.mp4 --model student.onnx --output none.mp4",
+    );
+    assert!(said.contains("cut.mp4"), "{said}");
     assert!(!folder.join("none.mp4").exists());
 }
 

@@ -85,7 +85,12 @@ impl Reader {
             }),
             Err(error) => {
                 tool.finish()?;
-                Err(error).with_context(|| format!("cannot decode {}", path.display()))
+                Err(error).with_context(|| {
+                    format!(
+                        "{} has no picture that can be decoded: it is damaged, cut off or no video",
+                        path.display()
+                    )
+                })
             }
         }
     }
