@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::camera::dials::Dials;
 use crate::camera::histogram::Histogram;
 use crate::camera::session::Event;
-use crate::camera::sharpener::{Dials, SharpenStats, Sharpener, lock};
+use crate::camera::sharpener::{SharpenStats, Sharpener, lock};
 use crate::governor::thermometer::Reading;
 use crate::journal::Journal;
 #[cfg(feature = "telemetry")]

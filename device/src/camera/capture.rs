@@ -1,4 +1,4 @@
-//! The pipeline from a source through the student, and the trait the rest of `honed` sees it by.
+//! The pipeline from a source through the student.
 //!
 //! ```text
 //! SOURCE ! decode ! queue (one frame, leaky when live) ! videoconvert ! honesharpen ! appsink
@@ -11,63 +11,16 @@ use std::time::Duration;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
-use gstreamer_video as gst_video;
 
 use super::damage::{Complaints, Listener};
 use super::element::HoneSharpen;
-use super::elements;
+use super::elements::{self, named, probe};
 use super::error::CameraError;
+use super::feed::{Camera, Frame, Next};
 use super::planes;
 use super::sharpener::Sharpener;
 use super::source::{Pace, SourceKind, SourceSpec};
-use super::timeline::{Clock, Mark, Marks, Timeline};
-
-/// One frame on its way to the outputs.
-#[derive(Debug, Clone)]
-pub struct Frame {
-    /// The bytes; timestamp and duration are on the source's running time.
-    pub buffer: gst::Buffer,
-    /// Format, size and rate.
-    pub caps: gst::Caps,
-    /// When it passed which station.
-    pub mark: Mark,
-}
-
-/// What a camera has to say.
-#[derive(Debug)]
-pub enum Next {
-    /// A frame.
-    Frame(Frame),
-    /// Nothing yet.
-    Waiting,
-    /// There will be no more.
-    Ended,
-}
-
-/// Gives frames, one after another.
-pub trait Camera {
-    /// The next frame, waiting for at most `wait`.
-    ///
-    /// # Errors
-    /// [`CameraError`] when the camera is gone or its stream cannot be decoded; it is of no use after.
-    fn next(&mut self, wait: Duration) -> Result<Next, CameraError>;
-
-    /// Whether frames come by the clock; then a late one is worth nothing.
-    fn live(&self) -> bool;
-
-    /// Frames captured so far, dropped ones included.
-    fn captured(&self) -> u64;
-
-    /// How long the source says that it lasts, where it does.
-    fn announced(&self) -> Option<gst::ClockTime> {
-        None
-    }
-
-    /// What its decoders complained about so far, pictures being delivered all the same.
-    fn complaints(&self) -> Complaints {
-        Complaints::default()
-    }
-}
+use super::timeline::{Clock, Marks, Timeline};
 
 /// A source on GStreamer.
 #[derive(Debug)]
@@ -320,45 +273,9 @@ impl Drop for Capture {
     }
 }
 
-/// The element `name` of a pipeline that was described with it.
-pub(crate) fn named<T: IsA<gst::Element>>(
-    pipeline: &gst::Pipeline,
-    name: &str,
-) -> Result<T, CameraError> {
-    pipeline
-        .by_name(name)
-        .and_then(|e| e.downcast::<T>().ok())
-        .ok_or_else(|| CameraError::Gstreamer(format!("the pipeline has no element {name}")))
-}
-
-/// Runs `each` on every buffer that passes `pad` of `element`.
-pub(super) fn probe(
-    element: &gst::Element,
-    pad: &str,
-    each: impl Fn(&gst::Pad, &mut gst::Buffer) + Send + Sync + 'static,
-) {
-    if let Some(pad) = element.static_pad(pad) {
-        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-            if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data {
-                each(pad, buffer);
-            }
-            gst::PadProbeReturn::Ok
-        });
-    }
-}
-
 /// A timestamp on `pad` as running time.
 fn running_time(pad: &gst::Pad, pts: gst::ClockTime) -> Option<gst::ClockTime> {
     let event = pad.sticky_event::<gst::event::Segment>(0)?;
     let segment = event.segment().downcast_ref::<gst::ClockTime>()?;
     segment.to_running_time(pts)
-}
-
-/// Frames a second of a stream, 30 when its caps do not say.
-pub fn frame_rate(caps: &gst::Caps) -> f64 {
-    gst_video::VideoInfo::from_caps(caps)
-        .ok()
-        .map(|info| info.fps())
-        .filter(|fps| fps.numer() > 0 && fps.denom() > 0)
-        .map_or(30.0, |fps| f64::from(fps.numer()) / f64::from(fps.denom()))
 }

@@ -1,6 +1,7 @@
 //! Which Debian package brings which GStreamer element, and asking for one by name.
 
 use gstreamer as gst;
+use gstreamer::prelude::*;
 
 use super::error::CameraError;
 
@@ -93,8 +94,6 @@ pub fn launch(
     description: &str,
     otherwise: impl Fn(String) -> CameraError,
 ) -> Result<gst::Pipeline, CameraError> {
-    use gst::prelude::Cast;
-
     let mut context = gst::ParseContext::new();
     let parsed = gst::parse::launch_full(
         description,
@@ -125,13 +124,38 @@ pub fn start() -> Result<(), CameraError> {
 
 /// The words of an error message from the bus, with the element that said them.
 pub fn bus_error(error: &gst::message::Error) -> String {
-    use gst::prelude::GstObjectExt;
-
     let name = error.src().map(|s| s.name().to_string());
     let text = error.error().message().trim_end_matches('.').to_owned();
     match name {
         Some(name) => format!("{text} (said {name})"),
         None => text,
+    }
+}
+
+/// The element `name` of a pipeline that was described with it.
+pub(crate) fn named<T: IsA<gst::Element>>(
+    pipeline: &gst::Pipeline,
+    name: &str,
+) -> Result<T, CameraError> {
+    pipeline
+        .by_name(name)
+        .and_then(|e| e.downcast::<T>().ok())
+        .ok_or_else(|| CameraError::Gstreamer(format!("the pipeline has no element {name}")))
+}
+
+/// Runs `each` on every buffer that passes `pad` of `element`.
+pub(super) fn probe(
+    element: &gst::Element,
+    pad: &str,
+    each: impl Fn(&gst::Pad, &mut gst::Buffer) + Send + Sync + 'static,
+) {
+    if let Some(pad) = element.static_pad(pad) {
+        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+            if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data {
+                each(pad, buffer);
+            }
+            gst::PadProbeReturn::Ok
+        });
     }
 }
 

@@ -13,11 +13,14 @@
 
 pub mod capture;
 mod damage;
+pub mod dials;
 pub mod discovery;
 pub mod element;
 pub mod elements;
 pub mod encoder;
 pub mod error;
+pub mod feed;
+mod gst_output;
 pub mod histogram;
 mod images;
 pub mod output;

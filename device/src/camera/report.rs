@@ -8,7 +8,7 @@ use gstreamer as gst;
 use gstreamer_video as gst_video;
 use serde::Serialize;
 
-use super::capture::{Frame, frame_rate};
+use super::feed::{Frame, frame_rate};
 use super::histogram::Histogram;
 use super::session::OutputRecord;
 use super::sharpener::Sharpener;

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use gstreamer as gst;
 
-use super::capture::Frame;
+use super::feed::Frame;
 use super::sharpener::lock;
 
 /// Frames that may be with the student and the outputs at one time. Every one kept is one that the

@@ -6,8 +6,8 @@ use std::time::Duration;
 use gstreamer as gst;
 use hone_shared::student::{Colour, Precision};
 
-use super::capture::{Camera, Frame, Next};
 use super::error::CameraError;
+use super::feed::{Camera, Frame, Next};
 use super::output::{Output, OutputStats};
 use super::sharpener::lock;
 use super::timeline::{Clock, Mark};

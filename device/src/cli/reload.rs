@@ -5,7 +5,7 @@ use std::path::Path;
 use hone_shared::config::Config;
 use serde_json::Value;
 
-use crate::camera::sharpener::Dials;
+use crate::camera::dials::Dials;
 use crate::journal::Journal;
 
 /// Keys that take effect at once.

@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use hone_shared::config::GpioConfig;
 
+use crate::camera::dials::Dials;
 use crate::camera::error::CameraError;
 use crate::camera::output::Output;
-use crate::camera::sharpener::Dials;
 use crate::camera::timeline::Timeline;
 use crate::governor::thermometer::Watched;
 use crate::gpio::{self, Lamp, Panel, PanelParts, Pins, Running, TriggerOutput};

@@ -4,8 +4,8 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use super::OutputPin;
-use crate::camera::capture::Frame;
 use crate::camera::error::CameraError;
+use crate::camera::feed::Frame;
 use crate::camera::output::{Output, OutputStats};
 use crate::camera::timeline::{Clock, between};
 

@@ -5,13 +5,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gstreamer as gst;
-use hone_device::camera::capture::{Camera, Capture, Frame};
+use hone_device::camera::capture::Capture;
+use hone_device::camera::dials::Dials;
 use hone_device::camera::elements;
 use hone_device::camera::error::CameraError;
+use hone_device::camera::feed::{Camera, Frame};
 use hone_device::camera::output::{Output, OutputStats};
 use hone_device::camera::report::RunReport;
 use hone_device::camera::session::{Event, OpenCamera, Plan, Session, World};
-use hone_device::camera::sharpener::{Dials, Level, Sharpener};
+use hone_device::camera::sharpener::{Level, Sharpener};
 use hone_device::camera::source::SourceSpec;
 use hone_device::camera::timeline::{Clock, Timeline};
 use hone_device::engine::{Engine, EngineError, FrameView, FrameViewMut, StudentInfo};

@@ -15,8 +15,9 @@ use gstreamer_base::subclass::prelude::*;
 use gstreamer_video as gst_video;
 use gstreamer_video::subclass::prelude::*;
 
+use super::super::dials::Dials;
 use super::super::planes;
-use super::super::sharpener::{Dials, Sharpener, lock};
+use super::super::sharpener::{Sharpener, lock};
 use super::super::student;
 use crate::trust;
 
@@ -119,69 +120,7 @@ impl ObjectSubclass for HoneSharpen {
 
 impl ObjectImpl for HoneSharpen {
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            vec![
-                glib::ParamSpecString::builder("bundle")
-                    .nick("Bundle")
-                    .blurb("Path of the bundle (.hone) that holds the student")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecString::builder("trusted-key")
-                    .nick("Trusted key")
-                    .blurb("Public key whose bundles are taken, or a folder of *.pub files")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecBoolean::builder("allow-unsigned")
-                    .nick("Allow unsigned")
-                    .blurb("Take unsigned bundles and those of unknown keys as well")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecString::builder("model")
-                    .nick("Model")
-                    .blurb("Path of a student as ONNX, in place of a bundle")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecString::builder("level")
-                    .nick("Level")
-                    .blurb("Name of the bundle's student to run, such as small; unset: its largest")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt::builder("threads")
-                    .nick("Threads")
-                    .blurb("Worker threads, 0 for one on each core")
-                    .maximum(256)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecDouble::builder("strength")
-                    .nick("Strength")
-                    .blurb("How much of the restoration is added: 0 leaves the input's bytes as they are")
-                    .minimum(0.0)
-                    .maximum(1.0)
-                    .default_value(1.0)
-                    .mutable_playing()
-                    .controllable()
-                    .build(),
-                glib::ParamSpecDouble::builder("split")
-                    .nick("Split")
-                    .blurb("Part of the width, from the left, that shows the input as it is")
-                    .minimum(0.0)
-                    .maximum(1.0)
-                    .mutable_playing()
-                    .controllable()
-                    .build(),
-                glib::ParamSpecBoolean::builder("bypass")
-                    .nick("Bypass")
-                    .blurb("Pass every frame as it is")
-                    .mutable_playing()
-                    .controllable()
-                    .build(),
-                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
-                    .nick("Statistics")
-                    .blurb("Frames sharpened, untouched, skipped and failed; milliseconds for each frame")
-                    .read_only()
-                    .build(),
-            ]
-        });
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(super::properties::all);
         PROPERTIES.as_ref()
     }
 

@@ -5,6 +5,7 @@
 //! ```
 
 mod imp;
+mod properties;
 
 use std::sync::Arc;
 

@@ -8,9 +8,9 @@ use gstreamer as gst;
 
 use super::{LOOK, OpenCamera, clock_time};
 use crate::backoff::Backoff;
-use crate::camera::capture::{Camera, Frame, Next};
 use crate::camera::damage::Complaints;
 use crate::camera::error::CameraError;
+use crate::camera::feed::{Camera, Frame, Next};
 use crate::camera::timeline::Clock;
 
 type Opened = Result<Box<dyn Camera + Send>, CameraError>;

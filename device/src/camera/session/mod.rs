@@ -15,11 +15,12 @@ use std::time::Duration;
 
 use gstreamer as gst;
 
-use super::capture::{Camera, Frame, frame_rate};
+use super::dials::Dials;
 use super::error::CameraError;
+use super::feed::{Camera, Frame, frame_rate};
 use super::output::Output;
 use super::report::{Meter, RunReport};
-use super::sharpener::{Dials, Sharpener};
+use super::sharpener::Sharpener;
 use super::timeline::{Clock, between};
 use crate::governor::thermometer::Thermometer;
 use crate::governor::{Governor, Rung};

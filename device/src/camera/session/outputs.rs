@@ -5,8 +5,8 @@ use gstreamer as gst;
 use super::plan::Event;
 use super::{OpenOutput, clock_time};
 use crate::backoff::Backoff;
-use crate::camera::capture::Frame;
 use crate::camera::error::CameraError;
+use crate::camera::feed::Frame;
 use crate::camera::output::{Output, OutputStats};
 use crate::state::MeasuredSink;
 

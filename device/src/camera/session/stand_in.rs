@@ -6,8 +6,8 @@ use std::time::Duration;
 use gstreamer as gst;
 
 use super::{LOOK, clock_time};
-use crate::camera::capture::{Frame, frame_rate};
 use crate::camera::error::CameraError;
+use crate::camera::feed::{Frame, frame_rate};
 use crate::camera::slate;
 use crate::camera::timeline::Mark;
 

@@ -100,7 +100,7 @@ impl Drop for Jpeg {
 }
 
 fn named<T: IsA<gst::Element>>(pipeline: &gst::Pipeline, name: &str) -> Result<T, CameraError> {
-    crate::camera::capture::named(pipeline, name)
+    elements::named(pipeline, name)
 }
 
 /// The largest size of the same shape that is no wider than [`WIDTH`], even in both directions.
