@@ -63,6 +63,8 @@ pub struct Choice {
     pub precision: Option<Precision>,
     /// Worker threads, 0 for one on each core.
     pub threads: usize,
+    /// Keep each worker to one core.
+    pub pin: bool,
 }
 
 /// A student that cannot be loaded.
@@ -110,6 +112,7 @@ pub enum StudentError {
 pub fn load(source: &Source, choice: &Choice) -> Result<Vec<Level>, StudentError> {
     let options = EngineOptions {
         threads: choice.threads,
+        pin: choice.pin,
         measure: true,
         ..EngineOptions::default()
     };

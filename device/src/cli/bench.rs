@@ -59,6 +59,9 @@ pub struct BenchArgs {
     /// Frames to time, at least.
     #[arg(long, default_value_t = 60)]
     frames: usize,
+    /// Keep each worker thread to one core.
+    #[arg(long)]
+    pin: bool,
     /// Run everything on tract.
     #[arg(long)]
     tract: bool,
@@ -112,6 +115,7 @@ impl BenchArgs {
             frames: self.frames,
             engine: EngineOptions {
                 threads: self.threads,
+                pin: self.pin,
                 tract_only: self.tract,
                 measure: true,
                 isa: None,

@@ -80,6 +80,9 @@ pub struct RunArgs {
     /// Worker threads, 0 for one on each core [default: 0].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// Keep each worker thread to one core, where nothing else is to run beside them.
+    #[arg(long)]
+    pin: bool,
     /// Width and height wanted from a camera.
     #[arg(long, value_name = "WxH", value_parser = size)]
     size: Option<(u32, u32)>,
@@ -243,6 +246,7 @@ impl RunArgs {
                     .transpose()?,
             },
             threads: self.threads.unwrap_or(config.student.threads),
+            pin: self.pin || config.student.pin,
         };
         let fps = config.governor.fps;
         Ok(Job {

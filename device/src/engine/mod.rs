@@ -1,5 +1,6 @@
 //! Inference on camera frames: u8 planes in, u8 planes out, `out = clamp(frame + strength * residual)`.
 
+mod affinity;
 mod chain;
 #[cfg(test)]
 mod dialects;
@@ -78,6 +79,8 @@ impl StudentInfo {
 pub struct EngineOptions {
     /// Worker threads, the calling one included; 0 takes one for each core.
     pub threads: usize,
+    /// Keep each worker to one core.
+    pub pin: bool,
     /// Always take tract, never the fused executor.
     pub tract_only: bool,
     /// Measure which way to compute each f32 layer is fastest, once on a board, instead of taking
@@ -218,7 +221,7 @@ pub fn peak(isa: Isa, precision: Precision, threads: usize) -> Result<f64, Engin
             isa.name()
         )));
     }
-    let pool = pool::Pool::new(threads);
+    let pool = pool::Pool::new(threads, false);
     let mut pool = pool.map_err(|e| EngineError::Run(format!("cannot start threads: {e}")))?;
     Ok(peak::peak(isa, precision, &mut pool))
 }

@@ -5,8 +5,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
+
+use super::affinity;
 
 /// Turns of the spin loop before a worker sleeps.
 const SPINS: u32 = 4000;
@@ -48,8 +50,17 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// Starts the workers; `threads` = 0 takes one thread for each core.
-    pub fn new(threads: usize) -> std::io::Result<Self> {
+    /// Starts the workers; `threads` = 0 takes one thread for each core. With `pinned`, each worker
+    /// keeps to one core; the calling thread, which is not the pool's, is left the first.
+    ///
+    /// # Errors
+    /// The system's, when a thread cannot be started or not be kept to a core.
+    pub fn new(threads: usize, pinned: bool) -> std::io::Result<Self> {
+        let cores = if pinned {
+            affinity::allowed()?
+        } else {
+            Vec::new()
+        };
         let threads = match threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n,
@@ -70,10 +81,22 @@ impl Pool {
         };
         for index in 1..threads {
             let shared = Arc::clone(&pool.shared);
+            let core = (!cores.is_empty()).then(|| cores[index % cores.len()]);
+            let (started, ready) = mpsc::channel();
             let worker = std::thread::Builder::new()
                 .name(format!("hone-engine-{index}"))
-                .spawn(move || work(&shared, index))?;
+                .spawn(move || {
+                    let pinned = core.map_or(Ok(()), affinity::pin);
+                    let able = pinned.is_ok();
+                    // The pool waits for it below.
+                    let _ = started.send(pinned);
+                    if able {
+                        work(&shared, index);
+                    }
+                })?;
             pool.workers.push(worker);
+            // A thread that is gone without a word panicked before it began.
+            ready.recv().map_err(std::io::Error::other)??;
         }
         Ok(pool)
     }
@@ -167,7 +190,7 @@ mod tests {
 
     #[test]
     fn every_thread_takes_part_in_every_round() {
-        let mut pool = Pool::new(3).unwrap();
+        let mut pool = Pool::new(3, false).unwrap();
         assert_eq!(pool.threads(), 3);
         for _ in 0..200 {
             let seen = AtomicUsize::new(0);
@@ -188,8 +211,22 @@ mod tests {
     }
 
     #[test]
+    fn pinned_workers_keep_to_one_core_each() {
+        let all = affinity::allowed().unwrap();
+        let mut pool = Pool::new(3, true).unwrap();
+        let seen = Mutex::new(vec![Vec::new(); 3]);
+        pool.run(&|i| seen.lock().unwrap()[i] = affinity::allowed().unwrap())
+            .unwrap();
+        let seen = seen.into_inner().unwrap();
+        assert_eq!(seen[0], all, "the caller's thread is not the pool's");
+        for (index, cores) in seen.iter().enumerate().skip(1) {
+            assert_eq!(cores, &[all[index % all.len()]]);
+        }
+    }
+
+    #[test]
     fn a_panic_is_reported_and_the_pool_goes_on() {
-        let mut pool = Pool::new(2).unwrap();
+        let mut pool = Pool::new(2, false).unwrap();
         assert_eq!(
             pool.run(&|i| assert!(i != 1, "meant to fail")),
             Err(Panicked)

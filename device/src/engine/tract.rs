@@ -73,7 +73,7 @@ impl TractEngine {
         if !named {
             return Err(EngineError::Load("tract finds no input in it".into()));
         }
-        let pool = Pool::new(options.threads)
+        let pool = Pool::new(options.threads, options.pin)
             .map_err(|e| EngineError::Run(format!("cannot start threads: {e}")))?;
         let mut engine = Self {
             student: StudentInfo::of(model)?,

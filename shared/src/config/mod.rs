@@ -74,6 +74,8 @@ pub struct StudentConfig {
     pub precision: String,
     /// Worker threads, 0 for one on each core.
     pub threads: usize,
+    /// Whether each worker keeps to one core.
+    pub pin: bool,
     /// 0..=1.
     pub strength: f32,
     /// 0..=1.
@@ -91,6 +93,7 @@ impl Default for StudentConfig {
             level: String::new(),
             precision: String::new(),
             threads: 0,
+            pin: false,
             strength: 1.0,
             split: 0.0,
             bypass: false,

@@ -90,6 +90,7 @@ impl HoneSharpen {
             level: settings.level,
             precision: None,
             threads: settings.threads as usize,
+            pin: false,
         };
         student::load(&source, &choice)
             .and_then(|levels| Sharpener::new(levels, self.dials()).map_err(Into::into))

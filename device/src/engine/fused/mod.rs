@@ -112,7 +112,7 @@ pub(super) fn f32_engine(
         true => choice::fastest(shape, isa),
         false => shape.methods(kernels.lanes)[0],
     });
-    engine(student, isa, options.threads, path)
+    engine(student, isa, options, path)
 }
 
 /// A fused engine for an INT8 chain.
@@ -123,17 +123,17 @@ pub(super) fn int8_engine(
     options: EngineOptions,
 ) -> Result<Box<dyn Engine>, EngineError> {
     let path = Int8Path::new(chain, kernels::int8::kernels(isa));
-    engine(student, isa, options.threads, path)
+    engine(student, isa, options, path)
 }
 
 fn engine<P: Path + 'static>(
     student: StudentInfo,
     isa: Isa,
-    threads: usize,
+    options: EngineOptions,
     path: P,
 ) -> Result<Box<dyn Engine>, EngineError> {
-    let pool =
-        Pool::new(threads).map_err(|e| EngineError::Run(format!("cannot start threads: {e}")))?;
+    let pool = Pool::new(options.threads, options.pin)
+        .map_err(|e| EngineError::Run(format!("cannot start threads: {e}")))?;
     Ok(Box::new(FusedEngine {
         student,
         isa,
