@@ -1,0 +1,153 @@
+//! The folder of a run: where its files lie, and who may write there.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use tch::nn::VarStore;
+
+use super::{CARD_KEY, RunInputs, WeightsCard, read_inputs};
+use crate::recipe::RecipeText;
+use crate::train::checkpoint::Checkpoint;
+use crate::train::state::Scores;
+
+/// The folder of a run.
+#[derive(Debug, Clone)]
+pub struct RunFolder {
+    path: PathBuf,
+    recipe_sha256: String,
+}
+
+impl RunFolder {
+    /// Starts a run in `path`, or goes on with the one in it when `resume`.
+    ///
+    /// # Errors
+    /// When a run is there and `resume` is not asked for, when it is asked for and none is there,
+    /// or when the recipe or the teacher is another one.
+    pub fn prepare(
+        path: &Path,
+        text: &RecipeText,
+        inputs: &RunInputs,
+        resume: bool,
+    ) -> Result<Self> {
+        let folder = Self {
+            path: path.to_path_buf(),
+            recipe_sha256: inputs.recipe_sha256.clone(),
+        };
+        let there = folder.inputs_path().exists();
+        let name = path.display();
+        match (there, resume) {
+            (true, false) => {
+                bail!("{name} holds a run already: add --resume, or choose another --out")
+            }
+            (false, true) => {
+                bail!("{name} holds no run to resume: leave --resume away to start one")
+            }
+            (true, true) => {
+                let old = read_inputs(path)?;
+                if old.recipe_sha256 != inputs.recipe_sha256 {
+                    bail!("{name} was started with another recipe: resume with {name}/recipe.toml");
+                }
+                if old.teacher != inputs.teacher {
+                    bail!(
+                        "{name} was started with another teacher, so it cannot be resumed exactly"
+                    );
+                }
+                if old.pool != inputs.pool {
+                    bail!(
+                        "{name} was started with another --cache, so it cannot be resumed exactly"
+                    );
+                }
+                if !folder.last().exists() {
+                    bail!("{name} stopped before its first checkpoint: remove it and start again");
+                }
+            }
+            (false, false) => {
+                std::fs::create_dir_all(path).with_context(|| format!("cannot create {name}"))?;
+                let json = serde_json::to_vec_pretty(inputs)?;
+                hone_device::atomic::write_bytes(&path.join("recipe.toml"), text.text.as_bytes())?;
+                hone_device::atomic::write_bytes(&folder.inputs_path(), &json)?;
+            }
+        }
+        Ok(folder)
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The whole state.
+    pub fn last(&self) -> PathBuf {
+        self.path.join("last.safetensors")
+    }
+
+    /// The best weights.
+    pub fn best(&self) -> PathBuf {
+        self.path.join("best.safetensors")
+    }
+
+    /// Weights kept after `epoch`.
+    pub fn kept(&self, epoch: u64) -> PathBuf {
+        self.path.join(format!("epoch-{epoch:04}.safetensors"))
+    }
+
+    /// The log.
+    pub fn log(&self) -> PathBuf {
+        self.path.join("log.jsonl")
+    }
+
+    /// The log as a table for spreadsheets.
+    pub fn table(&self) -> PathBuf {
+        self.path.join("log.csv")
+    }
+
+    /// TensorBoard's folder.
+    pub fn tensorboard(&self) -> PathBuf {
+        self.path.join("tensorboard")
+    }
+
+    /// Curves of a finished training.
+    pub fn curves(&self) -> PathBuf {
+        self.path.join("curves.svg")
+    }
+
+    /// The sample grid after `epoch`; its folder is made.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn samples(&self, epoch: u64) -> Result<PathBuf> {
+        let folder = self.path.join("samples");
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        Ok(folder.join(format!("epoch-{epoch:04}.png")))
+    }
+
+    fn inputs_path(&self) -> PathBuf {
+        self.path.join("run.json")
+    }
+
+    /// Writes the weights of `network` with a card.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_weights(
+        &self,
+        path: &Path,
+        network: &VarStore,
+        epoch: u64,
+        validation: Scores,
+    ) -> Result<()> {
+        let mut checkpoint = Checkpoint::default();
+        checkpoint.add("", network);
+        let recipe_sha256 = self.recipe_sha256.clone();
+        let card = WeightsCard {
+            epoch,
+            validation,
+            recipe_sha256,
+        };
+        checkpoint
+            .metadata
+            .insert(CARD_KEY.into(), serde_json::to_string(&card)?);
+        checkpoint.write(path)
+    }
+}
