@@ -3,7 +3,8 @@
 //! The board's kernels, the workstation's fake quantisation and ONNX Runtime on an exported file
 //! compute what [`QuantChain::residual`] computes, byte for byte:
 //!
-//! 1. The input is the camera's byte: scale 1/255, zero point 0 ([`INPUT`]).
+//! 1. The input is the camera's byte: scale 1/255, zero point 0 ([`INPUT`]); so is the output for
+//!    the frame before, where a student sees that.
 //! 2. `acc[o] = bias[o] + sum (q_in - zero_in) * weight[o]`, in i32 and exact. Outside the frame
 //!    `q_in = zero_in`, so padding adds nothing.
 //! 3. `multiplier[o] = (scale_in * weight_scale[o]) / scale_out`, in f32, in this order
@@ -18,7 +19,7 @@
 
 mod reference;
 
-use crate::student::Colour;
+use crate::student::{Colour, sees_previous};
 
 /// Scale and zero point of one u8 tensor: `real = scale * (q - zero_point)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -125,6 +126,12 @@ pub struct QuantChain {
 }
 
 impl QuantChain {
+    /// Whether it reads what it gave for the frame before.
+    pub fn is_temporal(&self) -> bool {
+        let inputs = self.layers.first().map(|l| l.inputs);
+        sees_previous(self.colour, self.scale, inputs)
+    }
+
     /// What layer `index` reads.
     pub fn input_of(&self, index: usize) -> Affine {
         match index.checked_sub(1).and_then(|i| self.layers.get(i)) {
@@ -161,7 +168,7 @@ impl QuantChain {
             ));
         }
         let ends = self.colour.channels() * self.scale * self.scale;
-        let mut channels = ends;
+        let mut channels = if self.is_temporal() { 2 * ends } else { ends };
         for (i, layer) in self.layers.iter().enumerate() {
             if layer.inputs != channels {
                 return Err(format!(

@@ -2,6 +2,9 @@
 //!
 //! * ONNX, opset 17 or newer, one input `frame` f32 `[1,C,H,W]` in 0..1 with symbolic H and W, one
 //!   output `restored` of the same shape. C = 1 is luma as the camera delivers it, C = 3 is RGB.
+//! * A temporal student has a second input `previous` of the same shape: what it gave for the frame
+//!   before at strength 1, rounded to bytes. For a first frame, and after any break, that is the
+//!   frame itself. Its network reads Concat(frame, previous) on the channels.
 //! * The student predicts a residual: `restored = frame + residual`, the Add is the last node. The
 //!   board computes `out = clamp(frame + strength * residual)`, so strength 0 leaves the camera's
 //!   bytes untouched.
@@ -12,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 /// Name of the ONNX input.
 pub const INPUT_NAME: &str = "frame";
+/// Name of a temporal student's second ONNX input.
+pub const PREVIOUS_NAME: &str = "previous";
 /// Name of the ONNX output.
 pub const OUTPUT_NAME: &str = "restored";
 /// Oldest ONNX operator set a student may use.
@@ -120,18 +125,31 @@ pub struct ConvLayer {
 ///
 /// The channel order after SpaceToDepth is ONNX's: channel `(by * scale + bx) * C + c` holds pixel
 /// (`by`, `bx`) of each block; DepthToSpace (mode DCR) is its inverse. torch's `pixel_unshuffle`
-/// orders channels otherwise for C > 1.
+/// orders channels otherwise for C > 1. A temporal chain reads 2C planes, those of the frame before
+/// behind the frame's; its first convolution's inputs tell.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConvChain {
     /// Planes restored.
     pub colour: Colour,
     /// SpaceToDepth factor: 1, 2 or 4.
     pub scale: usize,
-    /// Convolutions in order; the first takes and the last gives `C * scale * scale` channels.
+    /// Convolutions in order; the first takes and the last gives `C * scale * scale` channels. The
+    /// first of a temporal chain takes twice as many.
     pub layers: Vec<ConvLayer>,
 }
 
+/// Whether a chain whose first convolution takes `inputs` channels sees the frame before too.
+pub fn sees_previous(colour: Colour, scale: usize, inputs: Option<usize>) -> bool {
+    inputs == Some(2 * colour.channels() * scale * scale)
+}
+
 impl ConvChain {
+    /// Whether it reads what it gave for the frame before.
+    pub fn is_temporal(&self) -> bool {
+        let inputs = self.layers.first().map(|l| l.inputs);
+        sees_previous(self.colour, self.scale, inputs)
+    }
+
     /// Halo in full-resolution pixels: how far an output pixel looks in each direction, rounded up
     /// to whole blocks of `scale`.
     pub fn halo(&self) -> usize {
@@ -165,7 +183,7 @@ impl ConvChain {
             ));
         }
         let ends = self.colour.channels() * self.scale * self.scale;
-        let mut channels = ends;
+        let mut channels = if self.is_temporal() { 2 * ends } else { ends };
         if self.layers.is_empty() {
             return Err("the chain has no convolution".into());
         }
@@ -233,6 +251,19 @@ mod tests {
         assert_eq!(chain.validate(), Ok(()));
         assert_eq!(chain.halo(), 4);
         assert_eq!(chain.macs_per_pixel(), (576 + 256 + 576) as f64 / 4.0);
+        assert!(!chain.is_temporal());
+    }
+
+    #[test]
+    fn the_first_layer_tells_a_temporal_chain() {
+        let mut chain = ConvChain {
+            colour: Colour::Rgb,
+            scale: 2,
+            layers: vec![layer(24, 12, 3)],
+        };
+        assert_eq!((chain.validate(), chain.is_temporal()), (Ok(()), true));
+        chain.layers.push(layer(24, 12, 3));
+        assert!(chain.validate().unwrap_err().contains("gets 12"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The student at work on a stream: a ladder of engines, and what they measured.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,9 @@ use super::dials::Dials;
 use super::histogram::Histogram;
 use super::tap::Tap;
 use crate::engine::{Engine, EngineError, FrameView, FrameViewMut, PixelFormat};
+
+/// Stands for no level.
+const NONE: usize = usize::MAX;
 
 /// One rung of the ladder.
 pub struct Level {
@@ -36,6 +40,8 @@ pub struct SharpenStats {
 /// A ladder of engines with its dials; shared between the pipeline's elements and `honed`.
 pub struct Sharpener {
     levels: Mutex<Vec<Level>>,
+    /// The level that restored the frame before, where the next one continues it.
+    before: AtomicUsize,
     names: Vec<String>,
     colour: Option<Colour>,
     descriptions: Vec<String>,
@@ -75,6 +81,7 @@ impl Sharpener {
             descriptions: levels.iter().map(|l| l.engine.description()).collect(),
             colour,
             levels: Mutex::new(levels),
+            before: AtomicUsize::new(NONE),
             dials,
             stats: Mutex::default(),
             last: Mutex::new(None),
@@ -135,13 +142,20 @@ impl Sharpener {
         skip
     }
 
+    /// The next frame does not continue the last one: another camera, a pause, a slate between.
+    pub fn restart(&self) {
+        self.before.store(NONE, Ordering::Relaxed);
+    }
+
     /// Counts a frame that passed as it came.
     pub fn note_untouched(&self) {
+        self.restart();
         lock(&self.stats).untouched += 1;
     }
 
     /// Counts a frame that the engine refused.
     pub fn note_failed(&self) {
+        self.restart();
         lock(&self.stats).failed += 1;
     }
 
@@ -159,6 +173,9 @@ impl Sharpener {
         let Some(level) = levels.get_mut(index) else {
             return Err(EngineError::Run("no student is loaded".into()));
         };
+        if self.before.swap(index, Ordering::Relaxed) != index {
+            level.engine.reset();
+        }
         let start = Instant::now();
         level.engine.run(frame, out, self.dials.strength())?;
         let took = start.elapsed();
@@ -231,6 +248,74 @@ mod tests {
             }
         }
         assert_eq!(sharpener.stats().sharpened, 1);
+    }
+
+    /// Counts how often it was told that a frame is a first one.
+    struct Counting(InvertingEngine, Arc<AtomicUsize>);
+
+    impl Engine for Counting {
+        fn student(&self) -> &crate::engine::StudentInfo {
+            self.0.student()
+        }
+
+        fn description(&self) -> String {
+            self.0.description()
+        }
+
+        fn reset(&mut self) {
+            self.1.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn run(
+            &mut self,
+            frame: &FrameView<'_>,
+            out: &mut FrameViewMut<'_>,
+            strength: f32,
+        ) -> Result<(), EngineError> {
+            self.0.run(frame, out, strength)
+        }
+    }
+
+    #[test]
+    fn a_frame_that_continues_nothing_is_a_first_one() {
+        let resets = [Arc::<AtomicUsize>::default(), Arc::default()];
+        let level = |at: usize| Level {
+            name: at.to_string(),
+            engine: Box::new(Counting(
+                InvertingEngine::new(Colour::Luma),
+                resets[at].clone(),
+            )),
+        };
+        let sharpener = Sharpener::new(vec![level(0), level(1)], Arc::default()).unwrap();
+        let frame = || {
+            let (input, mut output) = ([9; 64], [0; 64]);
+            let view = FrameView::packed(PixelFormat::Gray8, 8, 8, &input).unwrap();
+            let mut out = FrameViewMut::packed(PixelFormat::Gray8, 8, 8, &mut output).unwrap();
+            sharpener.sharpen(&view, &mut out).unwrap();
+        };
+        let found = || [0, 1].map(|at| resets[at].load(Ordering::Relaxed));
+        frame();
+        frame();
+        assert_eq!(found(), [1, 0]);
+        // Another level, and back again: its memory is of long ago.
+        sharpener.dials().set_load(1, false, false);
+        frame();
+        frame();
+        assert_eq!(found(), [1, 1]);
+        sharpener.dials().set_load(0, false, false);
+        frame();
+        assert_eq!(found(), [2, 1]);
+        for pause in [
+            Sharpener::restart,
+            Sharpener::note_untouched,
+            Sharpener::note_failed,
+        ] {
+            let before = found()[0];
+            pause(&sharpener);
+            frame();
+            frame();
+            assert_eq!(found(), [before + 1, 1]);
+        }
     }
 
     #[test]

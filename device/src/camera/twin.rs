@@ -27,6 +27,7 @@ impl InvertingEngine {
                 scale: 1,
                 halo: Some(0),
                 precision: Precision::Int8,
+                temporal: false,
                 macs_per_pixel: 1.0,
             },
         }

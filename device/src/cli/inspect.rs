@@ -90,6 +90,7 @@ fn student(model: &[u8]) -> anyhow::Result<(Value, String)> {
         "precision": student.precision,
         "scale": student.scale,
         "halo": student.halo,
+        "temporal": student.temporal,
         "macs_per_pixel": student.macs_per_pixel,
         "fused": reason.is_none(),
         "tract_because": reason,
@@ -99,12 +100,16 @@ fn student(model: &[u8]) -> anyhow::Result<(Value, String)> {
     let halo = student
         .halo
         .map_or("the whole frame".into(), |h| format!("{h} pixels around"));
+    let before = match student.temporal {
+        true => " and at what it gave for the frame before",
+        false => "",
+    };
     let executor = match &found.layers {
         Ok(layers) => format!("fused with {}: {}", isa.name(), layers.join(", ")),
         Err(reason) => format!("runs on tract: {reason}"),
     };
     let text = format!(
-        "{} student in {}, SpaceToDepth {}, {:.0} MAC/pixel, looks at {halo}\n{executor}",
+        "{} student in {}, SpaceToDepth {}, {:.0} MAC/pixel, looks at {halo}{before}\n{executor}",
         student.colour,
         student.precision.name(),
         student.scale,

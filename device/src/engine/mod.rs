@@ -8,6 +8,7 @@ mod frame;
 mod fused;
 mod isa;
 mod kernels;
+mod memory;
 mod model;
 mod normalise;
 mod peak;
@@ -18,6 +19,8 @@ mod reach;
 mod rows;
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod sequences;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -59,6 +62,8 @@ pub struct StudentInfo {
     pub precision: Precision,
     /// Multiply-accumulates per pixel.
     pub macs_per_pixel: f64,
+    /// Whether it also sees what it gave for the frame before; the engine keeps that.
+    pub temporal: bool,
 }
 
 impl StudentInfo {
@@ -70,6 +75,7 @@ impl StudentInfo {
             halo: reach.halo,
             precision: model.precision,
             macs_per_pixel: reach.macs_per_pixel,
+            temporal: model.temporal,
         })
     }
 }
@@ -111,7 +117,8 @@ impl Default for Executor {
     }
 }
 
-/// Runs one student on frames, one after another.
+/// Runs one student on frames, one after another. A temporal student takes each for the continuation of
+/// the one before, unless [`Engine::reset`] says otherwise, the size has changed, or the strength was 0.
 pub trait Engine: Send {
     /// What is loaded.
     fn student(&self) -> &StudentInfo;
@@ -136,8 +143,13 @@ pub trait Engine: Send {
         1
     }
 
+    /// The next frame does not continue the one before: a cut, another camera, a pause. Nothing to
+    /// students that see single frames.
+    fn reset(&mut self) {}
+
     /// Restores `frame` into `out` (same format and size). Planes that the student does not restore
-    /// are copied. `strength` is in 0..=1; at 0 the output is the input, byte for byte.
+    /// are copied. `strength` is in 0..=1; at 0 the output is the input, byte for byte. What a temporal
+    /// student sees of the frame before is always at strength 1: how much is shown changes nothing else.
     ///
     /// # Errors
     /// [`EngineError::Frame`] when the planes do not fit the format, [`EngineError::Run`] otherwise.

@@ -5,7 +5,9 @@
 
 use std::collections::HashSet;
 
-use hone_shared::student::{Colour, INPUT_NAME, META_COLOUR, MIN_OPSET, OUTPUT_NAME, Precision};
+use hone_shared::student::{
+    Colour, INPUT_NAME, META_COLOUR, MIN_OPSET, OUTPUT_NAME, PREVIOUS_NAME, Precision,
+};
 use prost::Message;
 use tract_onnx::pb::{
     self, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, tensor_proto::DataType,
@@ -29,6 +31,8 @@ pub(super) struct Model {
     pub colour: Colour,
     /// INT8 when convolutions read dequantised tensors.
     pub precision: Precision,
+    /// Whether it has the second input, for what it gave before.
+    pub temporal: bool,
     /// Name of the tensor that the last node adds to the frame.
     pub residual: String,
 }
@@ -56,7 +60,7 @@ impl Model {
         normalise(graph);
         check_opset(&proto)?;
         let graph = self::graph(&proto)?;
-        let colour = check_interface(&proto, graph)?;
+        let (colour, temporal) = check_interface(&proto, graph)?;
         let residual = residual(graph)?;
         let quantised = graph.node.iter().any(|n| n.op_type == "DequantizeLinear");
         let precision = if quantised {
@@ -67,6 +71,7 @@ impl Model {
         Ok(Self {
             colour,
             precision,
+            temporal,
             residual,
             proto,
         })
@@ -221,18 +226,20 @@ fn check_attributes(node: &NodeProto) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// One f32 input `frame` `[1,C,H,W]`, one f32 output `restored` of the same shape.
-fn check_interface(proto: &ModelProto, graph: &GraphProto) -> Result<Colour, EngineError> {
+/// One f32 input `frame` `[1,C,H,W]`, one f32 output `restored` of the same shape; a temporal student
+/// has a second input `previous` of that shape. Says whether it is one.
+fn check_interface(proto: &ModelProto, graph: &GraphProto) -> Result<(Colour, bool), EngineError> {
     let weights: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
-    let inputs: Vec<_> = graph
-        .input
-        .iter()
+    let inputs = graph.input.iter();
+    let (mut previous, inputs): (Vec<_>, Vec<_>) = inputs
         .filter(|i| !weights.contains(i.name.as_str()))
-        .collect();
+        .partition(|i| i.name == PREVIOUS_NAME);
+    let previous = previous.pop();
     let (&[input], [output]) = (inputs.as_slice(), graph.output.as_slice()) else {
         return breach(format!(
-            "it has {} inputs and {} outputs, students have one of each",
-            inputs.len(),
+            "it has {} inputs and {} outputs, students have one of each, or a second input \
+             '{PREVIOUS_NAME}'",
+            inputs.len() + usize::from(previous.is_some()),
             graph.output.len()
         ));
     };
@@ -251,12 +258,37 @@ fn check_interface(proto: &ModelProto, graph: &GraphProto) -> Result<Colour, Eng
     if self::channels(output)?.is_some_and(|c| Some(c) != channels) {
         return breach("its output has another number of channels than its input");
     }
+    if let Some(previous) = previous {
+        check_previous(graph, previous, channels)?;
+    }
     match metadata(proto, META_COLOUR) {
         Some(name) if name != colour.name() => {
             breach(format!("its metadata say '{name}', its input is {colour}"))
         }
-        _ => Ok(colour),
+        _ => Ok((colour, previous.is_some())),
     }
+}
+
+/// The frame before has the frame's shape, and something reads it.
+fn check_previous(
+    graph: &GraphProto,
+    previous: &ValueInfoProto,
+    wanted: Option<i64>,
+) -> Result<(), EngineError> {
+    let found = channels(previous)?;
+    if found != wanted {
+        let number = |c: Option<i64>| c.map_or("an unknown number of".into(), |c| c.to_string());
+        return breach(format!(
+            "its input '{PREVIOUS_NAME}' has {} channels, '{INPUT_NAME}' has {}",
+            number(found),
+            number(wanted)
+        ));
+    }
+    let read = |n: &NodeProto| n.input.iter().any(|i| i == PREVIOUS_NAME);
+    if !graph.node.iter().any(read) {
+        return breach(format!("no node reads its input '{PREVIOUS_NAME}'"));
+    }
+    Ok(())
 }
 
 /// C of `[1,C,H,W]`; `None` when it is symbolic or no shape is given.

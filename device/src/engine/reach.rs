@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use hone_shared::student::{INPUT_NAME, META_HALO, META_SCALE};
+use hone_shared::student::{INPUT_NAME, META_HALO, META_SCALE, PREVIOUS_NAME};
 use tract_onnx::pb::{NodeProto, TensorProto};
 
 use super::EngineError;
@@ -60,7 +60,8 @@ pub(super) fn reach(model: &Model) -> Result<Reach, EngineError> {
         halo: Some(0),
     };
     // `None` marks a tensor that depends on the frame in a way not followed here.
-    let mut tensors: HashMap<&str, Option<Local>> = HashMap::from([(INPUT_NAME, Some(start))]);
+    let mut tensors: HashMap<&str, Option<Local>> =
+        HashMap::from([(INPUT_NAME, Some(start)), (PREVIOUS_NAME, Some(start))]);
     let (mut scale, mut macs) = (1, 0.0);
     for node in &graph.node {
         let inputs: Vec<_> = node

@@ -89,7 +89,7 @@ fn luma(r: u8, g: u8, b: u8) -> u8 {
 
 /// `clamp(frame + strength * residual)`, rounded half to even; `residual` in bytes.
 #[inline(always)]
-fn restore(frame: u8, residual: f32, strength: f32) -> u8 {
+pub(super) fn restore(frame: u8, residual: f32, strength: f32) -> u8 {
     let value = f32::from(frame) + strength * residual;
     // Comparisons instead of `clamp`: they vectorise, and a residual that is no number gives 0.
     let value = if value > 0.0 { value } else { 0.0 };

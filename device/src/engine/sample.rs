@@ -112,7 +112,7 @@ pub fn onnx(chain: &ConvChain) -> Vec<u8> {
     let mut nodes = Vec::new();
     let mut weights = Vec::new();
     let block = || vec![int("blocksize", chain.scale as i64)];
-    let mut last = "frame".to_string();
+    let mut last = begin(&mut nodes, chain.is_temporal());
     if chain.scale > 1 {
         nodes.push(node("SpaceToDepth", &[&last], "blocks", block()));
         last = "blocks".into();
@@ -140,6 +140,16 @@ pub fn onnx(chain: &ConvChain) -> Vec<u8> {
     }
     nodes.push(node("Add", &["frame", &last], "restored", vec![]));
     model(chain, nodes, weights)
+}
+
+/// What a network reads: the frame, or it and the one before.
+fn begin(nodes: &mut Vec<NodeProto>, temporal: bool) -> String {
+    if temporal {
+        let inputs = ["frame", "previous"];
+        nodes.push(node("Concat", &inputs, "frames", vec![int("axis", 1)]));
+        return "frames".into();
+    }
+    "frame".into()
 }
 
 /// Wraps nodes into a model file.
@@ -174,6 +184,9 @@ pub fn model(chain: &ConvChain, node: Vec<NodeProto>, initializer: Vec<TensorPro
         key: key.into(),
         value: value.to_string(),
     };
+    let mut inputs = vec![value("frame")];
+    let reads = |n: &NodeProto| n.input.iter().any(|i| i == "previous");
+    inputs.extend(node.iter().any(reads).then(|| value("previous")));
     let model = ModelProto {
         ir_version: 8,
         opset_import: vec![OperatorSetIdProto {
@@ -186,7 +199,7 @@ pub fn model(chain: &ConvChain, node: Vec<NodeProto>, initializer: Vec<TensorPro
         ],
         graph: Some(GraphProto {
             name: "student".into(),
-            input: vec![value("frame")],
+            input: inputs,
             output: vec![value("restored")],
             node,
             initializer,
@@ -247,7 +260,7 @@ fn bytes(name: &str, kind: DataType, dims: &[usize], raw: Vec<u8>) -> TensorProt
 pub fn qdq(chain: &QuantChain) -> Vec<u8> {
     let (mut nodes, mut weights) = (Vec::new(), Vec::new());
     let block = || vec![int("blocksize", chain.scale as i64)];
-    let mut last = "frame".to_string();
+    let mut last = begin(&mut nodes, chain.is_temporal());
     if chain.scale > 1 {
         nodes.push(node("SpaceToDepth", &[&last], "blocks", block()));
         last = "blocks".into();

@@ -5,22 +5,23 @@ use hone_shared::student::{Colour, ConvChain};
 use super::sample::{self, Numbers};
 use super::*;
 
-/// A plain f64 run of the chain on interleaved bytes; sides are multiples of its scale. Gives the
-/// residual in bytes, interleaved.
+/// A plain f64 run of the chain on interleaved bytes, those of the frame before behind each pixel's for
+/// a temporal chain; sides are multiples of its scale. Gives the residual in bytes, interleaved.
 fn reference(chain: &ConvChain, width: usize, height: usize, bytes: &[u8]) -> Vec<f64> {
     let (s, c) = (chain.scale, chain.colour.channels());
     let (w, h) = (width / s, height / s);
     // ONNX SpaceToDepth: channel (by * s + bx) * C + c.
-    let place = |x: usize, y: usize, k: usize| {
+    let place = |x: usize, y: usize, k: usize, c: usize| {
         let (by, bx, plane) = (k / (s * c), k / c % s, k % c);
         ((y * s + by) * width + x * s + bx) * c + plane
     };
-    let ends = s * s * c;
-    let mut map = vec![0.0; w * h * ends];
+    let seen = bytes.len() / (width * height);
+    let (ends, start) = (s * s * c, s * s * seen);
+    let mut map = vec![0.0; w * h * start];
     for y in 0..h {
         for x in 0..w {
-            for k in 0..ends {
-                map[(y * w + x) * ends + k] = f64::from(bytes[place(x, y, k)]) / 255.0;
+            for k in 0..start {
+                map[(y * w + x) * start + k] = f64::from(bytes[place(x, y, k, seen)]) / 255.0;
             }
         }
     }
@@ -49,7 +50,7 @@ fn reference(chain: &ConvChain, width: usize, height: usize, bytes: &[u8]) -> Ve
     for y in 0..h {
         for x in 0..w {
             for k in 0..ends {
-                residual[place(x, y, k)] = 255.0 * map[(y * w + x) * ends + k];
+                residual[place(x, y, k, c)] = 255.0 * map[(y * w + x) * ends + k];
             }
         }
     }
@@ -57,7 +58,7 @@ fn reference(chain: &ConvChain, width: usize, height: usize, bytes: &[u8]) -> Ve
 }
 
 /// What a run must give, to within a rounding tie, on a frame of any size.
-fn expected(
+pub(super) fn expected(
     chain: &ConvChain,
     width: usize,
     height: usize,
@@ -65,31 +66,32 @@ fn expected(
     strength: f32,
 ) -> Vec<f64> {
     let (s, c) = (chain.scale, chain.colour.channels());
+    let seen = bytes.len() / (width * height);
     let (pw, ph) = (width.next_multiple_of(s), height.next_multiple_of(s));
     let mut padded = Vec::new();
     for y in 0..ph {
         for x in 0..pw {
-            let at = (y.min(height - 1) * width + x.min(width - 1)) * c;
-            padded.extend_from_slice(&bytes[at..at + c]);
+            let at = (y.min(height - 1) * width + x.min(width - 1)) * seen;
+            padded.extend_from_slice(&bytes[at..at + seen]);
         }
     }
     let residual = reference(chain, pw, ph, &padded);
     let crop = (0..height).flat_map(|y| (0..width * c).map(move |x| (y, x)));
     crop.map(|(y, x)| {
-        let frame = f64::from(bytes[y * width * c + x]);
+        let frame = f64::from(bytes[(y * width + x / c) * seen + x % c]);
         (frame + f64::from(strength) * residual[y * pw * c + x]).clamp(0.0, 255.0)
     })
     .collect()
 }
 
-fn packed(colour: Colour) -> PixelFormat {
+pub(super) fn packed(colour: Colour) -> PixelFormat {
     match colour {
         Colour::Luma => PixelFormat::Gray8,
         Colour::Rgb => PixelFormat::Rgb8,
     }
 }
 
-fn run(
+pub(super) fn run(
     engine: &mut dyn Engine,
     format: PixelFormat,
     size: (usize, usize),
@@ -137,7 +139,7 @@ fn chains() -> Vec<ConvChain> {
     chains
 }
 
-fn options(threads: usize) -> EngineOptions {
+pub(super) fn options(threads: usize) -> EngineOptions {
     EngineOptions {
         threads,
         ..EngineOptions::default()
@@ -145,7 +147,7 @@ fn options(threads: usize) -> EngineOptions {
 }
 
 /// tract, and the fused executor with every instruction set of this machine.
-fn executors(threads: usize) -> Vec<EngineOptions> {
+pub(super) fn executors(threads: usize) -> Vec<EngineOptions> {
     let tract = EngineOptions {
         tract_only: true,
         ..options(threads)

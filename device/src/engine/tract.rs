@@ -8,12 +8,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hone_shared::student::{INPUT_NAME, OUTPUT_NAME};
+use hone_shared::student::{INPUT_NAME, OUTPUT_NAME, PREVIOUS_NAME};
 use hone_shared::tiling::{Span, spans};
 use tract_onnx::pb::{ModelProto, ValueInfoProto};
 use tract_onnx::prelude::*;
 
 use super::frame::{FrameView, FrameViewMut};
+use super::memory::{Feedback, Memory};
 use super::model::Model;
 use super::pool::Pool;
 use super::rows::{Sink, Source, copy_planes};
@@ -30,6 +31,9 @@ type Plan = Arc<TypedRunnableModel>;
 pub(super) struct TractEngine {
     student: StudentInfo,
     model: InferenceModel,
+    /// The frame, then what a temporal student gave before: where the model takes them.
+    inputs: Vec<usize>,
+    memory: Option<Memory>,
     plans: HashMap<(usize, usize), Plan>,
     pool: Pool,
 }
@@ -65,28 +69,32 @@ impl TractEngine {
         let proto = cut(model);
         let translated = guard(|| onnx().model_for_proto_model(&proto));
         let translated = translated.map_err(EngineError::Load)?;
-        let named = translated
-            .input_outlets()
-            .ok()
-            .and_then(|inputs| inputs.first())
-            .is_some_and(|outlet| translated.node(outlet.node).name == INPUT_NAME);
-        if !named {
-            return Err(EngineError::Load("tract finds no input in it".into()));
+        let outlets = translated.input_outlets().unwrap_or_default();
+        let place = |name: &str| {
+            let named = |outlet: &OutletId| translated.node(outlet.node).name == name;
+            let place = outlets.iter().position(named);
+            place.ok_or_else(|| EngineError::Load(format!("tract finds no input '{name}' in it")))
+        };
+        let mut inputs = vec![place(INPUT_NAME)?];
+        if model.temporal {
+            inputs.push(place(PREVIOUS_NAME)?);
         }
         let pool = Pool::new(options.threads, options.pin)
             .map_err(|e| EngineError::Run(format!("cannot start threads: {e}")))?;
         let mut engine = Self {
             student: StudentInfo::of(model)?,
+            inputs,
+            memory: model.temporal.then(|| Memory::new(model.colour)),
             model: translated,
             plans: HashMap::new(),
             pool,
         };
         let side = 8 * engine.student.scale;
         let plan = engine.plan(side, side).map_err(EngineError::Load)?;
-        let channels = model.colour.channels();
-        let frame = Tensor::zero::<f32>(&[1, channels, side, side]);
-        let frame = frame.map_err(|e| EngineError::Load(e.to_string()))?;
-        infer(&plan, frame, [1, channels, side, side]).map_err(EngineError::Load)?;
+        let shape = [1, model.colour.channels(), side, side];
+        let frame = Tensor::zero::<f32>(&shape).map_err(|e| EngineError::Load(e.to_string()))?;
+        let frames = vec![frame; engine.inputs.len()];
+        infer(&plan, &engine.inputs, frames, shape).map_err(EngineError::Load)?;
         Ok(engine)
     }
 
@@ -96,11 +104,11 @@ impl TractEngine {
         }
         let shape = [1, self.student.colour.channels(), height, width];
         let plan = guard(|| {
-            self.model
-                .clone()
-                .with_input_fact(0, f32::fact(shape).into())?
-                .into_optimized()?
-                .into_runnable()
+            let mut model = self.model.clone();
+            for &input in &self.inputs {
+                model.set_input_fact(input, f32::fact(shape).into())?;
+            }
+            model.into_optimized()?.into_runnable()
         })?;
         if self.plans.len() >= MAX_PLANS {
             self.plans.clear();
@@ -134,9 +142,18 @@ impl TractEngine {
     }
 }
 
-/// Runs `plan` and sees that the residual has the frame's shape.
-fn infer(plan: &Plan, frame: Tensor, shape: [usize; 4]) -> Result<Tensor, String> {
-    let mut outputs = guard(|| plan.run(tvec!(frame.into())))?;
+/// Runs `plan`, whose inputs take `frames` in the order of `inputs`, and sees that the residual has
+/// the frame's shape.
+fn infer(
+    plan: &Plan,
+    inputs: &[usize],
+    frames: Vec<Tensor>,
+    shape: [usize; 4],
+) -> Result<Tensor, String> {
+    let mut placed: Vec<_> = inputs.iter().zip(frames).collect();
+    placed.sort_by_key(|(place, _)| **place);
+    let values = placed.into_iter().map(|(_, frame)| frame.into()).collect();
+    let mut outputs = guard(|| plan.run(values))?;
     let residual = outputs.remove(0).into_tensor();
     if residual.shape() != shape || residual.datum_type() != f32::datum_type() {
         return Err(format!(
@@ -148,15 +165,20 @@ fn infer(plan: &Plan, frame: Tensor, shape: [usize; 4]) -> Result<Tensor, String
     Ok(residual)
 }
 
-/// Restores one band.
-fn run_band(
-    source: &Source<'_>,
-    sink: &Sink<'_>,
-    size: Size,
-    band: &(Span, Plan),
-) -> Result<(), String> {
-    let (span, plan) = band;
-    let (width, channels) = (size.width, size.channels);
+/// One frame on its way through tract.
+struct Task<'a> {
+    source: Source<'a>,
+    sink: Sink<'a>,
+    feedback: Option<Feedback<'a>>,
+    inputs: &'a [usize],
+    /// Columns, padded.
+    width: usize,
+    channels: usize,
+}
+
+/// Rows of samples as `[1,C,rows,width]`, 0..1.
+fn planar(source: &Source<'_>, task: &Task<'_>, span: &Span) -> Result<Tensor, String> {
+    let (width, channels) = (task.width, task.channels);
     let rows = span.read_end - span.read_start;
     let mut scratch = vec![0_u8; width * channels];
     let mut planar = vec![0.0_f32; rows * width * channels];
@@ -168,15 +190,26 @@ fn run_band(
             }
         }
     }
-    let shape = [1, channels, rows, width];
-    let frame = Tensor::from_shape(&shape, &planar).map_err(|e| e.to_string())?;
-    let residual = infer(plan, frame, shape)?;
+    Tensor::from_shape(&[1, channels, rows, width], &planar).map_err(|e| e.to_string())
+}
+
+/// Restores one band.
+fn run_band(task: &Task<'_>, band: &(Span, Plan)) -> Result<(), String> {
+    let (span, plan) = band;
+    let (width, channels) = (task.width, task.channels);
+    let rows = span.read_end - span.read_start;
+    let previous = task.feedback.as_ref().map(|f| &f.previous);
+    let frames = std::iter::once(&task.source).chain(previous);
+    let frames = frames.map(|source| planar(source, task, span));
+    let frames = frames.collect::<Result<Vec<_>, _>>()?;
+    let residual = infer(plan, task.inputs, frames, [1, channels, rows, width])?;
     let residual = residual
         .view()
         .as_slice::<f32>()
         .map_err(|e| e.to_string())?
         .to_vec();
     let mut line = vec![0.0_f32; width * channels];
+    let mut scratch = vec![0_u8; width * channels];
     for y in span.start..span.end {
         for c in 0..channels {
             let from = (c * rows + y - span.read_start) * width;
@@ -185,15 +218,14 @@ fn run_band(
             }
         }
         // SAFETY: bands do not overlap and each is taken by one thread.
-        unsafe { sink.write(y, 0, &line) };
+        unsafe { task.sink.write(y, 0, &line) };
+        if let Some(feedback) = &task.feedback {
+            let samples = task.source.row(y, 0, width, &mut scratch);
+            // SAFETY: as above.
+            unsafe { feedback.write(y, 0, samples, &line) };
+        }
     }
     Ok(())
-}
-
-#[derive(Clone, Copy)]
-struct Size {
-    width: usize,
-    channels: usize,
 }
 
 impl Engine for TractEngine {
@@ -220,6 +252,12 @@ impl Engine for TractEngine {
         }
     }
 
+    fn reset(&mut self) {
+        if let Some(memory) = &mut self.memory {
+            memory.forget();
+        }
+    }
+
     fn run(
         &mut self,
         frame: &FrameView<'_>,
@@ -230,14 +268,22 @@ impl Engine for TractEngine {
         super::check_strength(strength)?;
         let source = Source::new(frame, self.student.colour)?;
         if strength == 0.0 {
+            self.reset();
             copy_planes(frame, out, 0);
             return Ok(());
         }
         let bands = self
             .bands(frame.width, frame.height)
             .map_err(EngineError::Run)?;
-        let sink = Sink::new(frame, out, self.student.colour, strength)?;
-        let size = Size {
+        let feedback = match &mut self.memory {
+            Some(memory) => Some(memory.open(frame, source, 1.0)?),
+            None => None,
+        };
+        let task = Task {
+            source,
+            sink: Sink::new(frame, out, self.student.colour, strength)?,
+            feedback,
+            inputs: &self.inputs,
             width: frame.width.next_multiple_of(self.student.scale),
             channels: self.student.colour.channels(),
         };
@@ -245,7 +291,7 @@ impl Engine for TractEngine {
         let failure = Mutex::new(None);
         let job = |_| {
             while let Some(band) = bands.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if let Err(error) = run_band(&source, &sink, size, band) {
+                if let Err(error) = run_band(&task, band) {
                     failure
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
@@ -255,10 +301,17 @@ impl Engine for TractEngine {
         };
         let done = self.pool.run(&job);
         let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
-        match (failure, done) {
+        let result = match (failure, done) {
             (Some(error), _) => Err(EngineError::Run(error)),
             (None, Err(_)) => Err(EngineError::Run("a worker thread failed".into())),
             (None, Ok(())) => Ok(()),
+        };
+        if let Some(memory) = &mut self.memory {
+            match &result {
+                Ok(()) => memory.keep((frame.width, frame.height)),
+                Err(_) => memory.forget(),
+            }
         }
+        result
     }
 }

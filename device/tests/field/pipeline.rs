@@ -113,6 +113,7 @@ impl Board {
                     scale: 1,
                     halo: Some(0),
                     precision: Precision::Int8,
+                    temporal: false,
                     macs_per_pixel: 1.0,
                 },
                 millis: cost.clone(),

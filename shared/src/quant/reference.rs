@@ -5,15 +5,23 @@ use crate::tiling::block_order;
 
 impl QuantChain {
     /// Residual bytes `[C,H,W]` of the frame bytes `[C,H,W]`, plane after plane. `height` and
-    /// `width` are multiples of `scale`; `frame` holds `C * height * width` bytes.
+    /// `width` are multiples of `scale`; `frame` holds `C * height * width` bytes, behind them for a
+    /// temporal chain as many of the frame before as it was restored at strength 1.
     pub fn residual(&self, frame: &[u8], height: usize, width: usize) -> Vec<u8> {
-        let order = block_order(self.colour.channels(), self.scale, height, width);
+        let planes = self.colour.channels();
+        let seen = if self.is_temporal() {
+            2 * planes
+        } else {
+            planes
+        };
+        let order = block_order(seen, self.scale, height, width);
         let mut bytes: Vec<u8> = order.iter().map(|&at| frame[at]).collect();
         let (rows, columns) = (height / self.scale, width / self.scale);
         for (i, layer) in self.layers.iter().enumerate() {
             let zero = i32::from(self.input_of(i).zero_point);
             bytes = layer.run(&bytes, rows, columns, zero, &self.multipliers(i));
         }
+        let order = block_order(planes, self.scale, height, width);
         let mut residual = vec![0; bytes.len()];
         for (&at, byte) in order.iter().zip(bytes) {
             residual[at] = byte;

@@ -214,8 +214,10 @@ impl BaseTransformImpl for HoneSharpen {
             None => self.load()?,
         };
         gst::info!(CAT, imp = self, "{}", sharpener.description());
-        *lock(&self.running) = Some(sharpener);
+        *lock(&self.running) = Some(sharpener.clone());
         self.frames.store(0, Ordering::Relaxed);
+        // A camera that comes back shows another moment.
+        sharpener.restart();
         self.parent_start()
     }
 

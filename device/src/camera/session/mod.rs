@@ -155,6 +155,7 @@ impl<'a> Session<'a> {
         {
             self.end = frame.mark.pts + gst::ClockTime::NSECOND;
             self.meter.slates += 1;
+            self.sharpener.restart();
             self.deliver(&frame)?;
         }
         self.hear_complaints();

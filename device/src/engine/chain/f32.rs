@@ -1,9 +1,11 @@
 //! The f32 form.
 
-use hone_shared::student::{ConvChain, ConvLayer, INPUT_NAME};
+use hone_shared::student::{ConvChain, ConvLayer};
 use tract_onnx::pb::{GraphProto, NodeProto};
 
-use super::{F32Chain, Model, Reason, block, column_row_depth, is_column_row_depth, reader, shape};
+use super::{
+    F32Chain, Model, Reason, block, column_row_depth, is_column_row_depth, reader, shape, start,
+};
 use crate::engine::normalise;
 use crate::engine::stored::{Stored, floats};
 
@@ -19,7 +21,7 @@ pub(super) fn recognise(
         layers: Vec::new(),
     };
     let mut ceilings = Vec::new();
-    let mut at = INPUT_NAME;
+    let mut at = start(model, graph)?;
     let mut done = false;
     while at != model.residual {
         let node = reader(graph, at)?;

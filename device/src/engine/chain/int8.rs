@@ -4,10 +4,9 @@
 //! is the affine map in force where a convolution reads and where it writes.
 
 use hone_shared::quant::{Affine, INPUT, QuantChain, QuantConv};
-use hone_shared::student::INPUT_NAME;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, tensor_proto::DataType};
 
-use super::{Model, Reason, block, column_row_depth, is_column_row_depth, reader, shape};
+use super::{Model, Reason, block, column_row_depth, is_column_row_depth, reader, shape, start};
 use crate::engine::normalise;
 use crate::engine::stored::{Stored, floats, integers};
 
@@ -51,7 +50,7 @@ pub(super) fn recognise(
         reordered: false,
         done: false,
     };
-    let mut at = INPUT_NAME;
+    let mut at = start(model, graph)?;
     while at != model.residual {
         let node = reader(graph, at)?;
         walk.step(node)?;

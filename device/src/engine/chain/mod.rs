@@ -8,7 +8,7 @@ mod f32;
 mod int8;
 
 use hone_shared::quant::QuantChain;
-use hone_shared::student::{ConvChain, OUTPUT_NAME, Precision};
+use hone_shared::student::{ConvChain, INPUT_NAME, OUTPUT_NAME, PREVIOUS_NAME, Precision};
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 use super::model::{Model, attribute};
@@ -36,7 +36,8 @@ pub(super) enum Chain {
     Int8(QuantChain),
 }
 
-/// Reads the chain off a model's graph.
+/// Reads the chain off a model's graph. Where it sees the frame before too, its first convolution is
+/// brought to read all of the frame's channels, then all of the other's, as they are loaded.
 ///
 /// # Errors
 /// The first thing that does not fit, in words.
@@ -44,9 +45,66 @@ pub(super) fn recognise(model: &Model) -> Result<Chain, Reason> {
     let graph = model.graph().map_err(|e| e.to_string())?;
     let stored = stored::of(graph);
     match model.precision {
-        Precision::F32 => f32::recognise(model, graph, &stored).map(Chain::F32),
-        Precision::Int8 => int8::recognise(model, graph, &stored).map(Chain::Int8),
+        Precision::F32 => {
+            let mut found = f32::recognise(model, graph, &stored)?;
+            check_inputs(model, found.chain.is_temporal())?;
+            if let Some(first) = found.chain.layers.first_mut().filter(|_| model.temporal) {
+                first.weights = one_by_one(&first.weights, first.inputs, first.kernel, model);
+            }
+            Ok(Chain::F32(found))
+        }
+        Precision::Int8 => {
+            let mut found = int8::recognise(model, graph, &stored)?;
+            check_inputs(model, found.is_temporal())?;
+            if let Some(first) = found.layers.first_mut().filter(|_| model.temporal) {
+                first.weights = one_by_one(&first.weights, first.inputs, first.kernel, model);
+            }
+            Ok(Chain::Int8(found))
+        }
     }
+}
+
+fn check_inputs(model: &Model, temporal: bool) -> Result<(), Reason> {
+    if model.temporal == temporal {
+        return Ok(());
+    }
+    Err("its first convolution has another number of channels than its inputs".into())
+}
+
+/// Where a chain begins: the frame, or what joins it with the frame before.
+fn start<'a>(model: &Model, graph: &'a GraphProto) -> Result<&'a str, Reason> {
+    if !model.temporal {
+        return Ok(INPUT_NAME);
+    }
+    let joined = reader(graph, INPUT_NAME)?;
+    let axis = attribute(joined, "axis").map(|a| a.i);
+    let both = joined.input == [INPUT_NAME, PREVIOUS_NAME];
+    if joined.op_type != "Concat" || !both || !matches!(axis, Some(1 | -3)) {
+        return Err(format!(
+            "'{INPUT_NAME}' and '{PREVIOUS_NAME}' are not joined before all else"
+        ));
+    }
+    reader(graph, PREVIOUS_NAME)?;
+    joined
+        .output
+        .first()
+        .map(String::as_str)
+        .ok_or_else(|| "a Concat gives nothing".into())
+}
+
+/// A first convolution's weights `[O,I,k,k]` for channels that come frame by frame: after
+/// SpaceToDepth every pixel's samples lie beside those of the frame before.
+fn one_by_one<T: Copy>(weights: &[T], inputs: usize, kernel: usize, model: &Model) -> Vec<T> {
+    let planes = model.colour.channels();
+    let (half, area) = (inputs / 2, kernel * kernel);
+    let place = |i: usize| i % half / planes * 2 * planes + i / half * planes + i % planes;
+    let outputs = weights.chunks_exact((inputs * area).max(1));
+    let reordered = |kernels: &[T]| -> Vec<T> {
+        (0..inputs)
+            .flat_map(|i| kernels[place(i) * area..][..area].to_vec())
+            .collect()
+    };
+    outputs.flat_map(reordered).collect()
 }
 
 /// The only node that reads `name`, apart from the last Add.

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use crate::engine::memory::Feedback;
 use crate::engine::rows::{Sink, Source};
 
 /// A frame on its way through the executor.
@@ -12,8 +13,8 @@ pub(in crate::engine) struct Io<'a> {
     pub source: Source<'a>,
     /// Where restored samples go.
     pub sink: Sink<'a>,
-    /// How much of the residual is wanted, 0..=1.
-    pub strength: f32,
+    /// The frame before, for a temporal student; its channels follow the frame's.
+    pub feedback: Option<Feedback<'a>>,
     /// SpaceToDepth factor.
     pub scale: usize,
     /// Planes: 1 or 3.
@@ -32,18 +33,22 @@ impl Io<'_> {
         (out, stride): (&mut [u8], usize),
     ) {
         let s = self.scale;
-        for by in 0..s {
-            let (x0, x1) = (columns.start * s, columns.end * s);
-            let row = self.source.row(y * s + by, x0, x1, scratch);
-            let run = s * self.planes;
-            let to = (&mut *out, stride, by * run);
-            match run {
-                1 => spread::<1>(row, to),
-                2 => spread::<2>(row, to),
-                3 => spread::<3>(row, to),
-                4 => spread::<4>(row, to),
-                6 => spread::<6>(row, to),
-                _ => spread::<12>(row, to),
+        let run = s * self.planes;
+        let previous = self.feedback.as_ref().map(|f| &f.previous);
+        let sources = std::iter::once(&self.source).chain(previous);
+        for (source, first) in sources.zip([0, s * run]) {
+            for by in 0..s {
+                let (x0, x1) = (columns.start * s, columns.end * s);
+                let row = source.row(y * s + by, x0, x1, scratch);
+                let to = (&mut *out, stride, first + by * run);
+                match run {
+                    1 => spread::<1>(row, to),
+                    2 => spread::<2>(row, to),
+                    3 => spread::<3>(row, to),
+                    4 => spread::<4>(row, to),
+                    6 => spread::<6>(row, to),
+                    _ => spread::<12>(row, to),
+                }
             }
         }
         // Afterwards and all together: flipped run by run, loading takes four times as long.
@@ -52,8 +57,8 @@ impl Io<'_> {
         }
     }
 
-    /// Adds the residual of block row `y` from block column `x` on: `stride` floats a block, in
-    /// bytes. `line` holds a row of samples.
+    /// Adds the residual of block row `y` from block column `x` on: `stride` floats a block.
+    /// `line` and `scratch` hold a row of samples each.
     ///
     /// # Safety
     /// As [`Sink::write`]: no other thread writes these blocks.
@@ -62,7 +67,7 @@ impl Io<'_> {
         y: usize,
         x: usize,
         (residual, stride): (&[f32], usize),
-        line: &mut [f32],
+        (line, scratch): (&mut [f32], &mut [u8]),
     ) {
         let s = self.scale;
         let run = s * self.planes;
@@ -77,8 +82,15 @@ impl Io<'_> {
                 6 => gather::<6>(from, line),
                 _ => gather::<12>(from, line),
             }
+            let row = y * s + by;
             // SAFETY: the caller's promise.
-            unsafe { self.sink.write(y * s + by, x * s, line) };
+            unsafe { self.sink.write(row, x * s, line) };
+            if let Some(feedback) = &self.feedback {
+                let end = x * s + line.len() / self.planes;
+                let samples = self.source.row(row, x * s, end, scratch);
+                // SAFETY: the caller's promise.
+                unsafe { feedback.write(row, x * s, samples, line) };
+            }
         }
     }
 }

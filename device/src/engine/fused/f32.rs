@@ -117,9 +117,12 @@ impl F32Path {
 }
 
 impl Path for F32Path {
-    const APPLIES_STRENGTH: bool = false;
     type Number = f32;
     type Context = Context;
+
+    fn step(&self) -> f32 {
+        1.0
+    }
 
     fn align(&self) -> usize {
         GROUP
@@ -276,7 +279,8 @@ impl Path for F32Path {
         let outputs = self.layers.last().map_or(4, |l| l.outputs);
         let start = within * context.last.len() / GROUP;
         let residual = &context.last[start..][..columns.len() * outputs];
+        let rows = (&mut context.line[..], &mut context.row[..]);
         // SAFETY: jobs do not overlap and each is run by one thread.
-        unsafe { io.store(y, columns.start, (residual, outputs), &mut context.line) };
+        unsafe { io.store(y, columns.start, (residual, outputs), rows) };
     }
 }

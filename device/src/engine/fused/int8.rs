@@ -146,9 +146,12 @@ impl Int8Path {
 }
 
 impl Path for Int8Path {
-    const APPLIES_STRENGTH: bool = true;
     type Number = u8;
     type Context = Context;
+
+    fn step(&self) -> f32 {
+        self.step
+    }
 
     fn align(&self) -> usize {
         self.group
@@ -252,10 +255,10 @@ impl Path for Int8Path {
         let zero = f32::from(layer.zero);
         let start = within * context.last.len() / self.group;
         let residual = &mut context.last[start..][..columns.len() * layer.outputs];
-        // The last layer's bytes, then what they add at this strength.
-        settle(residual, -zero, 255.0 - zero, io.strength * self.step);
+        settle(residual, -zero, 255.0 - zero);
         let residual = (&*residual, layer.outputs);
+        let rows = (&mut context.line[..], &mut context.row[..]);
         // SAFETY: jobs do not overlap and each is run by one thread.
-        unsafe { io.store(y, columns.start, residual, &mut context.line) };
+        unsafe { io.store(y, columns.start, residual, rows) };
     }
 }

@@ -37,6 +37,7 @@ use super::chain::F32Chain;
 use super::frame::{FrameView, FrameViewMut};
 use super::isa::Isa;
 use super::kernels;
+use super::memory::Memory;
 use super::pool::Pool;
 use super::rows::{Sink, Source, copy_planes};
 use super::{Engine, EngineError, EngineOptions, Executor, StudentInfo};
@@ -98,6 +99,8 @@ struct FusedEngine<P: Path> {
     path: P,
     pool: Pool,
     prepared: Option<Prepared<P::Context>>,
+    /// What a temporal student gave before.
+    memory: Option<Memory>,
 }
 
 /// A fused engine for an f32 chain.
@@ -135,6 +138,7 @@ fn engine<P: Path + 'static>(
     let pool = Pool::new(options.threads, options.pin)
         .map_err(|e| EngineError::Run(format!("cannot start threads: {e}")))?;
     Ok(Box::new(FusedEngine {
+        memory: student.temporal.then(|| Memory::new(student.colour)),
         student,
         isa,
         path,
@@ -219,7 +223,14 @@ impl<P: Path> Engine for FusedEngine<P> {
         let contexts = self.prepared.as_ref()?.contexts.iter();
         let bytes =
             contexts.map(|c| P::context_bytes(&c.lock().unwrap_or_else(PoisonError::into_inner)));
-        Some(bytes.sum())
+        let kept = self.memory.as_ref().map_or(0, Memory::bytes);
+        Some(bytes.sum::<usize>() + kept)
+    }
+
+    fn reset(&mut self) {
+        if let Some(memory) = &mut self.memory {
+            memory.forget();
+        }
     }
 
     fn run(
@@ -232,6 +243,7 @@ impl<P: Path> Engine for FusedEngine<P> {
         super::check_strength(strength)?;
         let source = Source::new(frame, self.student.colour)?;
         if strength == 0.0 {
+            self.reset();
             copy_planes(frame, out, 0);
             return Ok(());
         }
@@ -241,11 +253,15 @@ impl<P: Path> Engine for FusedEngine<P> {
         let Some(prepared) = &self.prepared else {
             return Err(EngineError::Run("no memory was prepared".into()));
         };
-        let left = if P::APPLIES_STRENGTH { 1.0 } else { strength };
+        let step = self.path.step();
+        let feedback = match &mut self.memory {
+            Some(memory) => Some(memory.open(frame, source, step)?),
+            None => None,
+        };
         let io = Io {
             source,
-            sink: Sink::new(frame, out, self.student.colour, left)?,
-            strength,
+            sink: Sink::new(frame, out, self.student.colour, strength * step)?,
+            feedback,
             scale,
             planes: self.student.colour.channels(),
         };
@@ -267,6 +283,12 @@ impl<P: Path> Engine for FusedEngine<P> {
             });
         });
         self.rebalance();
+        if let Some(memory) = &mut self.memory {
+            match done {
+                Ok(()) => memory.keep((frame.width, frame.height)),
+                Err(_) => memory.forget(),
+            }
+        }
         done.map_err(|_| EngineError::Run("a worker thread failed".into()))
     }
 }

@@ -49,13 +49,13 @@ impl Layout {
 
 /// What f32 and INT8 do differently.
 pub(super) trait Path: Send + Sync {
-    /// Whether residuals come out times the strength already.
-    const APPLIES_STRENGTH: bool;
     /// What rings hold.
     type Number: Plain;
     /// One thread's memory.
     type Context: Send;
 
+    /// What a residual of 1 is worth, in bytes.
+    fn step(&self) -> f32;
     /// Rows of a group; columns are computed in multiples of it.
     fn align(&self) -> usize;
     /// Rows and columns that each convolution looks around.

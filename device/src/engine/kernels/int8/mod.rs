@@ -201,14 +201,14 @@ pub(in crate::engine) fn kernels(isa: Isa) -> &'static Int8Kernels {
 }
 
 /// Turns `sum * multiplier` into a residual that went through quantisation: rounded half to even,
-/// clamped to `low..=high`, times `step`.
-pub(in crate::engine) fn settle(values: &mut [f32], low: f32, high: f32, step: f32) {
+/// clamped to `low..=high`.
+pub(in crate::engine) fn settle(values: &mut [f32], low: f32, high: f32) {
     // 1.5 * 2^23: adding it rounds half to even, for values this small.
     const ROUND: f32 = 12_582_912.0;
     for value in values {
         let v = if *value > low { *value } else { low };
         let v = if v < high { v } else { high };
-        *value = ((v + ROUND) - ROUND) * step;
+        *value = (v + ROUND) - ROUND;
     }
 }
 

@@ -164,8 +164,8 @@ fn kernels_are_exact() {
 #[test]
 fn settling_rounds_half_to_even() {
     let mut values = [0.5, 1.5, -0.5, -1.5, 300.0, -300.0, 2.4];
-    settle(&mut values, -128.0, 127.0, 0.25);
-    assert_eq!(values, [0.0, 0.5, 0.0, -0.5, 31.75, -32.0, 0.5]);
+    settle(&mut values, -128.0, 127.0);
+    assert_eq!(values, [0.0, 2.0, 0.0, -2.0, 127.0, -128.0, 2.0]);
 }
 
 /// Two rows at once against one after the other.
