@@ -3,7 +3,7 @@
 check_onnx.py MODEL [--frame FILE C H W]... [--runtime ort|ort-plain|opencv] [--expect-integer]
 
 MODEL must pass onnx.checker with full shape inference. FILE holds f32 samples [C,H,W], native
-byte order; the network's output is written to FILE.out in the same form. `ort-plain` turns ONNX
+byte order, of a temporal student the frame's planes and those of `previous`; the network's output is written to FILE.out in the same form. `ort-plain` turns ONNX
 Runtime's graph rewriting off. --expect-integer fails unless ONNX Runtime turns every convolution
 into an integer one.
 """
@@ -32,19 +32,29 @@ def session(path, plain=False, rewritten=None):
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
+def inputs(path):
+    """What turns the planes of a file into the network's inputs."""
+    names = [value.name for value in onnx.load(path).graph.input]
+    if "previous" in names:
+        return lambda planes: dict(zip(("frame", "previous"), np.split(planes, 2, axis=1)))
+    return lambda planes: {"frame": planes}
+
+
 def runner(path, runtime):
+    named = inputs(path)
     if runtime == "opencv":
         import cv2
 
         net = cv2.dnn.readNetFromONNX(path)
 
-        def restore(frame):
-            net.setInput(frame, "frame")
+        def restore(planes):
+            for name, frame in named(planes).items():
+                net.setInput(np.ascontiguousarray(frame), name)
             return net.forward("restored")
 
         return restore
     network = session(path, plain=runtime == "ort-plain")
-    return lambda frame: network.run(["restored"], {"frame": frame})[0]
+    return lambda planes: network.run(["restored"], named(planes))[0]
 
 
 def check_integer(path):
@@ -68,8 +78,9 @@ def main():
         check_integer(args.model)
     restore = runner(args.model, args.runtime) if args.frame else None
     for path, *sides in args.frame:
-        shape = [1, *map(int, sides)]
-        out = restore(np.fromfile(path, np.float32).reshape(shape))
+        planes = np.fromfile(path, np.float32).reshape([1, *map(int, sides)])
+        shape = list(inputs(args.model)(planes)["frame"].shape)
+        out = restore(planes)
         if list(out.shape) != shape:
             sys.exit(f"output is {list(out.shape)}, input {shape}")
         np.ascontiguousarray(out, np.float32).tofile(path + ".out")

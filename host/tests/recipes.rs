@@ -227,6 +227,58 @@ fn the_report_on_div2k_runs_end_to_end_with_its_cache() {
 }
 
 #[test]
+fn a_temporal_student_learns_from_photographs_and_runs_on_frames() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    for i in 0..4 {
+        save(
+            &scene(3, i, 72, 64),
+            folder.path().join(format!("photos/{i}.png")),
+        );
+    }
+    let set = [format!("data.root={}", at("photos"))];
+    let (run, float, int8) = (at("run"), at("student.onnx"), at("student.int8.onnx"));
+    toy(&["distill"], "temporal.toml", 1, &set, &["--out", &run]);
+    trained(Path::new(&run), &["charbonnier"]);
+    hone(&["export", &run, "--out", &float, "--simplify"]);
+    hone(&["quantize", &run, "--out", &int8]);
+    for model in [&float, &int8] {
+        hone(&["check", model]);
+    }
+    // Frames of a video: the second sees what came out of the first.
+    let camera: Degradation = "grain:sigma=0.05".parse().unwrap();
+    for i in 0..3 {
+        let sharp = scene(3, 0, 72, 64);
+        let noisy = camera.apply(&sharp, &mut stream(&[i])).unwrap();
+        save(&sharp, folder.path().join(format!("clip/sharp/{i}.png")));
+        save(&noisy, folder.path().join(format!("clip/blur/{i}.png")));
+    }
+    let (clip, eval) = (at("clip"), at("eval"));
+    let evaluated = hone(&[
+        "eval",
+        &float,
+        &int8,
+        "--data",
+        &clip,
+        "--video",
+        "5",
+        "--no-speed",
+        "--out",
+        &eval,
+        "--json",
+    ]);
+    let report: serde_json::Value = serde_json::from_str(&evaluated).unwrap();
+    assert!(report.to_string().contains("flicker"), "{evaluated}");
+
+    let cached = Command::new(env!("CARGO_BIN_EXE_hone"))
+        .args(["quantize", &run, "--out", &int8, "--qat"])
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&cached.stderr);
+    assert!(error.contains("sees sequences"), "{error}");
+}
+
+#[test]
 fn every_recipe_is_valid() {
     let mut seen = 0;
     for entry in std::fs::read_dir(recipes()).unwrap() {

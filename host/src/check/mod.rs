@@ -93,6 +93,7 @@ pub fn check(model: &[u8], against: Against<'_>) -> Result<Report> {
     let channels = student.colour.channels();
     let frames = probe_frames(channels, student.scale);
     let want = outputs(board.as_mut(), &frames)?;
+    let inputs = inputs(board.as_mut(), &frames)?;
     let mut report = Report {
         colour: student.colour,
         scale: student.scale,
@@ -114,7 +115,7 @@ pub fn check(model: &[u8], against: Against<'_>) -> Result<Report> {
     let mut tract = engine::load(model, tract).context("tract cannot run the model")?;
     add("tract", &outputs(tract.as_mut(), &frames)?);
     if let Some(trained) = against.checkpoint {
-        add(CHECKPOINT, &in_torch(trained, &frames, channels)?);
+        add(CHECKPOINT, &in_torch(trained, &inputs, channels)?);
     }
     if let Some(other) = against.other {
         let mut engine =
@@ -127,9 +128,9 @@ pub fn check(model: &[u8], against: Against<'_>) -> Result<Report> {
         let opinion = SecondOpinion::new(model)?;
         add(
             "ONNX Runtime",
-            &asked(&opinion, Runtime::Ort, &frames, channels)?,
+            &asked(&opinion, Runtime::Ort, &inputs, channels)?,
         );
-        match asked(&opinion, Runtime::OpenCv, &frames, channels) {
+        match asked(&opinion, Runtime::OpenCv, &inputs, channels) {
             Ok(got) => add("OpenCV DNN", &got),
             // OpenCV reads a part of ONNX only; a student outside that part is no worse for it.
             Err(error) => report
@@ -144,18 +145,46 @@ fn picture(frame: &ProbeFrame, channels: usize) -> Picture {
     Picture::from_bytes(channels, frame.height, frame.width, &frame.bytes)
 }
 
+/// Planes `[C,H,W]` as other runtimes take them, 0..1; for a temporal student those of the frame
+/// before follow, as the board gave it.
+type Planes = (Vec<f32>, [usize; 3]);
+
+fn inputs(board: &mut dyn Engine, frames: &[ProbeFrame]) -> Result<Vec<Planes>> {
+    let temporal = board.student().temporal;
+    let channels = board.student().colour.channels();
+    let input = |frame: &ProbeFrame| {
+        let mut data = picture(frame, channels).data;
+        if temporal {
+            let before = ProbeFrame {
+                bytes: restored(board, &earlier(frame), true)?,
+                ..frame.clone()
+            };
+            data.extend(picture(&before, channels).data);
+        }
+        let planes = data.len() / (frame.height * frame.width);
+        Ok((data, [planes, frame.height, frame.width]))
+    };
+    frames.iter().map(input).collect()
+}
+
+/// The frame that a temporal student sees before `frame`: the same one upside down.
+fn earlier(frame: &ProbeFrame) -> ProbeFrame {
+    ProbeFrame {
+        bytes: frame.bytes.iter().rev().copied().collect(),
+        ..frame.clone()
+    }
+}
+
 /// What another runtime makes of the frames.
 fn asked(
     opinion: &SecondOpinion,
     runtime: Runtime,
-    frames: &[ProbeFrame],
+    inputs: &[Planes],
     channels: usize,
 ) -> Result<Vec<Vec<u8>>> {
-    let input = |f: &ProbeFrame| (picture(f, channels).data, [channels, f.height, f.width]);
-    let inputs: Vec<_> = frames.iter().map(input).collect();
-    let restored = opinion.run_all(runtime, &inputs)?;
-    let bytes = |(data, (_, [channels, height, width])): (Vec<f32>, &(_, [usize; 3]))| {
-        let (channels, height, width) = (*channels, *height, *width);
+    let restored = opinion.run_all(runtime, inputs)?;
+    let bytes = |(data, (_, [_, height, width])): (Vec<f32>, &Planes)| {
+        let (height, width) = (*height, *width);
         let picture = Picture {
             channels,
             height,
@@ -164,15 +193,15 @@ fn asked(
         };
         picture.to_bytes()
     };
-    Ok(restored.into_iter().zip(&inputs).map(bytes).collect())
+    Ok(restored.into_iter().zip(inputs).map(bytes).collect())
 }
 
 /// What the trained weights make of the frames, in torch.
-fn in_torch(student: &dyn Student, frames: &[ProbeFrame], channels: usize) -> Result<Vec<Vec<u8>>> {
-    let run = |frame: &ProbeFrame| {
-        let mut picture = picture(frame, channels);
-        let size = [1, channels, frame.height, frame.width].map(|s| s as i64);
-        let x = Tensor::f_from_slice(&picture.data)?.reshape(size);
+fn in_torch(student: &dyn Student, inputs: &[Planes], channels: usize) -> Result<Vec<Vec<u8>>> {
+    let run = |(data, [planes, height, width]): &Planes| {
+        let (height, width) = (*height, *width);
+        let size = [1, channels, height, width].map(|s| s as i64);
+        let x = Tensor::f_from_slice(data)?.reshape([1, *planes as i64, size[2], size[3]]);
         ensure!(
             size[2] % student.multiple() as i64 == 0 && size[3] % student.multiple() as i64 == 0,
             "the run's student takes multiples of {}, the model others",
@@ -184,36 +213,52 @@ fn in_torch(student: &dyn Student, frames: &[ProbeFrame], channels: usize) -> Re
             "the run's student gives {:?} for {size:?}",
             y.size()
         );
-        picture.data = Vec::try_from(y.flatten(0, -1))?;
+        let picture = Picture {
+            channels,
+            height,
+            width,
+            data: Vec::try_from(y.flatten(0, -1))?,
+        };
         Ok(picture.to_bytes())
     };
-    frames.iter().map(run).collect()
+    inputs.iter().map(run).collect()
 }
 
+/// What `engine` makes of each frame, of a temporal student as the second of two.
 fn outputs(engine: &mut dyn Engine, frames: &[ProbeFrame]) -> Result<Vec<Vec<u8>>> {
+    let temporal = engine.student().temporal;
+    let output = |frame: &ProbeFrame| {
+        if temporal {
+            restored(engine, &earlier(frame), true)?;
+        }
+        restored(engine, frame, !temporal)
+    };
+    frames.iter().map(output).collect()
+}
+
+/// One frame at full strength, as the first of a sequence where `first`; at strength 0 it must come
+/// back as it is.
+fn restored(engine: &mut dyn Engine, frame: &ProbeFrame, first: bool) -> Result<Vec<u8>> {
     let format = match engine.student().colour {
         Colour::Luma => PixelFormat::Gray8,
         Colour::Rgb => PixelFormat::Rgb8,
     };
-    let mut restored = Vec::with_capacity(frames.len());
-    for frame in frames {
-        let mut bytes = vec![0; frame.bytes.len()];
-        let view = FrameView::packed(format, frame.width, frame.height, &frame.bytes)?;
+    let view = FrameView::packed(format, frame.width, frame.height, &frame.bytes)?;
+    let mut bytes = vec![0; frame.bytes.len()];
+    if first {
         let mut out = FrameViewMut::packed(format, frame.width, frame.height, &mut bytes)?;
-        engine
-            .run(&view, &mut out, 1.0)
-            .with_context(|| frame.name.clone())?;
-        restored.push(bytes);
-        let mut untouched = vec![0; frame.bytes.len()];
-        let mut out = FrameViewMut::packed(format, frame.width, frame.height, &mut untouched)?;
         engine
             .run(&view, &mut out, 0.0)
             .with_context(|| frame.name.clone())?;
-        if untouched != frame.bytes {
+        if bytes != frame.bytes {
             bail!("strength 0 changes the frame '{}'", frame.name);
         }
     }
-    Ok(restored)
+    let mut out = FrameViewMut::packed(format, frame.width, frame.height, &mut bytes)?;
+    engine
+        .run(&view, &mut out, 1.0)
+        .with_context(|| frame.name.clone())?;
+    Ok(bytes)
 }
 
 fn compare(with: &str, frames: &[ProbeFrame], want: &[Vec<u8>], got: &[Vec<u8>]) -> Agreement {

@@ -51,7 +51,8 @@ impl SecondOpinion {
         self.call(&["--expect-integer"])
     }
 
-    /// Runs `frame` `[C,H,W]`, 0..1, and gives `restored`.
+    /// Runs `frame` `[C,H,W]`, 0..1, and gives `restored`; of a temporal student `[2C,H,W]`, the frame
+    /// and what it gave before.
     ///
     /// # Errors
     /// The checker's or the runtime's own words; when Python is missing, how to get it.

@@ -51,6 +51,47 @@ fn exported_chains_pass_on_engine_tract_onnx_runtime_and_opencv() {
 }
 
 #[test]
+fn a_temporal_student_agrees_on_the_second_frame_everywhere() {
+    tch::manual_seed(12);
+    let text = "architecture = 'plain'\nscale = 2\nchannels = 8\nconvs = 3\ntemporal = true";
+    let config: StudentConfig = toml::from_str(text).unwrap();
+    for colour in [Colour::Luma, Colour::Rgb] {
+        let store = tch::nn::VarStore::new(tch::Device::Cpu);
+        let student = build(&config, colour, &store.root()).unwrap();
+        let chain = student.fold().unwrap();
+        let metadata = metadata(2, Some(chain.halo()));
+        let planes = 2 * colour.channels() as i64;
+        let frame = Tensor::rand([1, planes, 32, 32], tch::kind::FLOAT_CPU);
+        let int8 = quantise(&chain, &[frame], &QuantiseConfig::default()).unwrap();
+        let float = write_chain_f32(&chain, &metadata);
+        let python = colour == Colour::Luma;
+        for model in [&float, &simplify(&float).unwrap()] {
+            let against = Against {
+                checkpoint: Some(student.as_ref()),
+                python,
+                ..Against::default()
+            };
+            let report = check(model, against).unwrap();
+            assert!(report.engine.contains("fused"), "{}", report.engine);
+            assert!(agreed(&report).contains(&CHECKPOINT));
+            assert_eq!(agreed(&report).contains(&"ONNX Runtime"), python);
+        }
+        for format in [Format::Qdq, Format::Qoperator] {
+            let against = Against {
+                other: Some(&float),
+                python,
+                ..Against::default()
+            };
+            let report = check(&int8.write(format, &metadata), against).unwrap();
+            let ort = report.agreements.iter().find(|a| a.with == "ONNX Runtime");
+            // ONNX Runtime is given the board's bytes for the frame before.
+            assert!(ort.is_none_or(|a| a.worst == 0 || format == Format::Qoperator));
+            agreed(&report);
+        }
+    }
+}
+
+#[test]
 fn students_that_are_no_chain_export_simplify_and_agree_with_torch() {
     let recipes = [
         "architecture = 'dsunet'\nwidth = 8\ndepth = 2",

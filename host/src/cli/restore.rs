@@ -92,6 +92,7 @@ impl RestoreArgs {
         let mut writer = video::Writer::create(&self.output, format)?;
         let bar = super::progress::count("restoring");
         let mut frames = 0u64;
+        restorer.follow(true);
         while let Some(mut frame) = reader.next_frame()? {
             if restorer.takes_luma() {
                 // Y as the camera delivers it, chroma untouched: what the board does.

@@ -47,7 +47,11 @@ impl StudentCommandArgs {
             let parameters = chain.as_ref().map_or(learned, ConvChain::parameters);
             let halo = chain.as_ref().map(ConvChain::halo);
             let macs = student.macs_per_pixel()?;
-            rows.push((name, config.architecture(), colour, parameters, macs, halo));
+            let architecture = match config.seen() {
+                1 => config.architecture().to_owned(),
+                _ => format!("{}, temporal", config.architecture()),
+            };
+            rows.push((name, architecture, colour, parameters, macs, halo));
         }
         if args.json {
             let list: Vec<_> = rows
@@ -79,7 +83,7 @@ impl StudentCommandArgs {
         for (name, architecture, colour, parameters, macs, halo) in rows {
             table.add_row([
                 name.to_owned(),
-                architecture.to_owned(),
+                architecture,
                 colour.to_string(),
                 parameters.to_string(),
                 format!("{macs:.0}"),

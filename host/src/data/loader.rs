@@ -28,13 +28,15 @@ pub struct LoaderConfig {
     pub batch: usize,
     /// Luma (one channel) or RGB (three).
     pub colour: Colour,
+    /// Consecutive frames, at least 1; their planes lie one after the other, oldest first.
+    pub frames: usize,
     /// Threads; at least one is used.
     pub workers: usize,
     /// The step that the first [`Loader::next`] gives.
     pub first_step: u64,
 }
 
-/// One step's data, f32 `[N,C,H,W]` in 0..1 on the CPU.
+/// One step's data, f32 `[N,C,H,W]` (`[N,frames * C,H,W]` for sequences) in 0..1 on the CPU.
 #[derive(Debug)]
 pub struct Batch {
     /// What the student gets.
@@ -138,13 +140,15 @@ fn produce(
 /// # Errors
 /// When no picture can be read any more.
 pub fn batch(source: &dyn PairSource, config: LoaderConfig, step: u64) -> anyhow::Result<Batch> {
-    let channels = config.colour.channels();
+    let channels = config.frames * config.colour.channels();
     let size = config.batch * channels * config.crop * config.crop;
     let (mut input, mut truth) = (Vec::with_capacity(size), Vec::with_capacity(size));
     for i in 0..config.batch as u64 {
-        let pair = source.patch(config.seed, step * config.batch as u64 + i, config.crop)?;
-        push(&mut input, &pair.input, config.colour);
-        push(&mut truth, &pair.truth, config.colour);
+        let index = step * config.batch as u64 + i;
+        for pair in source.sequence(config.seed, index, config.crop, config.frames)? {
+            push(&mut input, &pair.input, config.colour);
+            push(&mut truth, &pair.truth, config.colour);
+        }
     }
     let shape = [config.batch, channels, config.crop, config.crop].map(|n| n as i64);
     let tensor = |data: &[f32]| Tensor::from_slice(data).reshape(shape);
@@ -192,6 +196,7 @@ mod tests {
             crop: 32,
             batch: 3,
             colour: Colour::Luma,
+            frames: 1,
             workers,
             first_step,
         };
@@ -237,6 +242,7 @@ mod tests {
                 crop: 32,
                 batch: 2,
                 colour: Colour::Rgb,
+                frames: 1,
                 workers,
                 first_step: 0,
             };
@@ -255,6 +261,7 @@ mod tests {
             crop: 120,
             batch: 2,
             colour: Colour::Rgb,
+            frames: 1,
             workers: 1,
             first_step: 9,
         };

@@ -60,6 +60,8 @@ pub fn agreement(
         );
     }
     let (mut worst, mut equal, mut total) = (0, 0usize, 0usize);
+    // Whatever they show, they came to honed one after the other.
+    student.follow(true);
     for (i, shown) in shown.iter().enumerate() {
         let predicted = student.restore(&fed(i)?)?.to_bytes();
         let shown = shown.to_bytes();
@@ -72,6 +74,7 @@ pub fn agreement(
         }
         total += shown.len();
     }
+    student.follow(false);
     Ok(Agreement {
         frames: shown.len(),
         max_difference: worst,

@@ -123,6 +123,10 @@ pub fn evaluate(
     mut progress: impl FnMut(),
 ) -> anyhow::Result<Vec<Row>> {
     let mut tallies: Vec<Tally> = methods.iter().map(|_| Tally::default()).collect();
+    let sequence = pairs.is_sequence();
+    methods
+        .iter_mut()
+        .for_each(|method| method.follow(sequence));
     for i in 0..pairs.len() {
         let pair = pairs.get(i)?;
         for (method, tally) in methods.iter_mut().zip(&mut tallies) {
@@ -130,11 +134,12 @@ pub fn evaluate(
             let mut outcome = restored(method.as_mut(), &pair, comparison.colour)?;
             if i == 0 && start.elapsed().as_secs() < 4 {
                 // The first run loads caches and starts threads.
+                method.follow(sequence);
                 outcome = restored(method.as_mut(), &pair, comparison.colour)?;
             }
             tally.times.push(outcome.time);
             let truth = planes(&pair.truth, comparison.colour);
-            if pairs.is_sequence() {
+            if sequence {
                 let meter = tally.meter.get_or_insert_default();
                 meter.push(&truth, &outcome.planes)?;
             }
@@ -149,6 +154,7 @@ pub fn evaluate(
             progress();
         }
     }
+    methods.iter_mut().for_each(|method| method.follow(false));
     let rows = methods.iter().zip(tallies).map(|(method, mut tally)| {
         let timed = method.name() != Unchanged.name();
         Row {

@@ -88,6 +88,7 @@ pub fn side_by_side(
 ) -> anyhow::Result<()> {
     let mut writer: Option<(video::Writer, usize, usize)> = None;
     let label = format!("after: {}", shown.name());
+    shown.follow(true);
     for i in 0..pairs.len() {
         let pair = pairs.get(i)?;
         let after = restored(shown, &pair, colour)?.rgb;
@@ -112,5 +113,6 @@ pub fn side_by_side(
         }
         writer.push(&video::Frame::from_picture(&frame))?;
     }
+    shown.follow(false);
     writer.map_or(Ok(()), |(writer, ..)| writer.finish())
 }

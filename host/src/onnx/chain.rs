@@ -1,7 +1,7 @@
 //! Writing chains of convolutions, f32 and INT8.
 
 use hone_shared::quant::{Affine, INPUT, QuantChain, QuantConv};
-use hone_shared::student::{Colour, ConvChain, ConvLayer, INPUT_NAME};
+use hone_shared::student::{Colour, ConvChain, ConvLayer, INPUT_NAME, sees_previous};
 use serde::{Deserialize, Serialize};
 
 use super::Metadata;
@@ -50,17 +50,26 @@ pub fn write_layers(
     format: Format,
     metadata: &Metadata,
 ) -> Vec<u8> {
+    let mut graph = Graph::new();
+    let inputs = layers.first().map(|layer| match layer {
+        Layer::Float(conv) => conv.inputs,
+        Layer::Int8(conv, _) => conv.inputs,
+    });
+    let at = match sees_previous(colour, scale, inputs) {
+        true => graph.join_previous(),
+        false => INPUT_NAME.to_owned(),
+    };
     let mut writer = Writer {
-        graph: Graph::new(),
+        graph,
         format,
-        at: INPUT_NAME.to_owned(),
+        at,
         quantised: None,
     };
     let block = [("blocksize", Attribute::Int(scale as i64))];
     if scale > 1 {
         writer.at = writer
             .graph
-            .node("SpaceToDepth", &[INPUT_NAME], "blocks", &block);
+            .node("SpaceToDepth", &[&writer.at], "blocks", &block);
     }
     for (i, layer) in layers.iter().enumerate() {
         match layer {

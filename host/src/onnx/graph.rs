@@ -1,6 +1,8 @@
 //! Building an ONNX graph: nodes, weights, and the student contract around them.
 
-use hone_shared::student::{Colour, INPUT_NAME, META_COLOUR, MIN_OPSET, OUTPUT_NAME};
+use hone_shared::student::{
+    Colour, INPUT_NAME, META_COLOUR, MIN_OPSET, OUTPUT_NAME, PREVIOUS_NAME,
+};
 use prost::Message;
 use tract_onnx::pb::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
@@ -33,6 +35,8 @@ pub enum Attribute<'a> {
 #[derive(Debug, Default)]
 pub struct Graph {
     proto: GraphProto,
+    /// Whether it has the second input of temporal students.
+    temporal: bool,
 }
 
 impl Graph {
@@ -100,11 +104,21 @@ impl Graph {
         name.to_owned()
     }
 
+    /// Makes it a temporal student's: gives the name of the frame and the one before, joined.
+    pub fn join_previous(&mut self) -> String {
+        self.temporal = true;
+        let axis = [("axis", Attribute::Int(1))];
+        self.node("Concat", &[INPUT_NAME, PREVIOUS_NAME], "frames", &axis)
+    }
+
     /// Adds `restored = frame + residual` and gives the file's bytes.
     pub fn finish(mut self, residual: &str, colour: Colour, metadata: &Metadata) -> Vec<u8> {
         self.node("Add", &[INPUT_NAME, residual], OUTPUT_NAME, &[]);
         self.proto.name = metadata.name.clone();
         self.proto.input = vec![frame_type(INPUT_NAME, colour)];
+        if self.temporal {
+            self.proto.input.push(frame_type(PREVIOUS_NAME, colour));
+        }
         self.proto.output = vec![frame_type(OUTPUT_NAME, colour)];
         let mut entries = vec![(META_COLOUR, colour.name().to_owned())];
         entries.extend(metadata.entries());

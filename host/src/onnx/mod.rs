@@ -16,6 +16,7 @@
 //! SpaceToDepth comes before the first Q for the same reason: runtimes look for DQ directly in
 //! front of a Conv. ReLU is the clamp of a u8 tensor with zero point 0, so no Relu node is left.
 //! A layer kept in f32 reads the dequantised tensor and has a plain Conv (> Relu).
+//! A temporal student's graph begins with Concat(frame, previous) on the channels.
 //! The arithmetic is that of [`hone_shared::quant`]. With a factor of 1 the two space nodes are
 //! left out.
 //!

@@ -71,13 +71,14 @@ impl MixedLayer {
 }
 
 impl MixedChain {
-    /// `frame + residual`, `[1,C,H,W]`; sides are multiples of the factor.
+    /// `frame + residual`, `[1,C,H,W]`; sides are multiples of the factor. A temporal chain takes
+    /// `[1,2C,H,W]`, the frame and what it gave before.
     pub fn restore(&self, frame: &Tensor) -> Tensor {
         let mut x = blocks(frame, self.scale);
         for layer in &self.layers {
             x = layer.run(&x);
         }
-        frame + depth_to_space(&x, self.scale as i64)
+        frame.narrow(1, 0, self.colour.channels() as i64) + depth_to_space(&x, self.scale as i64)
     }
 
     /// The chain when all of it is INT8.

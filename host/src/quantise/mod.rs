@@ -24,13 +24,14 @@ pub use calibrate::Calibration;
 pub use config::QuantiseConfig;
 pub use mixed::{MixedChain, MixedLayer};
 pub use of_run::{Quantised, of_run};
-pub use pictures::{calibration_pairs, fine_tune_on};
+pub use pictures::{calibration_pairs, calibration_sequences, fine_tune_on};
 pub use qat::{QatBatch, QatConfig, fine_tune};
 pub use sensitivity::{LayerLoss, sensitivity};
 
 use calibrate::Ranges;
 
-/// Quantises `chain` on `frames` (`[1,C,H,W]`, 0..1, sides multiples of the chain's factor).
+/// Quantises `chain` on `frames` (`[1,C,H,W]`, 0..1, sides multiples of the chain's factor; of a
+/// temporal chain `[1,2C,H,W]`, with what it gave for the frame before).
 ///
 /// Bias correction is the empirical one of Nagel et al., "Data-Free Quantization Through Weight
 /// Equalization and Bias Correction" (ICCV 2019), section 4.2: layer after layer, the mean
@@ -111,10 +112,11 @@ fn check(chain: &ConvChain, frames: &[Tensor], config: &QuantiseConfig) -> Resul
     ensure!(!frames.is_empty(), "there are no pictures to calibrate on");
     for frame in frames {
         let size = frame.size();
-        let planes = chain.colour.channels() as i64;
+        let seen = if chain.is_temporal() { 2 } else { 1 };
+        let planes = (seen * chain.colour.channels()) as i64;
         ensure!(
             size.len() == 4 && size[1] == planes,
-            "calibration pictures have {} planes, this student restores {planes} ({})",
+            "calibration pictures have {} planes, this student takes {planes} ({})",
             size.get(1).copied().unwrap_or(0),
             chain.colour
         );

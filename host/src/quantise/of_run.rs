@@ -1,12 +1,13 @@
 //! The INT8 student of a trained run, calibrated on its recipe's data.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use hone_shared::student::ConvChain;
 use tch::Tensor;
 
 use super::sensitivity::psnr;
 use super::{
-    LayerLoss, MixedChain, QuantiseConfig, calibration_pairs, fine_tune_on, quantise, sensitivity,
+    LayerLoss, MixedChain, QuantiseConfig, calibration_pairs, calibration_sequences, fine_tune_on,
+    quantise, sensitivity,
 };
 use crate::data;
 use crate::onnx::{Format, Metadata};
@@ -38,7 +39,16 @@ pub fn of_run(
     let float = run.student.fold()?;
     let source = data::open(&run.recipe.data, &run.text.base)?;
     let seed = run.recipe.seed;
-    let pairs = calibration_pairs(source.as_ref(), float.colour, config.pictures, seed)?;
+    let temporal = float.is_temporal();
+    ensure!(
+        !(temporal && config.qat),
+        "quantise.qat fine-tunes on single frames; a temporal student sees sequences: quantise it by \
+         calibration alone (--no-qat)"
+    );
+    let pairs = match temporal {
+        true => calibration_sequences(source.as_ref(), &float, config.pictures, seed)?,
+        false => calibration_pairs(source.as_ref(), float.colour, config.pictures, seed)?,
+    };
     let frames: Vec<_> = pairs.iter().map(|p| p.0.shallow_clone()).collect();
     let mut int8 = quantise(&float, &frames, config)?;
     if let (true, Some(start)) = (config.qat, int8.int8()) {

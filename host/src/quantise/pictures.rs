@@ -1,16 +1,18 @@
 //! Calibration and fine-tuning pictures from a recipe's data.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use hone_shared::quant::QuantChain;
 use hone_shared::student::{Colour, ConvChain};
 use rand::Rng;
 use rayon::prelude::*;
 use tch::Tensor;
 
+use super::mixed::{MixedChain, MixedLayer};
 use super::qat::{QatBatch, QatConfig, fine_tune};
 use crate::data::random::{shuffled, stream};
 use crate::data::source::PairSource;
 use crate::picture::Picture;
+use crate::student::{fed_back, joined};
 
 /// Side of a calibration patch in pixels, a multiple of every SpaceToDepth factor.
 const SIDE: usize = 128;
@@ -42,6 +44,43 @@ pub fn calibration_pairs(
     };
     let pairs: Result<Vec<_>> = (0..count as u64).map(pair).collect();
     pairs.context("cannot read the pictures to calibrate on")
+}
+
+/// As [`calibration_pairs`] for a temporal chain: `[1,2C,H,W]`, the second of two frames and what the
+/// chain makes of the first one.
+///
+/// # Errors
+/// When a picture cannot be read, or the data hold no sequences.
+pub fn calibration_sequences(
+    source: &dyn PairSource,
+    chain: &ConvChain,
+    count: usize,
+    seed: u64,
+) -> Result<Vec<(Tensor, Tensor)>> {
+    let layers = chain.layers.iter().cloned().map(MixedLayer::Float);
+    let float = MixedChain {
+        colour: chain.colour,
+        scale: chain.scale,
+        layers: layers.collect(),
+    };
+    let pair = |index: u64| {
+        let frames = source.sequence(seed ^ APART, index, SIDE, 2)?;
+        let [first, second] = frames.as_slice() else {
+            bail!(
+                "the data give {} frames where 2 were asked for",
+                frames.len()
+            );
+        };
+        let first = tensor(&first.input, chain.colour, true)?;
+        let before = tch::no_grad(|| float.restore(&joined(&first, Some(&first))));
+        let input = tensor(&second.input, chain.colour, true)?;
+        Ok((
+            joined(&input, Some(&fed_back(&before))),
+            tensor(&second.truth, chain.colour, false)?,
+        ))
+    };
+    let pairs: Result<Vec<_>> = (0..count as u64).map(pair).collect();
+    pairs.context("cannot read the sequences to calibrate on")
 }
 
 fn tensor(picture: &Picture, colour: Colour, bytes: bool) -> Result<Tensor> {

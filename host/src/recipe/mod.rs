@@ -142,6 +142,7 @@ impl Recipe {
                 "a stage crops {crop} pixels; this student needs a multiple of {multiple}"
             )));
         }
+        self.check_temporal()?;
         let guided = self.losses.iter().position(LossConfig::needs_teacher);
         match (&self.teacher, guided) {
             (None, Some(at)) => Err(Place::Nth("loss", at).fault(anyhow!(
@@ -153,6 +154,27 @@ impl Recipe {
             ))),
             _ => Ok(()),
         }
+    }
+}
+
+impl Recipe {
+    /// Refuses what a student that sees sequences cannot be trained with.
+    fn check_temporal(&self) -> Result<(), Fault> {
+        if self.student.unrolled() == 1 {
+            return Ok(());
+        }
+        let looks_twice = |l: &LossConfig| l.second_look().is_some();
+        if let Some(at) = self.losses.iter().position(looks_twice) {
+            return Err(Place::Nth("loss", at).fault(anyhow!(
+                "loss 'temporal' looks twice at single frames; this student sees sequences: leave it away"
+            )));
+        }
+        if self.quantise.qat {
+            return Err(Place::Table("quantise").fault(anyhow!(
+                "quantise.qat fine-tunes on single frames; this student sees sequences: leave it away"
+            )));
+        }
+        Ok(())
     }
 }
 

@@ -31,6 +31,10 @@ pub trait Restore {
     /// When the picture has planes that the method cannot take, or inference fails.
     fn restore(&mut self, input: &Picture) -> anyhow::Result<Picture>;
 
+    /// Says whether the pictures that come are consecutive frames, the next one being the first; without,
+    /// each stands for itself. Nothing to methods that see single pictures.
+    fn follow(&mut self, _sequence: bool) {}
+
     /// Restores interleaved bytes of 1 or 3 channels.
     ///
     /// # Errors

@@ -30,6 +30,8 @@ pub struct Student {
     file: Option<FileSize>,
     strength: f32,
     tile: usize,
+    /// Whether pictures are consecutive frames.
+    sequence: bool,
     elapsed: Duration,
 }
 
@@ -115,6 +117,7 @@ impl Student {
             file: None,
             strength: 1.0,
             tile: TILE,
+            sequence: false,
             elapsed: Duration::ZERO,
         }
     }
@@ -151,7 +154,8 @@ impl Student {
     }
 
     /// Restores a plane of luma (1 byte a pixel) or RGB (3 bytes a pixel), as the student's colour
-    /// is, exactly as the board would. Tiles with the student's halo keep memory bounded.
+    /// is, exactly as the board would. Tiles with the student's halo keep memory bounded; temporal
+    /// students take frames whole, because they see what they gave for the same frame before.
     ///
     /// # Errors
     /// When `bytes` does not fit the size or inference fails.
@@ -161,6 +165,9 @@ impl Student {
         height: usize,
         bytes: &[u8],
     ) -> anyhow::Result<Vec<u8>> {
+        if !self.sequence {
+            self.engine.reset();
+        }
         let info = self.engine.student();
         let channels = info.colour.channels();
         let format = match info.colour {
@@ -172,7 +179,7 @@ impl Student {
         let grid = self.engine.grid();
         let align = grid * info.scale;
         // Without a halo every pixel sees the whole frame, and cutting would change the result.
-        let cut = |length: usize| match info.halo {
+        let cut = |length: usize| match info.halo.filter(|_| !info.temporal) {
             Some(halo) => spans(length, length.div_ceil(self.tile), grid * halo, align),
             None => spans(length, 1, 0, info.scale),
         };
@@ -272,6 +279,11 @@ impl Restore for Student {
             (1, Colour::Luma) => self.restore_planes(width, height, bytes),
             _ => anyhow::bail!("{} restores RGB, the picture has one plane", self.name),
         }
+    }
+
+    fn follow(&mut self, sequence: bool) {
+        self.sequence = sequence;
+        self.engine.reset();
     }
 
     fn takes_luma(&self) -> bool {

@@ -16,6 +16,7 @@ impl Sharpen {
             scale: 2,
             halo: Some(2),
             precision: Precision::F32,
+            temporal: false,
             macs_per_pixel: 5.0,
         };
         Student::new(Box::new(Self(info)), "sharpen".into())

@@ -7,8 +7,8 @@ use super::config::{
 };
 use super::{PlainConfig, StudentConfig};
 
-/// Name, planes and size of every shipped student: the real-time ladder, smallest first, then the
-/// students of the reports.
+/// Name, planes and size of every shipped student: the real-time ladder, smallest first, `small`
+/// with the frame before, then the students of the reports.
 pub fn catalogue() -> Vec<(&'static str, Colour, StudentConfig)> {
     let plain = |channels: &[usize]| {
         StudentConfig::Plain(PlainConfig {
@@ -16,8 +16,16 @@ pub fn catalogue() -> Vec<(&'static str, Colour, StudentConfig)> {
             channels: Channels::Each(channels.to_vec()),
             convs: channels.len() + 1,
             branches: true,
+            temporal: false,
         })
     };
+    let temporal = StudentConfig::Plain(PlainConfig {
+        scale: 2,
+        channels: Channels::Uniform(8),
+        convs: 6,
+        branches: true,
+        temporal: true,
+    });
     let channels = vec![16, 32, 16];
     let cnn4 = StudentConfig::Cnn4(Cnn4Config { channels });
     let studentcnn = StudentConfig::Studentcnn(StudentCnnConfig { channels: 64 });
@@ -30,6 +38,7 @@ pub fn catalogue() -> Vec<(&'static str, Colour, StudentConfig)> {
         ("small", Colour::Luma, plain(&[8; 5])),
         ("medium", Colour::Luma, plain(&[16, 16, 16, 12])),
         ("large", Colour::Luma, plain(&[16, 16, 16, 16, 16, 12])),
+        ("temporal", Colour::Luma, temporal),
         ("cnn4", Colour::Rgb, cnn4),
         ("studentcnn", Colour::Rgb, studentcnn),
         ("studentnet", Colour::Rgb, studentnet),
@@ -71,6 +80,7 @@ mod tests {
             ("small", 700.0),
             ("medium", 2000.0),
             ("large", 3000.0),
+            ("temporal", 792.0),
         ] {
             assert!(
                 (macs(name) / about - 1.0f64).abs() < 0.1,

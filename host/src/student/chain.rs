@@ -37,14 +37,23 @@ pub(super) struct ConvShape {
 pub struct ChainStudent {
     colour: Colour,
     scale: usize,
+    temporal: bool,
     units: Vec<Unit>,
 }
 
 impl ChainStudent {
     /// Builds the chain's variables under `path`; ReLU follows every convolution but the last. The
     /// last starts at a tenth of the usual size, so that training starts near `restored = frame`.
-    pub(super) fn new(path: &Path, colour: Colour, scale: usize, shapes: &[ConvShape]) -> Self {
-        let mut inputs = (colour.channels() * scale * scale) as i64;
+    /// A `temporal` chain reads the frame before as well.
+    pub(super) fn new(
+        path: &Path,
+        colour: Colour,
+        scale: usize,
+        temporal: bool,
+        shapes: &[ConvShape],
+    ) -> Self {
+        let seen = if temporal { 2 } else { 1 };
+        let mut inputs = (seen * colour.channels() * scale * scale) as i64;
         let mut units = Vec::with_capacity(shapes.len());
         for (i, shape) in shapes.iter().enumerate() {
             let gain = if i + 1 == shapes.len() { 0.1 } else { 1.0 };
@@ -55,6 +64,7 @@ impl ChainStudent {
         Self {
             colour,
             scale,
+            temporal,
             units,
         }
     }
@@ -125,7 +135,12 @@ fn convolve(x: &Tensor, kernel: &Tensor, bias: &Tensor) -> Tensor {
 impl Student for ChainStudent {
     fn forward_in(&self, frame: &Tensor, train: bool, kind: Kind) -> StudentOutput {
         let scale = self.scale as i64;
-        let mut x = space_to_depth(&frame.to_kind(kind), scale);
+        let planes = self.colour.channels() as i64;
+        let seen = match self.temporal && frame.size()[1] == planes {
+            true => super::joined(frame, Some(frame)),
+            false => frame.shallow_clone(),
+        };
+        let mut x = space_to_depth(&seen.to_kind(kind), scale);
         let mut features = Vec::with_capacity(self.units.len());
         for (i, unit) in self.units.iter().enumerate() {
             x = unit.forward(&x, train);
@@ -134,7 +149,7 @@ impl Student for ChainStudent {
                 features.push((format!("conv{}", i + 1), x.shallow_clone()));
             }
         }
-        let restored = frame + depth_to_space(&x, scale).to_kind(Kind::Float);
+        let restored = frame.narrow(1, 0, planes) + depth_to_space(&x, scale).to_kind(Kind::Float);
         StudentOutput { restored, features }
     }
 
@@ -196,7 +211,30 @@ mod tests {
                 x = x.relu();
             }
         }
-        frame + depth_to_space(&x, s)
+        frame.narrow(1, 0, chain.colour.channels() as i64) + depth_to_space(&x, s)
+    }
+
+    #[test]
+    fn a_temporal_student_sees_what_it_gave_before() {
+        tch::manual_seed(4);
+        let text = "architecture = 'plain'\nscale = 2\nchannels = 8\nconvs = 3\ntemporal = true";
+        let config: StudentConfig = toml::from_str(text).unwrap();
+        let store = VarStore::new(Device::Cpu);
+        let student = build(&config, Colour::Luma, &store.root()).unwrap();
+        let student = student.as_ref();
+        let frame = || Tensor::rand([1, 1, 7, 10], tch::kind::FLOAT_CPU);
+        let (first, second) = (frame(), frame());
+        tch::no_grad(|| {
+            let one = crate::student::restore(student, &first);
+            let still = super::super::joined(&first, Some(&first));
+            assert_eq!(one, crate::student::restore(student, &still));
+            let after = crate::student::restore_after(student, &[first], &second);
+            let before = crate::student::fed_back(&one);
+            let by_hand = super::super::joined(&second, Some(&before));
+            assert_eq!(after, crate::student::restore(student, &by_hand));
+            assert_ne!(after, crate::student::restore(student, &second));
+            assert_eq!(after.size(), [1, 1, 7, 10]);
+        });
     }
 
     #[test]
@@ -206,6 +244,7 @@ mod tests {
             "architecture = 'plain'\nscale = 2\nchannels = 8\nconvs = 4",
             "architecture = 'plain'\nscale = 1\nchannels = [8, 12]\nconvs = 3\nbranches = false",
             "architecture = 'studentnet'\nconvs = 5\nchannels = 8",
+            "architecture = 'plain'\nscale = 2\nchannels = 8\nconvs = 3\ntemporal = true",
             "architecture = 'cnn4'",
             "architecture = 'studentcnn'",
         ];
@@ -214,8 +253,8 @@ mod tests {
                 let config: StudentConfig = toml::from_str(text).unwrap();
                 let store = VarStore::new(Device::Cpu);
                 let student = build(&config, colour, &store.root()).unwrap();
-                let frame =
-                    Tensor::rand([2, colour.channels() as i64, 16, 24], tch::kind::FLOAT_CPU);
+                let planes = (config.seen() * colour.channels()) as i64;
+                let frame = Tensor::rand([2, planes, 16, 24], tch::kind::FLOAT_CPU);
                 tch::no_grad(|| {
                     // Moves running statistics away from their start.
                     for _ in 0..3 {

@@ -12,6 +12,10 @@ use super::unet::GraphStudent;
 /// Largest number of convolutions or channels that a recipe may ask for.
 const MAX_SIZE: usize = 1024;
 
+/// Frames of a temporal student's training sequence: a first one, one after it, and one that comes
+/// after two.
+const UNROLLED: usize = 3;
+
 /// Which student to build, and how large.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "architecture", rename_all = "kebab-case")]
@@ -53,6 +57,9 @@ pub struct PlainConfig {
     /// Whether each convolution trains as several branches that fold into one.
     #[serde(default = "yes")]
     pub branches: bool,
+    /// Whether it also sees what it gave for the frame before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub temporal: bool,
 }
 
 /// Four plain 3x3 convolutions.
@@ -158,6 +165,22 @@ impl StudentConfig {
             Self::Studentnet(_) => "studentnet",
             Self::Dsunet(_) => "dsunet",
             Self::NafnetLite(_) => "nafnet-lite",
+        }
+    }
+
+    /// Frames that it sees at once: 2 when it is temporal.
+    pub fn seen(&self) -> usize {
+        match self {
+            Self::Plain(plain) if plain.temporal => 2,
+            _ => 1,
+        }
+    }
+
+    /// Consecutive frames that it trains on at once: a temporal student's output goes back into it.
+    pub fn unrolled(&self) -> usize {
+        match self.seen() {
+            1 => 1,
+            _ => UNROLLED,
         }
     }
 
@@ -276,7 +299,8 @@ pub fn build(config: &StudentConfig, colour: Colour, path: &Path) -> Result<Box<
         };
         let mut shapes: Vec<_> = widths.iter().map(|w| conv(*w, norm)).collect();
         shapes.push(conv(colour.channels() * scale * scale, false));
-        Box::new(ChainStudent::new(path, colour, scale, &shapes))
+        let temporal = config.seen() > 1;
+        Box::new(ChainStudent::new(path, colour, scale, temporal, &shapes))
     };
     Ok(match config {
         StudentConfig::Plain(p) => chain(p.scale, &p.widths(), p.branches, false),

@@ -3,6 +3,10 @@
 //! Every student obeys the contract of [`hone_shared::student`]: it maps `[N,C,H,W]` in 0..1 to
 //! `frame + residual` of the same shape. Those made of plain convolutions fold into a
 //! [`ConvChain`], which quantisation and the board's engine take.
+//!
+//! A temporal student also sees what it gave for the frame before ([`fed_back`]). It takes
+//! `[N,2C,H,W]`, the frame's planes and those behind them; of a frame alone, `[N,C,H,W]`, it is a
+//! first one: then the frame stands for the one before, too.
 
 mod branched;
 mod catalogue;
@@ -35,7 +39,7 @@ pub struct StudentOutput {
 
 /// A network under the student contract. Its variables live in the store it was built in.
 pub trait Student: Send {
-    /// Restores `frame` `[N,C,H,W]`, 0..1; H and W must be multiples of [`Student::multiple`].
+    /// Restores `frame` `[N,C,H,W]`, 0..1, or `[N,2C,H,W]` for a temporal student; H and W must be multiples of [`Student::multiple`].
     /// `train` selects batch statistics where a student has batch normalisation.
     fn forward(&self, frame: &Tensor, train: bool) -> StudentOutput {
         self.forward_in(frame, train, Kind::Float)
@@ -68,7 +72,13 @@ pub trait Student: Send {
     }
 }
 
-/// Restores a frame of any size: pads to the student's multiple by repeating the border, crops.
+/// What a temporal student sees of its output for the frame before: bytes, without gradients.
+pub fn fed_back(restored: &Tensor) -> Tensor {
+    (restored.detach().clamp(0.0, 1.0) * 255.0).round() / 255.0
+}
+
+/// Restores a frame of any size, `[N,C,H,W]` or `[N,2C,H,W]` as [`Student::forward`] takes it: pads to
+/// the student's multiple by repeating the border, crops.
 pub fn restore(student: &dyn Student, frame: &Tensor) -> Tensor {
     let size = frame.size();
     let (height, width) = (size[2], size[3]);
@@ -78,4 +88,21 @@ pub fn restore(student: &dyn Student, frame: &Tensor) -> Tensor {
     let padded = frame.replication_pad2d([0, right, 0, bottom]);
     let restored = student.forward(&padded, false).restored;
     restored.narrow(2, 0, height).narrow(3, 0, width)
+}
+
+/// What a temporal student makes of `frame` after the `earlier` ones, oldest first, `[N,C,H,W]` each.
+pub fn restore_after(student: &dyn Student, earlier: &[Tensor], frame: &Tensor) -> Tensor {
+    let mut before: Option<Tensor> = None;
+    for one in earlier {
+        before = Some(fed_back(&restore(student, &joined(one, before.as_ref()))));
+    }
+    restore(student, &joined(frame, before.as_ref()))
+}
+
+/// A frame's planes, and those of what was restored before it.
+pub fn joined(frame: &Tensor, before: Option<&Tensor>) -> Tensor {
+    match before {
+        Some(before) => Tensor::cat(&[frame, before], 1),
+        None => frame.shallow_clone(),
+    }
 }

@@ -85,7 +85,8 @@ pub fn run(options: &DistillOptions) -> Result<Outcome> {
     )?;
     let colour = recipe.colour;
     let batch_colour = parts.guide.as_ref().map_or(colour, Guide::batch_colour);
-    let validation = validation_pairs(source.as_ref(), colour, options.device)?;
+    let frames = recipe.student.unrolled();
+    let validation = validation_pairs(source.as_ref(), colour, frames, options.device)?;
     let samples = match recipe.training.samples_every {
         Some(_) => sample_rows(&recipe, options, source.as_ref(), &validation, &parts)?,
         None => Vec::new(),
@@ -102,8 +103,11 @@ pub fn run(options: &DistillOptions) -> Result<Outcome> {
     let (training, restoring) = (Rc::clone(&parts.student), parts.student);
     let trainer = Trainer {
         multiple,
+        frames,
         forward: Box::new(move |x, kind| training.forward_in(x, true, kind)),
-        restore: Box::new(move |x| student::restore(restoring.as_ref(), x)),
+        restore: Box::new(move |pair| {
+            student::restore_after(restoring.as_ref(), &pair.earlier, &pair.input)
+        }),
         network: parts.network,
         adaptors: parts.adaptors,
         guide: parts.guide,
@@ -144,6 +148,7 @@ pub(super) fn feed_source(
             source,
             seed: recipe.seed,
             colour,
+            frames: recipe.student.unrolled(),
             workers,
             device,
         }),
@@ -170,7 +175,8 @@ fn sample_rows(
     let Some(guide) = parts.guide.as_ref().or(loaded.as_ref()) else {
         return Ok(samples::choose(validation, None, &[]));
     };
-    let for_teacher = validation_pairs(source, guide.batch_colour(), options.device)?;
+    let frames = recipe.student.unrolled();
+    let for_teacher = validation_pairs(source, guide.batch_colour(), frames, options.device)?;
     Ok(samples::choose(validation, Some(guide), &for_teacher))
 }
 
@@ -222,6 +228,10 @@ pub fn prepare(
             text.require(weights)?;
         }
     }
+    ensure!(
+        pool.is_none() || recipe.student.unrolled() == 1,
+        "a cache holds single patches, a temporal student sees sequences: distil it without one"
+    );
     tch::manual_seed(recipe.seed as i64);
     let network = VarStore::new(device);
     let student: Rc<dyn Student> =

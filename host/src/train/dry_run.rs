@@ -92,7 +92,9 @@ pub fn measure(
             _ => None,
         };
         let seconds = trial.step(&patches, &patches, guidance)?;
-        Ok(seconds * recipe.training.accumulate as f64)
+        // A trial sees one frame of a sequence; the others cost the same.
+        let times = recipe.training.accumulate * recipe.student.unrolled() as u64;
+        Ok(seconds * times as f64)
     };
     let mut stages = Vec::new();
     for stage in &recipe.stages {

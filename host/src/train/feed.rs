@@ -10,11 +10,12 @@ use super::guide::{Guidance, to_colour};
 use super::validate::ValidationPair;
 use crate::data::loader::{Loader, LoaderConfig};
 use crate::data::pool::{Pool, Walk};
-use crate::data::source::PairSource;
+use crate::data::source::{Pair, PairSource};
 use crate::picture::Picture;
 use crate::recipe::Stage;
 
-/// Degraded and true patches, `[N,C,H,W]` in 0..1 each.
+/// Degraded and true patches, `[N,C,H,W]` in 0..1 each; of a sequence `[N,frames * C,H,W]`, oldest
+/// first.
 #[derive(Debug)]
 pub struct TrainBatch {
     /// What the network gets.
@@ -70,6 +71,8 @@ pub struct DataFeed {
     pub seed: u64,
     /// Planes to load.
     pub colour: Colour,
+    /// Consecutive frames in a patch, at least 1.
+    pub frames: usize,
     /// Threads that prepare batches.
     pub workers: usize,
     /// Where batches go.
@@ -105,6 +108,7 @@ impl FeedSource for DataFeed {
             crop: stage.crop,
             batch: stage.batch,
             colour: self.colour,
+            frames: self.frames,
             workers: self.workers,
             first_step: first,
         };
@@ -156,19 +160,24 @@ fn stage_seed(seed: u64, index: usize) -> u64 {
     seed.wrapping_add((index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
-/// The validation pictures in `colour` on `device`.
+/// The validation pictures in `colour` on `device`, each the last of `frames` consecutive ones.
 ///
 /// # Errors
 /// When there are none, one cannot be read, or one is smaller than the SSIM window.
 pub fn validation_pairs(
     source: &dyn PairSource,
     colour: Colour,
+    frames: usize,
     device: Device,
 ) -> Result<Vec<ValidationPair>> {
-    let pairs = source
-        .validation()
-        .context("cannot read the validation pictures")?;
-    ensure!(!pairs.is_empty(), "the data has no validation pictures");
+    let sequences = match frames {
+        1 => source
+            .validation()
+            .map(|pairs| pairs.into_iter().map(|pair| vec![pair]).collect()),
+        _ => source.validation_sequences(frames),
+    };
+    let sequences: Vec<Vec<Pair>> = sequences.context("cannot read the validation pictures")?;
+    ensure!(!sequences.is_empty(), "the data has no validation pictures");
     let tensor = |picture: &Picture| {
         let fits = picture.height >= 11 && picture.width >= 11;
         ensure!(fits, "a validation picture is smaller than 11 x 11 pixels");
@@ -176,9 +185,14 @@ pub fn validation_pairs(
         let tensor = Tensor::f_from_slice(&picture.data)?.reshape(size);
         Ok(to_colour(&tensor, colour).to_device(device))
     };
-    let pair = |pair: &crate::data::source::Pair| {
-        let (input, truth) = (tensor(&pair.input)?, tensor(&pair.truth)?);
-        Ok(ValidationPair { input, truth })
+    let pair = |sequence: &Vec<Pair>| {
+        let (last, earlier) = sequence.split_last().context("a sequence is empty")?;
+        let earlier = earlier.iter().map(|pair| tensor(&pair.input));
+        Ok(ValidationPair {
+            earlier: earlier.collect::<Result<_>>()?,
+            input: tensor(&last.input)?,
+            truth: tensor(&last.truth)?,
+        })
     };
-    pairs.iter().map(pair).collect()
+    sequences.iter().map(pair).collect()
 }

@@ -14,9 +14,8 @@ const GAP: usize = 4;
 /// A row of the grid: what stays the same from epoch to epoch.
 #[derive(Debug)]
 pub struct Sample {
-    input: Tensor,
+    pair: ValidationPair,
     teacher: Option<Tensor>,
-    truth: Tensor,
 }
 
 /// The first validation pictures, and what the teacher makes of them. `for_teacher` are the same
@@ -28,22 +27,21 @@ pub fn choose(
 ) -> Vec<Sample> {
     let answer = |i: usize| Some(guide?.guide(&for_teacher.get(i)?.input).output);
     let sample = |(i, pair): (usize, &ValidationPair)| Sample {
-        input: pair.input.shallow_clone(),
+        pair: pair.shallow_clone(),
         teacher: answer(i),
-        truth: pair.truth.shallow_clone(),
     };
     pairs.iter().take(ROWS).enumerate().map(sample).collect()
 }
 
 /// Draws the grid, one row for each sample.
-pub(super) fn grid(samples: &[Sample], restore: &dyn Fn(&Tensor) -> Tensor) -> Picture {
+pub(super) fn grid(samples: &[Sample], restore: &dyn Fn(&ValidationPair) -> Tensor) -> Picture {
     let rows: Vec<Vec<Tensor>> = samples
         .iter()
         .map(|s| {
-            let restored = tch::no_grad(|| restore(&s.input));
-            let mut row = vec![s.input.shallow_clone(), restored];
+            let restored = tch::no_grad(|| restore(&s.pair));
+            let mut row = vec![s.pair.input.shallow_clone(), restored];
             row.extend(s.teacher.as_ref().map(Tensor::shallow_clone));
-            row.push(s.truth.shallow_clone());
+            row.push(s.pair.truth.shallow_clone());
             row
         })
         .collect();
@@ -94,11 +92,12 @@ mod tests {
     fn rows_show_input_student_and_truth_side_by_side() {
         let plane = |v: f64| Tensor::full([1, 1, 12, 16], v, (Kind::Float, Device::Cpu));
         let pair = || ValidationPair {
+            earlier: Vec::new(),
             input: plane(0.0),
             truth: plane(0.5),
         };
         let samples = choose(&[pair(), pair()], None, &[]);
-        let picture = grid(&samples, &|x: &Tensor| x + 0.25);
+        let picture = grid(&samples, &|pair| &pair.input + 0.25);
         assert_eq!((picture.height, picture.width), (28, 56));
         let at = |y: usize, x: usize| picture.data[y * picture.width + x];
         assert_eq!((at(0, 0), at(0, 20), at(27, 55)), (0.0, 0.25, 0.5));

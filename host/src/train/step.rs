@@ -4,12 +4,13 @@ use anyhow::{Context, Result, bail};
 use tch::{Kind, Tensor};
 
 use super::feed::{Feed, TrainBatch};
-use super::guide::to_colour;
+use super::guide::{Guidance, to_colour};
 use super::memory;
 use super::progress::Progress;
 use super::trainer::Trainer;
 use crate::loss::{SecondLook, View};
 use crate::recipe::TrainPrecision;
+use crate::student::{fed_back, joined};
 
 /// Updates without overflow before the loss scale doubles (Micikevicius et al., "Mixed Precision
 /// Training", ICLR 2018).
@@ -135,7 +136,8 @@ impl Trainer {
     }
 
     /// Adds a batch's gradients times `factor`; gives the loss and its terms. `name` names the
-    /// random draws of this batch.
+    /// random draws of this batch. Of a sequence every frame counts the same; what goes back into the
+    /// network carries no gradients, so that memory does not grow with its length.
     fn gradients(
         &self,
         batch: &TrainBatch,
@@ -143,26 +145,55 @@ impl Trainer {
         parameters: &[Tensor],
         name: &[u64],
     ) -> Result<Vec<f64>> {
-        let asked = || self.guide.as_ref().map(|g| g.guide(&batch.input));
-        let live = batch.guidance.is_none().then(asked).flatten();
-        let guidance = batch.guidance.as_ref().or(live.as_ref());
-        let input = to_colour(&batch.input, self.colour);
-        let truth = to_colour(&batch.truth, self.colour);
+        let frames = self.frames as i64;
+        let share = 1.0 / frames as f64;
+        let mut sums = vec![0.0; self.loss.names().len() + 1];
+        let mut before: Option<Tensor> = None;
+        for t in 0..frames {
+            let frame = |planes: &Tensor| {
+                let count = planes.size()[1] / frames;
+                planes.narrow(1, t * count, count)
+            };
+            let (input, truth) = (frame(&batch.input), frame(&batch.truth));
+            let asked = || self.guide.as_ref().map(|g| g.guide(&input));
+            let live = batch.guidance.is_none().then(asked).flatten();
+            let guidance = batch.guidance.as_ref().or(live.as_ref());
+            let truth = to_colour(&truth, self.colour);
+            let input = joined(&to_colour(&input, self.colour), before.as_ref());
+            let (values, restored) =
+                self.frame_gradients((&input, &truth), guidance, factor * share, parameters, name)?;
+            for (sum, value) in sums.iter_mut().zip(values) {
+                *sum += value * share;
+            }
+            before = (frames > 1).then(|| fed_back(&restored));
+        }
+        Ok(sums)
+    }
+
+    /// One frame's part of [`Trainer::gradients`]; gives what was restored, too.
+    fn frame_gradients(
+        &self,
+        (input, truth): (&Tensor, &Tensor),
+        guidance: Option<&Guidance>,
+        factor: f64,
+        parameters: &[Tensor],
+        name: &[u64],
+    ) -> Result<(Vec<f64>, Tensor)> {
         let kind = self.training.precision.kind();
-        let output = (self.forward)(&input, kind);
+        let output = (self.forward)(input, kind);
         let again = |x: &Tensor| (self.forward)(x, kind).restored;
         let second = match self.loss.second_look() {
             Some(noise) => {
                 let (first, multiple) = (&output.restored, self.multiple);
                 Some(SecondLook::take(
-                    &input, first, noise, multiple, name, &again,
+                    input, first, noise, multiple, name, &again,
                 )?)
             }
             None => None,
         };
         let view = View {
             restored: &output.restored,
-            truth: &truth,
+            truth,
             teacher: guidance.map(|g| &g.output),
             student_features: &output.features,
             teacher_features: guidance.map_or(&[], |g| &g.features),
@@ -174,8 +205,7 @@ impl Trainer {
             .f_backward()
             .context("the backward pass failed")?;
         let all = Tensor::cat(&[total.detach().reshape([1]), terms], 0);
-        Ok(Vec::try_from(
-            all.to_kind(Kind::Double).to_device(tch::Device::Cpu),
-        )?)
+        let values = Vec::try_from(all.to_kind(Kind::Double).to_device(tch::Device::Cpu))?;
+        Ok((values, output.restored))
     }
 }

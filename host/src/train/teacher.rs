@@ -73,7 +73,7 @@ pub fn run(options: &TeacherOptions) -> Result<Outcome> {
         &adaptors.root(),
         &options.text.base,
     )?;
-    let validation = validation_pairs(source.as_ref(), colour, options.device)?;
+    let validation = validation_pairs(source.as_ref(), colour, 1, options.device)?;
     let inputs = RunInputs::new(RunKind::Teacher, &options.text, start);
     let folder = RunFolder::prepare(&options.out, &options.text, &inputs, options.resume)?;
     let config = serde_json::to_vec_pretty(&recipe.network)?;
@@ -83,8 +83,9 @@ pub fn run(options: &TeacherOptions) -> Result<Outcome> {
     let (training, restoring) = (Rc::clone(&teacher), teacher);
     let trainer = Trainer {
         multiple,
+        frames: 1,
         forward: Box::new(move |x, _| teacher_output(training.as_ref(), x)),
-        restore: Box::new(move |x| restoring.forward(x)),
+        restore: Box::new(move |pair| restoring.forward(&pair.input)),
         network,
         adaptors,
         guide: None,
@@ -97,6 +98,7 @@ pub fn run(options: &TeacherOptions) -> Result<Outcome> {
             source,
             seed: recipe.seed,
             colour,
+            frames: 1,
             workers: recipe.training.workers,
             device: options.device,
         }),

@@ -34,12 +34,14 @@ training = { ema = 0.9, clip = 1.0, accumulate = 2 }
 
 /// Smooth random pictures, blurred by a box; batch n of stage s is a function of both alone.
 struct Boxes {
+    frames: usize,
     interrupt: Option<(Interrupt, u64)>,
 }
 
 struct BoxFeed {
     stage: Stage,
     index: usize,
+    frames: usize,
     at: u64,
     interrupt: Option<(Interrupt, u64)>,
 }
@@ -61,6 +63,12 @@ impl Feed for BoxFeed {
     fn next(&mut self) -> Result<TrainBatch> {
         let seed = self.at * 10 + self.index as u64;
         let (input, truth) = pair(seed, self.stage.batch as i64, self.stage.crop as i64);
+        // Frame t lies t pixels further right.
+        let moved = |x: &Tensor| {
+            let frames: Vec<_> = (0..self.frames as i64).map(|t| x.roll([t], [3])).collect();
+            Tensor::cat(&frames, 1)
+        };
+        let (input, truth) = (moved(&input), moved(&truth));
         self.at += 1;
         if let Some((interrupt, left)) = &mut self.interrupt {
             *left = left.saturating_sub(1);
@@ -82,6 +90,7 @@ impl FeedSource for Boxes {
         Ok(Box::new(BoxFeed {
             stage: stage.clone(),
             index,
+            frames: self.frames,
             at: first,
             interrupt,
         }))
@@ -121,14 +130,23 @@ fn train_within(
     let inputs = RunInputs::new(RunKind::Student, &text, None);
     let interrupt = Interrupt::default();
     let (input, truth) = pair(999, 1, 64);
-    let validation = vec![ValidationPair { input, truth }];
+    let validation = vec![ValidationPair {
+        earlier: vec![input.roll([1], [3])],
+        input,
+        truth,
+    }];
+    let frames = recipe.student.unrolled();
     let restoring = Rc::clone(&student);
     let trainer = Trainer {
         forward: Box::new(move |x, kind| {
             assert!(x.size()[0] <= memory, "CUDA out of memory");
             student.forward_in(x, true, kind)
         }),
-        restore: Box::new(move |x| student::restore(restoring.as_ref(), x)),
+        restore: Box::new(move |pair| {
+            let earlier = if frames > 1 { &pair.earlier[..] } else { &[] };
+            student::restore_after(restoring.as_ref(), earlier, &pair.input)
+        }),
+        frames,
         network,
         adaptors,
         guide: None,
@@ -140,6 +158,7 @@ fn train_within(
         plan: Plan::new(&recipe.stages),
         training: recipe.training,
         feeds: Box::new(Boxes {
+            frames,
             interrupt: stop_after.map(|n| (interrupt.clone(), n)),
         }),
         samples: samples::choose(&validation, None, &[]),
@@ -191,6 +210,47 @@ fn a_stopped_and_resumed_training_ends_with_the_same_bits() {
             .collect::<Vec<_>>()
     };
     assert_eq!(losses(&whole), losses(&parts));
+}
+
+#[test]
+fn a_temporal_training_learns_from_what_it_gave_and_resumes_with_the_same_bits() {
+    let recipe = RECIPE.replace("convs = 3", "convs = 3, temporal = true");
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    let outcome = train(&whole, &recipe, false, None).unwrap();
+    assert!(train(&parts, &recipe, false, Some(5)).unwrap().interrupted);
+    assert!(train(&parts, &recipe, true, Some(10)).unwrap().interrupted);
+    let resumed = train(&parts, &recipe, true, None).unwrap();
+    assert_eq!((resumed.best, resumed.epochs), (outcome.best, 4));
+    for file in ["last.safetensors", "best.safetensors"] {
+        assert_eq!(difference(&whole, &parts, file), 0.0, "{file}");
+    }
+    let run = run::open(&whole).unwrap();
+    let chain = run.student.fold().unwrap();
+    assert!(chain.is_temporal());
+    // The weights for the frame before have moved: it matters.
+    let (input, _) = pair(5, 1, 32);
+    let student = run.student.as_ref();
+    let alone = student::restore(student, &input);
+    let earlier = [input.roll([2], [3])];
+    assert_ne!(alone, student::restore_after(student, &earlier, &input));
+
+    let single = [
+        (
+            "loss = [",
+            "loss = [{ kind = \"temporal\", weight = 1.0 }, ",
+            "sees sequences",
+        ),
+        (
+            "training = {",
+            "quantise = { qat = true }\ntraining = {",
+            "qat",
+        ),
+    ];
+    for (from, to, words) in single {
+        let error = Recipe::from_text(&text(&recipe.replace(from, to))).unwrap_err();
+        assert!(format!("{error:#}").contains(words), "{error:#}");
+    }
 }
 
 #[test]

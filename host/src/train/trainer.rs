@@ -34,8 +34,8 @@ pub type Forward = Box<dyn Fn(&Tensor, Kind) -> StudentOutput>;
 pub struct Trainer {
     /// The network's forward pass.
     pub forward: Forward,
-    /// Restores a picture of any size.
-    pub restore: Box<dyn Fn(&Tensor) -> Tensor>,
+    /// Restores a validation picture of any size.
+    pub restore: Box<dyn Fn(&ValidationPair) -> Tensor>,
     /// The network's variables.
     pub network: VarStore,
     /// Variables of learned adaptors of the loss.
@@ -44,6 +44,8 @@ pub struct Trainer {
     pub guide: Option<Guide>,
     /// Sides of the network's input must be a multiple of this, a power of two.
     pub multiple: i64,
+    /// Consecutive frames of a patch; what the network makes of one goes into it with the next.
+    pub frames: usize,
     /// Planes of the network.
     pub colour: Colour,
     /// The loss.
@@ -91,7 +93,7 @@ impl Trainer {
     pub fn run(&self, resume: bool) -> Result<Outcome> {
         let mut progress = self.start(resume)?;
         let mut log = Log::open(&self.folder, progress.state.epoch)?;
-        let input = validate(&self.validation, &Tensor::shallow_clone).scores;
+        let input = validate(&self.validation, &|pair| pair.input.shallow_clone()).scores;
         eprintln!(
             "   untouched input: PSNR {:.2} dB, SSIM {:.4}",
             input.psnr, input.ssim

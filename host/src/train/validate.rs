@@ -8,10 +8,23 @@ use crate::loss::ssim;
 /// A blurred picture and its truth, `[1,C,H,W]` each, 0..1.
 #[derive(Debug)]
 pub struct ValidationPair {
+    /// Degraded frames before it, oldest first, where a network sees sequences.
+    pub earlier: Vec<Tensor>,
     /// What the network gets.
     pub input: Tensor,
     /// What it should give.
     pub truth: Tensor,
+}
+
+impl ValidationPair {
+    /// The same tensors.
+    pub fn shallow_clone(&self) -> Self {
+        Self {
+            earlier: self.earlier.iter().map(Tensor::shallow_clone).collect(),
+            input: self.input.shallow_clone(),
+            truth: self.truth.shallow_clone(),
+        }
+    }
 }
 
 /// What [`validate`] finds.
@@ -24,11 +37,14 @@ pub struct Validation {
 }
 
 /// Runs `restore` on every picture; PSNR and SSIM are means over pictures, after clamping to 0..1.
-pub fn validate(pairs: &[ValidationPair], restore: &dyn Fn(&Tensor) -> Tensor) -> Validation {
+pub fn validate(
+    pairs: &[ValidationPair],
+    restore: &dyn Fn(&ValidationPair) -> Tensor,
+) -> Validation {
     tch::no_grad(|| {
         let (mut psnr_sum, mut ssim_sum, mut residual) = (0.0, 0.0, 0.0);
         for pair in pairs {
-            let raw = restore(&pair.input).to_kind(Kind::Float);
+            let raw = restore(pair).to_kind(Kind::Float);
             residual += (&raw - &pair.input)
                 .abs()
                 .mean(Kind::Float)

@@ -58,6 +58,19 @@ pub(super) fn place(photo: &Photo, crop: usize, least: f32, rng: &mut Stream) ->
     place
 }
 
+/// Most pixels by which a sequence made of one picture moves from frame to frame, each way.
+const DRIFT: i32 = 6;
+
+/// Whole pixels down and across by which a sequence moves from frame to frame. Half of them stand
+/// still, as cameras on a mast do.
+pub(super) fn drift(rng: &mut Stream) -> (isize, isize) {
+    if rng.random_bool(0.5) {
+        return (0, 0);
+    }
+    let mut step = || rng.random_range(-DRIFT..=DRIFT) as isize;
+    (step(), step())
+}
+
 /// One of the eight symmetries of the square.
 #[derive(Debug, Clone, Copy)]
 pub struct Symmetry(u8);

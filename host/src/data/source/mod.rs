@@ -34,13 +34,35 @@ pub trait PairSource: Send + Sync {
     /// # Errors
     /// When no picture can be read any more. Single unreadable pictures are replaced by others, told
     /// once on standard error and counted.
-    fn patch(&self, seed: u64, index: u64, crop: usize) -> anyhow::Result<Pair>;
+    fn patch(&self, seed: u64, index: u64, crop: usize) -> anyhow::Result<Pair> {
+        let last = self.sequence(seed, index, crop, 1)?.pop();
+        last.context("the data give no picture")
+    }
+
+    /// `frames` consecutive pictures, oldest first, of the `index`-th patch of the walk: one camera,
+    /// its noise anew in each, and what it sees moves. One frame is [`PairSource::patch`].
+    ///
+    /// # Errors
+    /// As [`PairSource::patch`], and when the data hold no consecutive pictures.
+    fn sequence(
+        &self,
+        seed: u64,
+        index: u64,
+        crop: usize,
+        frames: usize,
+    ) -> anyhow::Result<Vec<Pair>>;
 
     /// The validation pairs, always the same.
     ///
     /// # Errors
     /// When none can be read.
     fn validation(&self) -> anyhow::Result<Vec<Pair>>;
+
+    /// Sequences as [`PairSource::sequence`] gives them, of the validation pictures; always the same.
+    ///
+    /// # Errors
+    /// As [`PairSource::sequence`].
+    fn validation_sequences(&self, frames: usize) -> anyhow::Result<Vec<Vec<Pair>>>;
 
     /// SHA-256 over everything that the training patches are cut from, in its order.
     ///

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
 use super::augment::{Jitter, Symmetry, place};
 use super::files::Origin;
@@ -20,6 +20,8 @@ pub(super) struct PairsSource {
     config: DataConfig,
     /// Picture `2n` is the input, `2n + 1` the truth of pair `n`.
     images: Images,
+    /// The sequence each pair belongs to.
+    groups: Vec<String>,
     train: Vec<usize>,
     validation: Vec<usize>,
     name: String,
@@ -27,7 +29,7 @@ pub(super) struct PairsSource {
 
 impl PairsSource {
     pub(super) fn new(config: &DataConfig, root: &Path, index: Index) -> Self {
-        let mut paths = Vec::new();
+        let (mut paths, mut groups) = (Vec::new(), Vec::new());
         let (mut train, mut validation) = (Vec::new(), Vec::new());
         for entry in index.entries {
             let Some(input) = entry.input else { continue };
@@ -37,6 +39,7 @@ impl PairsSource {
                 Split::Validation => validation.push(number),
                 Split::Test => {}
             }
+            groups.push(entry.group);
             paths.push(Origin::file(root, input));
             paths.push(Origin::file(root, entry.truth));
         }
@@ -44,9 +47,28 @@ impl PairsSource {
             config: config.clone(),
             name: format!("{} pairs in {}", train.len(), root.display()),
             images: Images::new(Origin::Files(paths), config),
+            groups,
             train,
             validation,
         }
+    }
+
+    /// The first of `frames` consecutive pairs that pair `number` is one of.
+    fn first_of(&self, number: usize, frames: usize) -> anyhow::Result<usize> {
+        let group = &self.groups[number];
+        let whole = |first: &usize| {
+            let run = self.groups.get(*first..first + frames);
+            run.is_some_and(|run| run.iter().all(|g| g == group))
+        };
+        let earliest = (number + 1).saturating_sub(frames);
+        let first = (earliest..=number).rev().find(whole);
+        first.with_context(|| {
+            format!(
+                "pair {number} has no {} neighbours in its sequence: temporal students need consecutive \
+                 frames in the order of their names, as GoPro has them, or sharp pictures with a degradation",
+                frames - 1
+            )
+        })
     }
 
     /// Both pictures of pair `number`, of one size.
@@ -77,14 +99,22 @@ impl PairsSource {
 }
 
 impl PairSource for PairsSource {
-    fn patch(&self, seed: u64, index: u64, crop: usize) -> anyhow::Result<Pair> {
+    fn sequence(
+        &self,
+        seed: u64,
+        index: u64,
+        crop: usize,
+        frames: usize,
+    ) -> anyhow::Result<Vec<Pair>> {
         for attempt in 0..ATTEMPTS {
             let turn = shuffled(seed, index.wrapping_add(attempt), self.train.len());
             let number = self.train[turn];
             if self.images.is_bad(number) {
                 continue;
             }
-            let (input, truth) = match self.both(number) {
+            let first = self.first_of(number, frames)?;
+            let both = (first..first + frames).map(|n| self.both(n));
+            let both = match both.collect::<anyhow::Result<Vec<_>>>() {
                 Ok(both) => both,
                 Err(error) => {
                     self.images.report(number, &error);
@@ -92,44 +122,56 @@ impl PairSource for PairsSource {
                 }
             };
             let mut rng = stream(&[seed, index, attempt]);
-            let place = place(&truth, crop, self.config.min_sharpness, &mut rng);
+            let place = place(&both[0].1, crop, self.config.min_sharpness, &mut rng);
             let jitter = Jitter::draw(&mut rng, self.config.jitter);
             let symmetry = Symmetry::draw(&mut rng, self.config.flips);
-            let [input, truth] = [input, truth].map(|photo| {
+            let cut = |photo: Arc<Photo>| {
                 let mut picture = photo.window(place.0, place.1, crop, crop);
                 jitter.apply(&mut picture);
                 symmetry.apply(&mut picture);
                 picture
+            };
+            let pairs = both.into_iter().map(|(input, truth)| Pair {
+                input: cut(input),
+                truth: cut(truth),
             });
-            return Ok(Pair { input, truth });
+            return Ok(pairs.collect());
         }
         bail!("none of {ATTEMPTS} pairs in a row can be read")
     }
 
     fn validation(&self) -> anyhow::Result<Vec<Pair>> {
-        let mut pairs = Vec::new();
+        let sequences = self.validation_sequences(1)?;
+        Ok(sequences.into_iter().flatten().collect())
+    }
+
+    fn validation_sequences(&self, frames: usize) -> anyhow::Result<Vec<Vec<Pair>>> {
+        let mut sequences = Vec::new();
         for i in spread(self.validation.len(), self.config.validation_images) {
             let number = self.validation[i];
-            let (input, truth) = match self.both(number) {
-                Ok(both) => both,
-                Err(error) => {
-                    self.images.report(number, &error);
-                    continue;
+            let first = self.first_of(number, frames)?;
+            let both = (first..first + frames).map(|n| self.both(n));
+            match both.collect::<anyhow::Result<Vec<_>>>() {
+                Ok(both) => {
+                    let middle = |(input, truth): (Arc<Photo>, Arc<Photo>)| {
+                        let height = truth.height.min(self.config.validation_crop);
+                        let width = truth.width.min(self.config.validation_crop);
+                        let top = ((truth.height - height) / 2) as isize;
+                        let left = ((truth.width - width) / 2) as isize;
+                        Pair {
+                            input: input.window(top, left, height, width),
+                            truth: truth.window(top, left, height, width),
+                        }
+                    };
+                    sequences.push(both.into_iter().map(middle).collect());
                 }
-            };
-            let height = truth.height.min(self.config.validation_crop);
-            let width = truth.width.min(self.config.validation_crop);
-            let top = ((truth.height - height) / 2) as isize;
-            let left = ((truth.width - width) / 2) as isize;
-            pairs.push(Pair {
-                input: input.window(top, left, height, width),
-                truth: truth.window(top, left, height, width),
-            });
+                Err(error) => self.images.report(number, &error),
+            }
         }
-        if pairs.is_empty() {
+        if sequences.is_empty() {
             bail!("no pair is left for validation: raise [data] validation or add a 'val' folder");
         }
-        Ok(pairs)
+        Ok(sequences)
     }
 
     fn fingerprint(&self) -> anyhow::Result<String> {
@@ -169,6 +211,47 @@ mod tests {
             *v = f32::from(rng.random_range(0..value)) / 255.0;
         }
         picture.save(path).unwrap();
+    }
+
+    #[test]
+    fn consecutive_pairs_make_sequences_and_single_ones_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for (clip, frames) in [("one", 4), ("two", 3)] {
+            for i in 0..frames {
+                let value = if clip == "one" { 20 + i } else { 120 + i };
+                for (role, more) in [("blur", 0), ("sharp", 40)] {
+                    let path = folder
+                        .path()
+                        .join(format!("train/{clip}/{role}/{i:06}.png"));
+                    flat(&path, value + more, 40);
+                }
+            }
+        }
+        let config = DataConfig {
+            root: Some(folder.path().to_owned()),
+            layout: Layout::Pairs,
+            validation: 0.0,
+            flips: false,
+            ..DataConfig::default()
+        };
+        let source = super::super::open(&config, Path::new("")).unwrap();
+        let value = |p: &Picture| (p.data.iter().fold(0.0_f32, |a, &v| a.max(v)) * 255.0).round();
+        for index in 0..20 {
+            let frames = source.sequence(3, index, 16, 3).unwrap();
+            let inputs: Vec<f32> = frames.iter().map(|f| value(&f.input)).collect();
+            assert_eq!(
+                [inputs[0] + 1.0, inputs[0] + 2.0],
+                inputs[1..],
+                "patch {index}"
+            );
+            assert!(
+                frames
+                    .iter()
+                    .all(|f| value(&f.truth) == value(&f.input) + 40.0)
+            );
+        }
+        let error = source.sequence(3, 0, 16, 5).unwrap_err().to_string();
+        assert!(error.contains("consecutive frames"), "{error}");
     }
 
     #[test]

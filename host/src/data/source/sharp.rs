@@ -1,5 +1,7 @@
 //! Sharp pictures (photographs, frames, scenes) whose partners the degradation makes.
 
+mod shots;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,9 +17,13 @@ use crate::data::light;
 use crate::data::photo::Photo;
 use crate::data::random::{Stream, shuffled, stream};
 use crate::picture::Picture;
+use shots::{Area, Shot, expose};
 
 /// How many pictures are tried in place of an unreadable one.
 const ATTEMPTS: u64 = 64;
+
+const NONE_LEFT: &str =
+    "no picture is left for validation: raise [data] validation or add a 'val' folder";
 
 pub(super) struct SharpSource {
     config: DataConfig,
@@ -110,46 +116,56 @@ impl SharpSource {
     }
 
     /// Reads what a patch needs.
-    fn cut(&self, number: usize, rng: &mut Stream, crop: usize) -> anyhow::Result<Cut> {
+    fn cut(
+        &self,
+        number: usize,
+        rng: &mut Stream,
+        crop: usize,
+        frames: usize,
+    ) -> anyhow::Result<Cut> {
         let photo: Arc<Photo> = self.images.get(number)?;
         let (top, left) = place(&photo, crop, self.config.min_sharpness, rng);
         let jitter = Jitter::draw(rng, self.config.jitter);
         let camera = self.config.degradation.draw(rng);
-        let margin = camera.margin();
-        let side = crop + 2 * margin;
-        let window =
-            |p: &Photo| p.window(top - margin as isize, left - margin as isize, side, side);
-        let mut exposed = self.exposure(number, rng, &window)?;
-        jitter.apply(&mut exposed);
-        let mut truth = photo.window(top, left, crop, crop);
-        jitter.apply(&mut truth);
-        Ok(Cut {
-            exposed,
-            truth,
-            camera,
-        })
+        let area = Area {
+            top,
+            left,
+            height: crop,
+            width: crop,
+        };
+        let mut shots = self.shots(number, rng, area, camera.margin(), frames)?;
+        for shot in &mut shots {
+            jitter.apply(&mut shot.exposed);
+            jitter.apply(&mut shot.truth);
+        }
+        Ok(Cut { shots, camera })
     }
 
-    fn degrade(&self, cut: Cut, rng: &mut Stream) -> anyhow::Result<Pair> {
-        let mut input = cut.camera.apply(cut.exposed, rng)?;
-        let mut truth = cut.truth;
+    fn degrade(&self, cut: Cut, rng: &mut Stream) -> anyhow::Result<Vec<Pair>> {
+        let mut pairs = expose(cut.shots, &cut.camera, rng)?;
         let symmetry = Symmetry::draw(rng, self.config.flips);
-        symmetry.apply(&mut input);
-        symmetry.apply(&mut truth);
-        Ok(Pair { input, truth })
+        for pair in &mut pairs {
+            symmetry.apply(&mut pair.input);
+            symmetry.apply(&mut pair.truth);
+        }
+        Ok(pairs)
     }
 }
 
 /// What a patch is made of.
 struct Cut {
-    /// The window that the camera sees, with the margin it needs.
-    exposed: Picture,
-    truth: Picture,
+    shots: Vec<Shot>,
     camera: Exposure,
 }
 
 impl PairSource for SharpSource {
-    fn patch(&self, seed: u64, index: u64, crop: usize) -> anyhow::Result<Pair> {
+    fn sequence(
+        &self,
+        seed: u64,
+        index: u64,
+        crop: usize,
+        frames: usize,
+    ) -> anyhow::Result<Vec<Pair>> {
         let mut last = None;
         for attempt in 0..ATTEMPTS {
             let turn = shuffled(seed, index.wrapping_add(attempt), self.train.len());
@@ -158,7 +174,7 @@ impl PairSource for SharpSource {
                 continue;
             }
             let mut rng = stream(&[seed, index, attempt]);
-            match self.cut(number, &mut rng, crop) {
+            match self.cut(number, &mut rng, crop, frames) {
                 // A codec that fails, fails for every picture: that is not skipped.
                 Ok(cut) => return self.degrade(cut, &mut rng),
                 Err(error) => {
@@ -207,11 +223,40 @@ impl PairSource for SharpSource {
             });
         }
         if pairs.is_empty() {
-            bail!(
-                "no picture is left for validation: raise [data] validation or add a 'val' folder"
-            );
+            bail!(NONE_LEFT);
         }
         Ok(pairs)
+    }
+
+    fn validation_sequences(&self, frames: usize) -> anyhow::Result<Vec<Vec<Pair>>> {
+        let mut sequences = Vec::new();
+        for i in spread(self.validation.len(), self.config.validation_images) {
+            let number = self.validation[i];
+            let mut rng = stream(&[self.config.seed, number as u64, 0x7365_7175]);
+            let camera = self.config.degradation.draw(&mut rng);
+            let shots = self.images.get(number).and_then(|photo| {
+                let height = photo.height.min(self.config.validation_crop);
+                let width = photo.width.min(self.config.validation_crop);
+                let area = Area {
+                    top: ((photo.height - height) / 2) as isize,
+                    left: ((photo.width - width) / 2) as isize,
+                    height,
+                    width,
+                };
+                self.shots(number, &mut rng, area, camera.margin(), frames)
+            });
+            match shots {
+                Ok(shots) => sequences.push(
+                    expose(shots, &camera, &mut rng)
+                        .context("cannot make the validation pictures")?,
+                ),
+                Err(error) => self.images.report(number, &error),
+            }
+        }
+        if sequences.is_empty() {
+            bail!(NONE_LEFT);
+        }
+        Ok(sequences)
     }
 
     fn fingerprint(&self) -> anyhow::Result<String> {
