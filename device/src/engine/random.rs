@@ -10,12 +10,12 @@ fn below(numbers: &mut Numbers, end: usize) -> usize {
     (numbers.next() % end as u64) as usize
 }
 
-/// A chain of one to four layers with up to 40 channels between them.
+/// A chain of one to four layers with up to 40 channels between them; every other one is temporal.
 pub fn chain(numbers: &mut Numbers) -> ConvChain {
     let colour = [Colour::Luma, Colour::Rgb][below(numbers, 2)];
     let scale = [1, 2, 4][below(numbers, 3)];
     let ends = colour.channels() * scale * scale;
-    let mut channels = vec![ends];
+    let mut channels = vec![ends * (1 + below(numbers, 2))];
     for _ in 0..below(numbers, 4) {
         channels.push(1 + below(numbers, 40));
     }
