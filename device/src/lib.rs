@@ -2,6 +2,8 @@
 //! pipeline around it. The workstation uses the same engine, so what `hone` predicts is what
 //! `honed` shows.
 
+#[cfg(feature = "camera")]
+mod allocator;
 pub mod atomic;
 pub mod backoff;
 pub mod bench;

@@ -17,6 +17,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use super::on_trial::OnTrial;
 use super::students::{self, Keeper};
 use super::wiring::Wiring;
+use crate::allocator;
 use crate::camera::capture::Capture;
 use crate::camera::dials::Dials;
 use crate::camera::elements;
@@ -89,6 +90,7 @@ pub struct Job {
 /// # Errors
 /// One sentence that names the file, source or sink at fault.
 pub fn serve(mut job: Job) -> anyhow::Result<RunReport> {
+    allocator::share_heaps();
     elements::start()?;
     let (stop, reload) = signals()?;
     let dials = Arc::<Dials>::default();
