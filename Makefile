@@ -20,6 +20,7 @@
 #   make bench-loader   patches a second beside PyTorch's DataLoader (PHOTOS=DIR, else drawn scenes)
 #   make ablation PHOTOS=DIR KODAK=DIR   students with a teacher and without, three seeds
 #   make fuzz    the checkpoint reader on random bytes for two minutes (SECONDS=...)
+#   make container  a system with systemd in a container, deployed to as if it were a board; needs root
 #   make soak    honed for half an hour, through fifty outages and an overload
 #   make models PHOTOS=DIR KODAK=DIR   train the shipped models on one's own photographs
 #   make models-report KODAK=DIR       measure the shipped models
@@ -48,7 +49,7 @@ PACKAGES := build-essential nasm pkg-config python3 python3-venv python3-pip \
 VENV := $(CACHE)/venv
 BENCH_VENV := $(CACHE)/bench-venv
 
-.PHONY: setup system toolchain libtorch build demo test arm boards lint bench bench-engine bench-age bench-preview bench-metrics bench-loader bench-teachers bench-train arm-model sanitise \
+.PHONY: setup system toolchain libtorch build demo test arm boards container lint bench bench-engine bench-age bench-preview bench-metrics bench-loader bench-teachers bench-train arm-model sanitise \
   fuzz fuzz-engine int8-loss soak models models-report ablation clean
 
 setup: system toolchain libtorch $(VENV)/.ready
@@ -89,8 +90,11 @@ arm: system toolchain
 	cross/test.sh
 
 boards: system toolchain
-	cross/build.sh raspberry-pi
-	cross/build.sh jetson-nano
+	cross/build.sh raspberry-pi $(PROFILE)
+	cross/build.sh jetson-nano $(PROFILE)
+
+container: build
+	cross/container.sh x86_64
 
 lint: system toolchain $(LIBTORCH_READY)
 	$(CARGO) fmt --all --check

@@ -29,10 +29,10 @@ esac
 [ -f "$bundle" ] || fail "$bundle is missing: make demo leaves it there"
 .ci/packages mmdebstrap arch-test systemd-container qemu-user-static openssh-client gstreamer1.0-tools
 
-interpreter() { # lets the kernel start programs for aarch64
+interpreter() { # lets the kernel start programs for aarch64, those of root (C) and in other roots (F) too
   [ "$machine" = arm64 ] && [ ! -e /proc/sys/fs/binfmt_misc/qemu-aarch64 ] || return 0
   mountpoint -q /proc/sys/fs/binfmt_misc || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
-  echo ':qemu-aarch64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:/usr/bin/qemu-aarch64-static:F' \
+  echo ':qemu-aarch64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:/usr/bin/qemu-aarch64-static:FC' \
     >/proc/sys/fs/binfmt_misc/register
 }
 system() { # what a fresh card holds: an account with sudo, a public key, no honed
