@@ -21,7 +21,7 @@ fail() {
 }
 case $machine in
   x86_64) architecture=amd64 honed=target/release/honed age=200 size=640x480 ;;
-  arm64) architecture=arm64 honed=target/arm/honed-raspberry-pi age=20000 size=96x64 ;;
+  arm64) architecture=arm64 honed=target/arm/honed-raspberry-pi age=10000 size=96x64 ;;
   *) fail "$machine is neither x86_64 nor arm64" ;;
 esac
 [ "$(id -u)" = 0 ] || fail "a container needs root"

@@ -6,6 +6,7 @@ mod chain;
 mod dialects;
 mod frame;
 mod fused;
+mod interface;
 mod isa;
 mod kernels;
 mod memory;

@@ -5,6 +5,7 @@ mod generic;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
+mod table;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

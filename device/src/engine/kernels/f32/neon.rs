@@ -2,7 +2,8 @@
 
 use std::arch::aarch64::*;
 
-use super::generic::{Lanes, table};
+use super::generic::Lanes;
+use super::table::table;
 
 // SAFETY: loads and stores are 4 floats.
 unsafe impl Lanes for float32x4_t {

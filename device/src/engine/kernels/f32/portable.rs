@@ -1,6 +1,7 @@
 //! Plain Rust: four floats that the compiler vectorises as it can.
 
-use super::generic::{Lanes, table};
+use super::generic::Lanes;
+use super::table::table;
 
 #[derive(Clone, Copy)]
 pub(super) struct Four([f32; 4]);

@@ -2,7 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::generic::{Lanes, table};
+use super::generic::Lanes;
+use super::table::table;
 
 // SAFETY: loads and stores are 16 floats.
 unsafe impl Lanes for __m512 {

@@ -1,0 +1,159 @@
+//! The student contract's inputs and output, and the residual that the last node adds.
+
+use std::collections::HashSet;
+
+use hone_shared::student::{Colour, INPUT_NAME, META_COLOUR, OUTPUT_NAME, PREVIOUS_NAME};
+use tract_onnx::pb::{
+    GraphProto, ModelProto, NodeProto, ValueInfoProto, tensor_proto::DataType,
+    tensor_shape_proto::dimension::Value as Dim, type_proto::Value as TypeValue,
+};
+
+use super::EngineError;
+use super::model::breach;
+
+/// One f32 input `frame` `[1,C,H,W]`, one f32 output `restored` of the same shape; a temporal student
+/// has a second input `previous` of that shape. Says whether it is one.
+pub(super) fn check(proto: &ModelProto, graph: &GraphProto) -> Result<(Colour, bool), EngineError> {
+    let weights: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
+    let inputs = graph.input.iter();
+    let (mut previous, inputs): (Vec<_>, Vec<_>) = inputs
+        .filter(|i| !weights.contains(i.name.as_str()))
+        .partition(|i| i.name == PREVIOUS_NAME);
+    let previous = previous.pop();
+    let (&[input], [output]) = (inputs.as_slice(), graph.output.as_slice()) else {
+        return breach(format!(
+            "it has {} inputs and {} outputs, students have one of each, or a second input \
+             '{PREVIOUS_NAME}'",
+            inputs.len() + usize::from(previous.is_some()),
+            graph.output.len()
+        ));
+    };
+    if input.name != INPUT_NAME || output.name != OUTPUT_NAME {
+        return breach(format!(
+            "its input is '{}' and its output '{}', they must be '{INPUT_NAME}' and '{OUTPUT_NAME}'",
+            input.name, output.name
+        ));
+    }
+    let channels = channels(input)?;
+    let colour = match channels {
+        Some(1) => Colour::Luma,
+        Some(3) => Colour::Rgb,
+        _ => return breach("its input is not [1,1,H,W] (luma) or [1,3,H,W] (RGB)"),
+    };
+    if self::channels(output)?.is_some_and(|c| Some(c) != channels) {
+        return breach("its output has another number of channels than its input");
+    }
+    if let Some(previous) = previous {
+        check_previous(graph, previous, channels)?;
+    }
+    match metadata(proto, META_COLOUR) {
+        Some(name) if name != colour.name() => {
+            breach(format!("its metadata say '{name}', its input is {colour}"))
+        }
+        _ => Ok((colour, previous.is_some())),
+    }
+}
+
+/// The frame before has the frame's shape, and something reads it.
+fn check_previous(
+    graph: &GraphProto,
+    previous: &ValueInfoProto,
+    wanted: Option<i64>,
+) -> Result<(), EngineError> {
+    let found = channels(previous)?;
+    if found != wanted {
+        let number = |c: Option<i64>| c.map_or("an unknown number of".into(), |c| c.to_string());
+        return breach(format!(
+            "its input '{PREVIOUS_NAME}' has {} channels, '{INPUT_NAME}' has {}",
+            number(found),
+            number(wanted)
+        ));
+    }
+    let read = |n: &NodeProto| n.input.iter().any(|i| i == PREVIOUS_NAME);
+    if !graph.node.iter().any(read) {
+        return breach(format!("no node reads its input '{PREVIOUS_NAME}'"));
+    }
+    Ok(())
+}
+
+/// C of `[1,C,H,W]`; `None` when it is symbolic or no shape is given.
+fn channels(value: &ValueInfoProto) -> Result<Option<i64>, EngineError> {
+    let Some(TypeValue::TensorType(tensor)) = value.r#type.as_ref().and_then(|t| t.value.as_ref())
+    else {
+        return breach(format!("'{}' has no tensor type", value.name));
+    };
+    if tensor.elem_type != DataType::Float as i32 {
+        return breach(format!("'{}' is not f32", value.name));
+    }
+    let Some(shape) = &tensor.shape else {
+        return Ok(None);
+    };
+    let fixed = |i: usize| match shape.dim.get(i).and_then(|d| d.value.as_ref()) {
+        Some(&Dim::DimValue(v)) => Some(v),
+        _ => None,
+    };
+    if shape.dim.len() != 4 || fixed(0).is_some_and(|n| n != 1) {
+        return breach(format!("'{}' is not of shape [1,C,H,W]", value.name));
+    }
+    Ok(fixed(1))
+}
+
+/// The tensor that the last node adds to the frame.
+pub(super) fn residual(graph: &GraphProto) -> Result<String, EngineError> {
+    let giver = |name: &str| {
+        graph
+            .node
+            .iter()
+            .find(|n| n.output.iter().any(|o| o == name))
+    };
+    let last = giver(OUTPUT_NAME).filter(|n| n.op_type == "Add");
+    let Some([a, b]) = last.map(|n| n.input.as_slice()) else {
+        return breach(format!(
+            "the node that gives '{OUTPUT_NAME}' is not an Add of the frame and a residual"
+        ));
+    };
+    if let Some(node) = graph
+        .node
+        .iter()
+        .find(|n| n.input.iter().any(|i| i == OUTPUT_NAME))
+    {
+        return breach(format!(
+            "'{OUTPUT_NAME}' is read by a {} node",
+            node.op_type
+        ));
+    }
+    match (is_frame(graph, a), is_frame(graph, b)) {
+        (true, false) => Ok(b.clone()),
+        (false, true) => Ok(a.clone()),
+        _ => breach("its last Add does not add a residual to the frame"),
+    }
+}
+
+/// Whether `name` is the input, or the input quantised to the camera's own bytes and back.
+fn is_frame(graph: &GraphProto, name: &str) -> bool {
+    if name == INPUT_NAME {
+        return true;
+    }
+    let giver = |name: &str| {
+        graph
+            .node
+            .iter()
+            .find(|n| n.output.iter().any(|o| o == name))
+    };
+    let Some(dequantise) = giver(name).filter(|n| n.op_type == "DequantizeLinear") else {
+        return false;
+    };
+    let quantise = dequantise.input.first().and_then(|q| giver(q));
+    quantise.is_some_and(|q| {
+        q.op_type == "QuantizeLinear" && q.input.first().is_some_and(|x| x == INPUT_NAME)
+    })
+}
+
+/// The value of a `metadata_props` entry.
+pub(super) fn metadata<'a>(proto: &'a ModelProto, key: &str) -> Option<&'a str> {
+    proto
+        .metadata_props
+        .iter()
+        .find(|entry| entry.key == key)
+        .map(|entry| entry.value.as_str())
+}
