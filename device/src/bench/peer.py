@@ -14,7 +14,8 @@ session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionP
 frame = session.get_inputs()[0]
 shape = (1, frame.shape[1], height, width)
 pixels = numpy.random.default_rng(1).integers(0, 256, shape).astype(numpy.float32) / 255
-feed = {frame.name: pixels}
+# A temporal student takes the frame before, too.
+feed = {value.name: pixels for value in session.get_inputs()}
 session.run(None, feed)
 print("ready", flush=True)
 for line in sys.stdin:
