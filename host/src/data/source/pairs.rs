@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use super::augment::{Jitter, Symmetry, place};
 use super::files::Origin;
@@ -15,6 +15,8 @@ use crate::data::photo::Photo;
 use crate::data::random::{shuffled, stream};
 
 const ATTEMPTS: u64 = 64;
+const NEEDED: &str = "temporal students need consecutive frames in the order of their names, as GoPro has \
+                      them, or sharp pictures with a degradation";
 
 pub(super) struct PairsSource {
     config: DataConfig,
@@ -53,22 +55,16 @@ impl PairsSource {
         }
     }
 
-    /// The first of `frames` consecutive pairs that pair `number` is one of.
-    fn first_of(&self, number: usize, frames: usize) -> anyhow::Result<usize> {
+    /// The first of `frames` consecutive pairs that pair `number` is one of; none for a still among
+    /// sequences.
+    fn first_of(&self, number: usize, frames: usize) -> Option<usize> {
         let group = &self.groups[number];
         let whole = |first: &usize| {
             let run = self.groups.get(*first..first + frames);
             run.is_some_and(|run| run.iter().all(|g| g == group))
         };
         let earliest = (number + 1).saturating_sub(frames);
-        let first = (earliest..=number).rev().find(whole);
-        first.with_context(|| {
-            format!(
-                "pair {number} has no {} neighbours in its sequence: temporal students need consecutive \
-                 frames in the order of their names, as GoPro has them, or sharp pictures with a degradation",
-                frames - 1
-            )
-        })
+        (earliest..=number).rev().find(whole)
     }
 
     /// Both pictures of pair `number`, of one size.
@@ -112,7 +108,9 @@ impl PairSource for PairsSource {
             if self.images.is_bad(number) {
                 continue;
             }
-            let first = self.first_of(number, frames)?;
+            let Some(first) = self.first_of(number, frames) else {
+                continue;
+            };
             let both = (first..first + frames).map(|n| self.both(n));
             let both = match both.collect::<anyhow::Result<Vec<_>>>() {
                 Ok(both) => both,
@@ -137,6 +135,11 @@ impl PairSource for PairsSource {
             });
             return Ok(pairs.collect());
         }
+        if frames > 1 {
+            bail!(
+                "none of {ATTEMPTS} pairs in a row is one of {frames} frames that can be read: {NEEDED}"
+            );
+        }
         bail!("none of {ATTEMPTS} pairs in a row can be read")
     }
 
@@ -149,7 +152,9 @@ impl PairSource for PairsSource {
         let mut sequences = Vec::new();
         for i in spread(self.validation.len(), self.config.validation_images) {
             let number = self.validation[i];
-            let first = self.first_of(number, frames)?;
+            let Some(first) = self.first_of(number, frames) else {
+                continue;
+            };
             let both = (first..first + frames).map(|n| self.both(n));
             match both.collect::<anyhow::Result<Vec<_>>>() {
                 Ok(both) => {
@@ -167,6 +172,9 @@ impl PairSource for PairsSource {
                 }
                 Err(error) => self.images.report(number, &error),
             }
+        }
+        if sequences.is_empty() && frames > 1 {
+            bail!("no {frames} consecutive frames are left for validation: {NEEDED}");
         }
         if sequences.is_empty() {
             bail!("no pair is left for validation: raise [data] validation or add a 'val' folder");
@@ -216,9 +224,14 @@ mod tests {
     #[test]
     fn consecutive_pairs_make_sequences_and_single_ones_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        for (clip, frames) in [("one", 4), ("two", 3)] {
+        // The last one is a still: it comes in no sequence.
+        for (clip, frames) in [("one", 4), ("two", 3), ("three", 1)] {
             for i in 0..frames {
-                let value = if clip == "one" { 20 + i } else { 120 + i };
+                let value = match clip {
+                    "one" => 20 + i,
+                    "two" => 120 + i,
+                    _ => 70,
+                };
                 for (role, more) in [("blur", 0), ("sharp", 40)] {
                     let path = folder
                         .path()
