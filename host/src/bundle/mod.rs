@@ -166,11 +166,17 @@ impl Metadata {
 }
 
 fn check_metadata(meta: &Metadata, info: &StudentInfo) -> Result<()> {
-    let told = [
+    let mut told = vec![
         (META_COLOUR, Some(info.colour.to_string())),
         (META_SCALE, Some(info.scale.to_string())),
-        (META_HALO, info.halo.map(|h| h.to_string())),
     ];
+    // Files tell halos in pixels or in whole blocks.
+    let blocks = info
+        .halo
+        .map(|h| h.next_multiple_of(info.scale).to_string());
+    if meta.get(META_HALO) != blocks.as_deref() {
+        told.push((META_HALO, info.halo.map(|h| h.to_string())));
+    }
     for (key, found) in told {
         if let (Some(says), Some(is)) = (meta.get(key), found) {
             ensure!(says == is, "its {key} says {says}, its graph has {is}");

@@ -129,4 +129,6 @@ impl Loss {
 }
 
 #[cfg(test)]
+mod gradient_tests;
+#[cfg(test)]
 mod tests;

@@ -100,16 +100,26 @@ impl Vgg {
         })
     }
 
-    /// Maps after each named ReLU, for pictures `[N,3,H,W]` (or luma, repeated) in 0..1.
+    /// Maps after each named ReLU, for pictures `[N,3,H,W]` (or luma, repeated) in 0..1, in their kind of
+    /// numbers.
     pub fn maps(&self, x: &Tensor, wanted: &[String]) -> Vec<Tensor> {
-        let mut y = (x.expand([-1, 3, -1, -1], false) - &self.mean) / &self.deviation;
+        let kind = x.kind();
+        let [mean, deviation] = [&self.mean, &self.deviation].map(|row| row.to_kind(kind));
+        let mut y = (x.expand([-1, 3, -1, -1], false) - mean) / deviation;
         let mut maps = Vec::with_capacity(wanted.len());
         for (kernel, bias, pooled, name) in &self.layers {
             if *pooled {
                 y = y.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false);
             }
             y = y
-                .conv2d(kernel, Some(bias), [1, 1], [1, 1], [1, 1], 1)
+                .conv2d(
+                    &kernel.to_kind(kind),
+                    Some(&bias.to_kind(kind)),
+                    [1, 1],
+                    [1, 1],
+                    [1, 1],
+                    1,
+                )
                 .relu();
             if wanted.contains(name) {
                 maps.push(y.shallow_clone());

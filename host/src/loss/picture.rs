@@ -1,6 +1,6 @@
 //! Distances and transforms of pictures.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// Mean of `sqrt((a - b)^2 + epsilon^2)` (Charbonnier et al., 1994).
 pub fn charbonnier(a: &Tensor, b: &Tensor, epsilon: f64) -> Tensor {
@@ -52,7 +52,6 @@ pub fn lab(rgb: &Tensor) -> Tensor {
 /// loss of Cho et al., "Rethinking Coarse-to-Fine Approach in Single Image Deblurring", ICCV 2021).
 pub fn spectrum(x: &Tensor) -> Tensor {
     let dims = [-2i64, -1];
-    x.to_kind(Kind::Float)
-        .fft_rfft2(None::<&[i64]>, dims.as_slice(), "ortho")
+    x.fft_rfft2(None::<&[i64]>, dims.as_slice(), "ortho")
         .view_as_real()
 }

@@ -24,7 +24,7 @@ pub fn ms_ssim(a: &Tensor, b: &Tensor) -> Tensor {
         let last = i + 1 == SCALES.len();
         let map = if last { luminance * contrast } else { contrast };
         let mean = map
-            .mean_dim([2i64, 3].as_slice(), false, Kind::Float)
+            .mean_dim([2i64, 3].as_slice(), false, None::<Kind>)
             .relu();
         // A power below 1 has an infinite slope at 0.
         let factor = mean.clamp_min(1e-6).pow_tensor_scalar(*weight);

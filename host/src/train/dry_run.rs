@@ -126,11 +126,7 @@ pub fn measure(
             .iter()
             .map(Tensor::numel)
             .sum(),
-        macs_per_pixel: parts
-            .student
-            .fold()
-            .ok()
-            .map(|chain| chain.macs_per_pixel()),
+        macs_per_pixel: parts.student.macs_per_pixel().ok(),
         teacher: parts.teacher.map(|t| t.architecture),
         losses: names.into_iter().zip(weights).collect(),
         steps: Plan::new(&recipe.stages).steps(),
