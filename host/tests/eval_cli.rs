@@ -91,6 +91,48 @@ fn a_run_is_quantised_checked_evaluated_and_compared() {
     assert!(error.contains("--lpips-backbone"), "{error}");
 }
 
+#[test]
+fn a_student_that_is_no_chain_is_quantised_checked_and_restores() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let chain = "architecture = \"plain\"\nscale = 2\nchannels = 8\nconvs = 3";
+    let unet = "architecture = \"dsunet\"\nwidth = 8\ndepth = 2";
+    let recipe = toy::recipe("unet", 8, 4, "[quantise]\npictures = 2\n");
+    std::fs::write(folder.join("unet.toml"), recipe.replace(chain, unet)).unwrap();
+    works(folder, "distill unet.toml --out run");
+    works(folder, "export run --out f32.onnx");
+    let table = works(
+        folder,
+        "quantize run --out int8.onnx --sensitivity --keep-float 0",
+    );
+    assert!(
+        table.contains("3x3 8 to 8, depthwise") && table.contains("not faster"),
+        "{table}"
+    );
+    works(
+        folder,
+        "check int8.onnx --against f32.onnx --run run --no-python",
+    );
+    let scene = hone_host::data::synth::scene(5, 0, 40, 32);
+    scene.save(&folder.join("soft.png")).unwrap();
+    works(
+        folder,
+        "restore soft.png --model int8.onnx --output sharp.png",
+    );
+    works(
+        folder,
+        "bundle pack --name unet --model small=f32.onnx --model small=int8.onnx --out x.hone",
+    );
+    let error = fails(folder, "quantize run --out x.onnx --format qoperator");
+    assert!(
+        error.contains("dsunet") && error.contains("--format qdq"),
+        "{error}"
+    );
+    let error = fails(folder, "quantize run --out x.onnx --qat");
+    assert!(error.contains("fine-tunes chains"), "{error}");
+    assert!(!folder.join("x.onnx").exists());
+}
+
 /// A video of scenes that glide to the left, without the frames `dropped`.
 fn clip(path: &std::path::Path, dropped: &[usize]) {
     use hone_host::restore::video::{Format, Frame, Writer};

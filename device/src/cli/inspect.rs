@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use hone_shared::bundle::{Bundle, MAGIC, hex};
 use hone_shared::config::StudentConfig;
+use hone_shared::student::Precision;
 use serde_json::{Value, json};
 
 use super::trust::TrustArgs;
@@ -106,6 +107,9 @@ fn student(model: &[u8]) -> anyhow::Result<(Value, String)> {
     };
     let executor = match &found.layers {
         Ok(layers) => format!("fused with {}: {}", isa.name(), layers.join(", ")),
+        Err(reason) if student.precision == Precision::Int8 => {
+            format!("runs on tract, in f32 (INT8 is smaller on disk here, not faster): {reason}")
+        }
         Err(reason) => format!("runs on tract: {reason}"),
     };
     let text = format!(

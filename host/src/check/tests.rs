@@ -2,7 +2,7 @@ use hone_shared::bundle::{Bundle, Part, PartEntry};
 
 use super::*;
 use crate::onnx::tests::{SHAPES, float_chain};
-use crate::onnx::{Format, Metadata, simplify, write_chain_f32, write_graph_f32};
+use crate::onnx::{Format, Metadata, simplify, write_chain_f32, write_graph};
 use crate::quantise::{QuantiseConfig, quantise};
 use crate::student::{StudentConfig, build};
 
@@ -113,7 +113,7 @@ fn students_that_are_no_chain_export_simplify_and_agree_with_torch() {
         // A halo where the student is local, none where pooling sees the whole frame.
         assert_eq!(graph.halo().is_some(), i == 0, "{text}");
         let metadata = metadata(graph.multiple, graph.halo());
-        let model = write_graph_f32(graph, Colour::Rgb, &metadata).unwrap();
+        let model = write_graph(graph, None, Colour::Rgb, &metadata).unwrap();
         let simple = simplify(&model).unwrap();
         assert!(i == 0 || simple.len() < model.len());
         for bytes in [&model, &simple] {
@@ -141,9 +141,9 @@ fn dsunet_fits_the_size_it_may_have() {
     let student = build(&config, Colour::Rgb, &store.root()).unwrap();
     let graph = student.graph().unwrap();
     let metadata = metadata(graph.multiple, graph.halo());
-    let model = write_graph_f32(graph, Colour::Rgb, &metadata).unwrap();
+    let model = write_graph(graph, None, Colour::Rgb, &metadata).unwrap();
     assert!(model.len() < 5_000_000, "{} bytes", model.len());
-    // No chain, no INT8: the refusal says what there is instead.
+    // No chain: the refusal says what takes it instead.
     let error = student.fold().unwrap_err().to_string();
     assert!(
         error.contains("'dsunet'") && error.contains("hone export"),

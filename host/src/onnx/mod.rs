@@ -17,6 +17,8 @@
 //! front of a Conv. ReLU is the clamp of a u8 tensor with zero point 0, so no Relu node is left.
 //! A layer kept in f32 reads the dequantised tensor and has a plain Conv (> Relu).
 //! A temporal student's graph begins with Concat(frame, previous) on the channels.
+//! Students that are no chain have Q and DQ around every Conv alike, and other f32 operators between
+//! them; all their steps are powers of two ([`crate::quantise::MixedGraph`] says why).
 //! The arithmetic is that of [`hone_shared::quant`]. With a factor of 1 the two space nodes are
 //! left out.
 //!
@@ -31,7 +33,7 @@ mod simplify;
 
 pub use chain::{Format, Layer, write_chain_f32, write_chain_int8, write_layers};
 pub use graph::{Attribute, Graph};
-pub use network::write_graph_f32;
+pub use network::write_graph;
 pub use parameters::parameters;
 pub use runtimes::{RUNTIMES, RuntimeSupport};
 pub use simplify::simplify;
@@ -88,7 +90,7 @@ pub fn of_run(run: &LoadedRun) -> Result<Vec<u8>> {
     let student = run.student.as_ref();
     if let Some(graph) = student.graph() {
         let metadata = Metadata::of_run(run, graph.multiple, graph.halo());
-        return write_graph_f32(graph, run.recipe.colour, &metadata);
+        return write_graph(graph, None, run.recipe.colour, &metadata);
     }
     let chain = student.fold()?;
     let metadata = Metadata::of_run(run, chain.scale, Some(chain.halo()));

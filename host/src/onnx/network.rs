@@ -1,25 +1,35 @@
-//! Writing students that are no chain: their graph of operations, node by node, in f32.
+//! Writing students that are no chain: their graph of operations, node by node, f32 or INT8 (QDQ).
+
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
+use hone_shared::quant::{Affine, INPUT};
 use hone_shared::student::{Colour, INPUT_NAME};
 use tch::{Device, Kind, Tensor};
 
 use super::Metadata;
 use super::graph::{Attribute, Graph};
+use crate::quantise::{GraphConv, MixedGraph};
 use crate::student::graph::{self, Op};
 
-/// The file of a graph student.
+/// The file of a graph student, its convolutions INT8 where `int8` has them so. Each of those reads
+/// DequantizeLinear of a u8 tensor, of its s8 weights and of its s32 bias, and a QuantizeLinear follows;
+/// what lies between convolutions is f32.
 ///
 /// # Errors
 /// When a weight is no finite number.
-pub fn write_graph_f32(
+pub fn write_graph(
     student: &graph::Graph,
+    int8: Option<&MixedGraph<'_>>,
     colour: Colour,
     metadata: &Metadata,
 ) -> Result<Vec<u8>> {
     let mut writer = Writer {
         graph: Graph::new(),
         names: Vec::new(),
+        int8,
+        given: int8.map(MixedGraph::given).unwrap_or_default(),
+        dequantised: BTreeMap::new(),
     };
     for (i, (op, inputs)) in student.nodes.iter().enumerate() {
         let name = writer
@@ -31,13 +41,46 @@ pub fn write_graph_f32(
     Ok(writer.graph.finish(&residual, colour, metadata))
 }
 
-struct Writer {
-    graph: Graph,
-    /// Name of each node's output so far.
-    names: Vec<String>,
+/// Numbers of a Conv's attributes.
+struct Geometry {
+    sides: [i64; 2],
+    pads: [i64; 4],
+    strides: [i64; 2],
+    groups: i64,
 }
 
-impl Writer {
+impl Geometry {
+    fn of(kernel: &Tensor, stride: i64, padding: i64, groups: i64) -> Self {
+        Self {
+            sides: [kernel.size()[2]; 2],
+            pads: [padding; 4],
+            strides: [stride; 2],
+            groups,
+        }
+    }
+
+    fn attributes(&self) -> [(&'static str, Attribute<'_>); 4] {
+        [
+            ("kernel_shape", Attribute::Ints(&self.sides)),
+            ("pads", Attribute::Ints(&self.pads)),
+            ("strides", Attribute::Ints(&self.strides)),
+            ("group", Attribute::Int(self.groups)),
+        ]
+    }
+}
+
+struct Writer<'a> {
+    graph: Graph,
+    /// Name of each node's f32 output so far.
+    names: Vec<String>,
+    int8: Option<&'a MixedGraph<'a>>,
+    /// Nodes whose values INT8 convolutions give.
+    given: BTreeMap<graph::Node, Affine>,
+    /// Names of the values that have been in u8, by node.
+    dequantised: BTreeMap<graph::Node, String>,
+}
+
+impl Writer<'_> {
     fn node(&mut self, i: usize, op: &Op, inputs: &[graph::Node]) -> Result<String> {
         let names: Vec<String> = inputs.iter().map(|n| self.names[*n].clone()).collect();
         let read: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -54,22 +97,21 @@ impl Writer {
                 padding,
                 groups,
             } => {
+                let geometry = Geometry::of(kernel, *stride, *padding, *groups);
+                if let Some(conv) = self.int8.and_then(|int8| int8.convs.get(&i)) {
+                    return Ok(self.int8_conv(i, (kernel, &geometry), inputs[0], conv));
+                }
                 let weight = self.store(&format!("{out}.weight"), kernel, &kernel.size())?;
                 let mut inputs = vec![names[0].clone(), weight];
                 if let Some(bias) = bias {
                     inputs.push(self.store(&format!("{out}.bias"), bias, &bias.size())?);
                 }
                 let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-                let side = kernel.size()[2];
-                let (sides, pads, strides) = ([side; 2], [*padding; 4], [*stride; 2]);
-                let attributes = [
-                    ("kernel_shape", Attribute::Ints(&sides)),
-                    ("pads", Attribute::Ints(&pads)),
-                    ("strides", Attribute::Ints(&strides)),
-                    ("group", Attribute::Int(*groups)),
-                ];
-                self.graph.node("Conv", &inputs, &out, &attributes)
+                self.graph
+                    .node("Conv", &inputs, &out, &geometry.attributes())
             }
+            // The ReLU of an INT8 convolution is the clamp of its bytes.
+            Op::Relu if self.given.contains_key(&i) => names[0].clone(),
             Op::Relu => one(self, "Relu", &[]),
             Op::Add => one(self, "Add", &[]),
             Op::Mul => one(self, "Mul", &[]),
@@ -119,6 +161,93 @@ impl Writer {
                 epsilon,
             } => self.layer_norm(&out, read[0], scale, shift, *epsilon)?,
         })
+    }
+
+    /// Name of the f32 tensor that an INT8 convolution reads: a node's value after a stay in u8.
+    fn after_bytes(&mut self, node: graph::Node, affine: Affine) -> String {
+        if self.given.contains_key(&node) {
+            return self.names[node].clone();
+        }
+        if let Some(name) = self.dequantised.get(&node) {
+            return name.clone();
+        }
+        let from = self.names[node].clone();
+        // The frame's bytes are quantised as the camera made them and read in steps of 1/256.
+        let written = if node == 0 { INPUT } else { affine };
+        let bytes = self.quantise(&format!("n{node}.in"), &from, written);
+        let name = self.dequantise(&format!("n{node}.in"), &bytes, affine, node == 0);
+        self.dequantised.insert(node, name.clone());
+        name
+    }
+
+    /// `name.u8` of the f32 tensor `from`, its step and zero point stored as `name.scale` and `name.zero_point`.
+    fn quantise(&mut self, name: &str, from: &str, affine: Affine) -> String {
+        let g = &mut self.graph;
+        let scale = g.floats(&format!("{name}.scale"), &[], &[affine.scale]);
+        let zero = g.bytes(&format!("{name}.zero_point"), &[], &[affine.zero_point]);
+        g.node(
+            "QuantizeLinear",
+            &[from, &scale, &zero],
+            &format!("{name}.u8"),
+            &[],
+        )
+    }
+
+    /// `name.f32` of bytes that [`Writer::quantise`] named; `other_step` when they are read with another
+    /// step than they were written with.
+    fn dequantise(&mut self, name: &str, bytes: &str, affine: Affine, other_step: bool) -> String {
+        let g = &mut self.graph;
+        let scale = match other_step {
+            true => g.floats(&format!("{name}.read_scale"), &[], &[affine.scale]),
+            false => format!("{name}.scale"),
+        };
+        let zero = format!("{name}.zero_point");
+        g.node(
+            "DequantizeLinear",
+            &[bytes, &scale, &zero],
+            &format!("{name}.f32"),
+            &[],
+        )
+    }
+
+    fn int8_conv(
+        &mut self,
+        i: usize,
+        (kernel, geometry): (&Tensor, &Geometry),
+        input: graph::Node,
+        conv: &GraphConv,
+    ) -> String {
+        let x = self.after_bytes(input, conv.input);
+        let (out, outputs) = (format!("n{i}"), conv.bias.len());
+        let dims: Vec<usize> = kernel.size().iter().map(|d| *d as usize).collect();
+        let g = &mut self.graph;
+        let part = |name: &str| format!("{out}.{name}");
+        let weight = g.signed_bytes(&part("weight"), &dims, &conv.weights);
+        let scale = g.floats(&part("weight.scale"), &[outputs], &conv.weight_scales);
+        let zero = g.signed_bytes(&part("weight.zero_point"), &[outputs], &vec![0; outputs]);
+        let bias = g.ints(&part("bias"), &[outputs], &conv.bias);
+        let units: Vec<f32> = conv
+            .weight_scales
+            .iter()
+            .map(|s| conv.input.scale * s)
+            .collect();
+        let unit = g.floats(&part("bias.scale"), &[outputs], &units);
+        let none = g.ints(&part("bias.zero_point"), &[outputs], &vec![0; outputs]);
+        // Counted from the back: a 0 is not written to the file, and OpenCV wants to see the axis.
+        let mut real = |name: &str, inputs: [&str; 3], rank: i64| {
+            let axis = [("axis", Attribute::Int(-rank))];
+            g.node("DequantizeLinear", &inputs, &part(name), &axis)
+        };
+        let weight = real("weight.f32", [&weight, &scale, &zero], 4);
+        let bias = real("bias.f32", [&bias, &unit, &none], 1);
+        let sums = g.node(
+            "Conv",
+            &[&x, &weight, &bias],
+            &part("sum"),
+            &geometry.attributes(),
+        );
+        let bytes = self.quantise(&out, &sums, conv.output);
+        self.dequantise(&out, &bytes, conv.output, false)
     }
 
     /// Over the channels of each pixel; ONNX's LayerNormalization works on the last axes only.

@@ -6,7 +6,7 @@ use hone_shared::student::ConvChain;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::histogram::Histogram;
+use super::histogram::{Histogram, with_step};
 use super::mixed::MixedLayer;
 
 /// How ranges are chosen.
@@ -48,25 +48,15 @@ impl Ranges {
     ///
     /// # Errors
     /// When a layer gave values that are no numbers.
-    pub fn choose(
-        &self,
-        chain: &ConvChain,
-        how: Calibration,
-        percentile: f64,
-    ) -> Result<Vec<Affine>> {
-        let last = chain.layers.len().saturating_sub(1);
+    pub fn choose(&self, how: Calibration, percentile: f64) -> Result<Vec<Affine>> {
+        let last = self.histograms.len().saturating_sub(1);
         let mut affines = Vec::new();
-        for (i, (histogram, layer)) in self.histograms.iter().zip(&chain.layers).enumerate() {
+        for (i, histogram) in self.histograms.iter().enumerate() {
             ensure!(
                 histogram.is_sound(),
                 "layer {i} gives values that are no numbers on a calibration picture"
             );
-            let affine = match how {
-                Calibration::MinMax => histogram.whole(),
-                Calibration::Percentile => histogram.percentile(percentile),
-                Calibration::Entropy if layer.relu => histogram.least_divergent(),
-                Calibration::Mse | Calibration::Entropy => histogram.least_squares(),
-            };
+            let affine = histogram.choose(how, percentile);
             affines.push(if i == last { residual(affine) } else { affine });
         }
         Ok(affines)
@@ -79,14 +69,7 @@ fn residual(affine: Affine) -> Affine {
     if affine.scale >= INPUT.scale {
         return affine;
     }
-    let low = -f32::from(affine.zero_point) * affine.scale;
-    let high = (255.0 - f32::from(affine.zero_point)) * affine.scale;
-    let middle = (low + high) / 2.0 / INPUT.scale;
-    let zero_point = (127.5 - middle).round().clamp(0.0, 255.0) as u8;
-    Affine {
-        scale: INPUT.scale,
-        zero_point,
-    }
+    with_step(affine, INPUT.scale)
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use hone_shared::quant::Affine;
 use tch::{Kind, Tensor};
 
+use super::Calibration;
+
 /// Bins of a histogram.
 const BINS: usize = 2048;
 /// Clipping factors tried, from 1/CANDIDATES to 1.
@@ -24,6 +26,18 @@ pub(super) fn affine(low: f32, high: f32) -> Affine {
     let scale = ((high - low) / 255.0).max(1e-8);
     let zero_point = (-low / scale).round_ties_even().clamp(0.0, 255.0) as u8;
     Affine { scale, zero_point }
+}
+
+/// `affine` with another step: the middle of its range stays where it is.
+pub(super) fn with_step(affine: Affine, scale: f32) -> Affine {
+    let middle = (affine.real(0) + affine.real(255)) / 2.0;
+    let zero_point = (127.5 - middle / scale).round().clamp(0.0, 255.0) as u8;
+    Affine { scale, zero_point }
+}
+
+/// The least power of two that is not below `step`, 2^-40 to 2^40.
+pub(super) fn power_above(step: f32) -> f32 {
+    2f32.powi(step.log2().ceil().clamp(-40.0, 40.0) as i32)
 }
 
 impl Histogram {
@@ -105,6 +119,36 @@ impl Histogram {
             0.0
         };
         affine(low, self.high - from_above as f32 * width)
+    }
+
+    /// The range that `how` chooses. Entropy is for what comes out of a ReLU, others get the range of
+    /// least squared error instead.
+    pub fn choose(&self, how: Calibration, percentile: f64) -> Affine {
+        match how {
+            Calibration::MinMax => self.whole(),
+            Calibration::Percentile => self.percentile(percentile),
+            Calibration::Entropy if self.low >= 0.0 => self.least_divergent(),
+            Calibration::Mse | Calibration::Entropy => self.least_squares(),
+        }
+    }
+
+    /// As [`Histogram::choose`] with a power of two for a step: the next one up, so that no more is
+    /// clipped, or the one below where least squares asks for it.
+    pub fn choose_power(&self, how: Calibration, percentile: f64) -> Affine {
+        let free = self.choose(how, percentile);
+        let step = |scale| match free.zero_point {
+            // What comes out of a ReLU needs no room below 0.
+            0 => Affine { scale, ..free },
+            _ => with_step(free, scale),
+        };
+        let above = step(power_above(free.scale));
+        let below = step(above.scale / 2.0);
+        let finer = self.squared_error(below) < self.squared_error(above);
+        if how == Calibration::Mse && finer {
+            below
+        } else {
+            above
+        }
     }
 
     /// The clipped range of least squared error.

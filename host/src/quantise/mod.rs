@@ -1,14 +1,17 @@
-//! From an f32 chain to INT8: calibration, static quantisation, what each layer costs, fine-tuning.
+//! From an f32 student to INT8: calibration, static quantisation, what each layer costs, fine-tuning.
 //!
-//! The arithmetic is [`hone_shared::quant`]'s; `fake` computes it on torch tensors, with
+//! Chains of convolutions become INT8 from end to end, graphs convolution by convolution ([`MixedGraph`]).
+//! A chain's arithmetic is [`hone_shared::quant`]'s; `fake` computes it on torch tensors, with
 //! gradients when training, and a test holds the two together bit for bit.
 
 mod calibrate;
 mod config;
 mod equalise;
 mod fake;
+mod graph;
 mod histogram;
 mod mixed;
+mod of_graph;
 mod of_run;
 mod pictures;
 mod qat;
@@ -17,16 +20,18 @@ mod weights;
 
 use anyhow::{Result, ensure};
 use hone_shared::quant::INPUT;
-use hone_shared::student::ConvChain;
+use hone_shared::student::{Colour, ConvChain};
 use tch::{Kind, Tensor};
 
 pub use calibrate::Calibration;
 pub use config::QuantiseConfig;
+pub use graph::{GraphConv, MixedGraph};
 pub use mixed::{MixedChain, MixedLayer};
-pub use of_run::{Quantised, of_run};
+pub use of_graph::quantise_graph;
+pub use of_run::{Progress, Quantised, of_run};
 pub use pictures::{calibration_pairs, calibration_sequences, fine_tune_on};
 pub use qat::{QatBatch, QatConfig, fine_tune};
-pub use sensitivity::{LayerLoss, sensitivity};
+pub use sensitivity::{LayerLoss, sensitivity, sensitivity_of_graph};
 
 use calibrate::Ranges;
 
@@ -49,7 +54,7 @@ pub fn quantise(
     tch::no_grad(|| {
         let blocks = blocks(chain, frames);
         let ranges = Ranges::measure(chain, &blocks);
-        let affines = ranges.choose(chain, config.calibration, config.percentile)?;
+        let affines = ranges.choose(config.calibration, config.percentile)?;
         let mut mixed = MixedChain {
             colour: chain.colour,
             scale: chain.scale,
@@ -109,18 +114,28 @@ fn check(chain: &ConvChain, frames: &[Tensor], config: &QuantiseConfig) -> Resul
     chain
         .validate()
         .map_err(|e| anyhow::anyhow!("the student cannot be quantised: {e}"))?;
+    let seen = if chain.is_temporal() { 2 } else { 1 };
+    let planes = seen * chain.colour.channels();
+    check_frames(frames, (chain.colour, planes), chain.scale)?;
+    check_config(config, chain.layers.len())
+}
+
+/// Refuses pictures that a student of this colour, which takes so many planes and whose sides are multiples of `multiple`, cannot be
+/// calibrated on.
+fn check_frames(
+    frames: &[Tensor],
+    (colour, planes): (Colour, usize),
+    multiple: usize,
+) -> Result<()> {
     ensure!(!frames.is_empty(), "there are no pictures to calibrate on");
     for frame in frames {
         let size = frame.size();
-        let seen = if chain.is_temporal() { 2 } else { 1 };
-        let planes = (seen * chain.colour.channels()) as i64;
         ensure!(
-            size.len() == 4 && size[1] == planes,
-            "calibration pictures have {} planes, this student takes {planes} ({})",
-            size.get(1).copied().unwrap_or(0),
-            chain.colour
+            size.len() == 4 && size[1] == planes as i64,
+            "calibration pictures have {} planes, this student takes {planes} ({colour})",
+            size.get(1).copied().unwrap_or(0)
         );
-        let s = chain.scale as i64;
+        let s = multiple as i64;
         ensure!(
             size[2] % s == 0 && size[3] % s == 0 && size[2] > 0 && size[3] > 0,
             "a calibration picture is {}x{}; sides must be multiples of {s}",
@@ -133,15 +148,21 @@ fn check(chain: &ConvChain, frames: &[Tensor], config: &QuantiseConfig) -> Resul
             "a calibration picture holds values that are no numbers"
         );
     }
-    let layers = chain.layers.len();
+    Ok(())
+}
+
+/// Refuses layers to keep that a student of `layers` convolutions does not have.
+fn check_config(config: &QuantiseConfig, layers: usize) -> Result<()> {
     if let Some(bad) = config.keep_float.iter().find(|&&k| k >= layers) {
         anyhow::bail!(
             "there is no layer {bad} to keep in f32: the student has layers 0 to {}",
-            layers - 1
+            layers.saturating_sub(1)
         );
     }
     config.validate()
 }
 
+#[cfg(test)]
+mod graph_tests;
 #[cfg(test)]
 mod tests;

@@ -1,87 +1,201 @@
 //! The INT8 student of a trained run, calibrated on its recipe's data.
 
-use anyhow::{Result, ensure};
-use hone_shared::student::ConvChain;
+use anyhow::{Result, bail, ensure};
+use hone_shared::student::{Colour, ConvChain};
 use tch::Tensor;
 
+use super::graph::convolutions;
 use super::sensitivity::psnr;
 use super::{
-    LayerLoss, MixedChain, QuantiseConfig, calibration_pairs, calibration_sequences, fine_tune_on,
-    quantise, sensitivity,
+    LayerLoss, MixedChain, MixedGraph, QuantiseConfig, calibration_pairs, calibration_sequences,
+    fine_tune_on, quantise, quantise_graph, sensitivity, sensitivity_of_graph,
 };
 use crate::data;
+use crate::data::source::PairSource;
 use crate::onnx::{Format, Metadata};
 use crate::train::run::LoadedRun;
 
 /// A run's student in INT8, and what it was made from.
-#[derive(Debug)]
-pub struct Quantised {
-    /// The f32 student.
-    pub float: ConvChain,
-    /// The INT8 one.
-    pub int8: MixedChain,
+pub struct Quantised<'a> {
+    run: &'a LoadedRun,
+    form: Form<'a>,
     /// Degraded and true patches it was calibrated on.
     pairs: Vec<(Tensor, Tensor)>,
     config: QuantiseConfig,
 }
 
-/// Quantises the best weights of `run` by `config`; `progress` hears each update of the fine-tuning
-/// and its loss.
+impl std::fmt::Debug for Quantised<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.form.fmt(f)
+    }
+}
+
+/// What the student is made of.
+#[derive(Debug)]
+enum Form<'a> {
+    Chain { float: ConvChain, int8: MixedChain },
+    Graph(MixedGraph<'a>),
+}
+
+/// How far a quantisation is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Progress {
+    /// Layers of a graph that have their ranges.
+    Layers {
+        /// So many.
+        done: u64,
+        /// Of so many.
+        of: u64,
+    },
+    /// Updates of a fine-tuning.
+    Updates {
+        /// So many.
+        done: u64,
+        /// The last one's loss.
+        loss: f64,
+    },
+}
+
+/// Quantises the best weights of `run` by `config` and tells `progress` how far it is.
 ///
 /// # Errors
-/// When the student is no chain, its data cannot be read, or it cannot be quantised.
-pub fn of_run(
-    run: &LoadedRun,
+/// When the run's data cannot be read, the student cannot be quantised, or a student that is no chain
+/// is to be fine-tuned.
+pub fn of_run<'a>(
+    run: &'a LoadedRun,
     config: &QuantiseConfig,
-    progress: impl FnMut(u64, f64),
-) -> Result<Quantised> {
+    mut progress: impl FnMut(Progress),
+) -> Result<Quantised<'a>> {
     config.validate()?;
-    let float = run.student.fold()?;
+    let graph = run.student.graph();
+    ensure!(
+        graph.is_none() || !config.qat,
+        "quantise.qat fine-tunes chains of convolutions only: a {} is quantised without (`--no-qat`, or qat = \
+         false in the recipe)",
+        run.recipe.student.architecture()
+    );
+    let colour = run.recipe.colour;
     let source = data::open(&run.recipe.data, &run.text.base)?;
     let seed = run.recipe.seed;
-    let temporal = float.is_temporal();
+    let float = match graph {
+        Some(_) => None,
+        None => Some(run.student.fold()?),
+    };
+    let temporal = float.as_ref().filter(|chain| chain.is_temporal());
     ensure!(
-        !(temporal && config.qat),
+        temporal.is_none() || !config.qat,
         "quantise.qat fine-tunes on single frames; a temporal student sees sequences: quantise it by \
          calibration alone (--no-qat)"
     );
     let pairs = match temporal {
-        true => calibration_sequences(source.as_ref(), &float, config.pictures, seed)?,
-        false => calibration_pairs(source.as_ref(), float.colour, config.pictures, seed)?,
+        Some(chain) => calibration_sequences(source.as_ref(), chain, config.pictures, seed)?,
+        None => calibration_pairs(source.as_ref(), colour, config.pictures, seed)?,
     };
     let frames: Vec<_> = pairs.iter().map(|p| p.0.shallow_clone()).collect();
-    let mut int8 = quantise(&float, &frames, config)?;
-    if let (true, Some(start)) = (config.qat, int8.int8()) {
-        let steps = config.fine_tuning();
-        // Ranges belong to balanced weights.
-        let balanced = super::prepared(&float, &frames, config)?;
-        let tuned = fine_tune_on(source.as_ref(), &balanced, &start, &steps, seed, progress)?;
-        let tuned = MixedChain::from_int8(&tuned);
-        // A student that calibration alone served well may come out of fine-tuning worse.
-        if psnr(&tuned, &pairs) >= psnr(&int8, &pairs) {
-            int8 = tuned;
+    let form = match (graph, float) {
+        (Some(graph), _) => {
+            let of = convolutions(graph).len() as u64;
+            let layers = |done| progress(Progress::Layers { done, of });
+            Form::Graph(quantise_graph(graph, colour, &frames, config, layers)?)
         }
-    }
+        (None, Some(float)) => {
+            let seen = (source.as_ref(), pairs.as_slice(), frames.as_slice());
+            let updates = |done, loss| progress(Progress::Updates { done, loss });
+            let int8 = of_chain(&float, seen, seed, config, updates)?;
+            Form::Chain { float, int8 }
+        }
+        (None, None) => bail!("the student is neither a chain of convolutions nor a graph"),
+    };
     Ok(Quantised {
-        float,
-        int8,
+        run,
+        form,
         pairs,
         config: config.clone(),
     })
 }
 
-impl Quantised {
-    /// The student's ONNX file.
-    pub fn write(&self, run: &LoadedRun, format: Format) -> Vec<u8> {
-        let metadata = Metadata::of_run(run, self.float.scale, Some(self.float.halo()));
-        self.int8.write(format, &metadata)
+fn of_chain(
+    float: &ConvChain,
+    (source, pairs, frames): (&dyn PairSource, &[(Tensor, Tensor)], &[Tensor]),
+    seed: u64,
+    config: &QuantiseConfig,
+    progress: impl FnMut(u64, f64),
+) -> Result<MixedChain> {
+    let int8 = quantise(float, frames, config)?;
+    if let (true, Some(start)) = (config.qat, int8.int8()) {
+        let steps = config.fine_tuning();
+        // Ranges belong to balanced weights.
+        let balanced = super::prepared(float, frames, config)?;
+        let tuned = fine_tune_on(source, &balanced, &start, &steps, seed, progress)?;
+        let tuned = MixedChain::from_int8(&tuned);
+        // A student that calibration alone served well may come out of fine-tuning worse.
+        if psnr(&tuned, pairs) >= psnr(&int8, pairs) {
+            return Ok(tuned);
+        }
+    }
+    Ok(int8)
+}
+
+impl Quantised<'_> {
+    /// Planes that the student restores.
+    pub fn colour(&self) -> Colour {
+        self.run.recipe.colour
     }
 
-    /// What each layer loses when it alone is INT8, on the calibration patches.
+    /// Number of convolutions.
+    pub fn layers(&self) -> usize {
+        match &self.form {
+            Form::Chain { float, .. } => float.layers.len(),
+            Form::Graph(int8) => convolutions(int8.graph).len(),
+        }
+    }
+
+    /// Whether the board computes in integers; it runs a student that is no chain through tract, in f32.
+    pub fn runs_in_integers(&self) -> bool {
+        matches!(self.form, Form::Chain { .. })
+    }
+
+    /// The student's ONNX file.
+    ///
+    /// # Errors
+    /// When a student that is no chain is to be written as QOperator, or holds a weight that is no
+    /// finite number.
+    pub fn write(&self, format: Format) -> Result<Vec<u8>> {
+        match &self.form {
+            Form::Chain { float, int8 } => {
+                let metadata = Metadata::of_run(self.run, float.scale, Some(float.halo()));
+                Ok(int8.write(format, &metadata))
+            }
+            Form::Graph(int8) => {
+                ensure!(
+                    format == Format::Qdq,
+                    "a {} has operations that QOperator has no form for: take --format qdq",
+                    self.run.recipe.student.architecture()
+                );
+                let (multiple, halo) = (int8.graph.multiple, int8.graph.halo());
+                int8.write(&Metadata::of_run(self.run, multiple, halo))
+            }
+        }
+    }
+
+    /// What each layer loses when it alone is INT8, on the calibration patches; `progress` hears how
+    /// many layers of a graph are measured.
     ///
     /// # Errors
     /// As [`quantise`].
-    pub fn sensitivity(&self) -> Result<Vec<LayerLoss>> {
-        sensitivity(&self.float, &self.int8, &self.pairs, &self.config)
+    pub fn sensitivity(&self, progress: impl FnMut(u64)) -> Result<Vec<LayerLoss>> {
+        let int8 = match &self.form {
+            Form::Chain { float, int8 } => {
+                return sensitivity(float, int8, &self.pairs, &self.config);
+            }
+            Form::Graph(int8) => int8,
+        };
+        let whole = QuantiseConfig {
+            keep_float: Vec::new(),
+            ..self.config.clone()
+        };
+        let frames: Vec<_> = self.pairs.iter().map(|p| p.0.shallow_clone()).collect();
+        let every = quantise_graph(int8.graph, int8.colour, &frames, &whole, |_| ())?;
+        Ok(sensitivity_of_graph(int8, &every, &self.pairs, progress))
     }
 }

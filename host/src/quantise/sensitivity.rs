@@ -1,18 +1,22 @@
 //! What each layer loses when it alone is INT8.
 
 use anyhow::Result;
-use hone_shared::student::ConvChain;
+use hone_shared::student::{ConvChain, ConvLayer};
 use serde::Serialize;
 use tch::{Kind, Tensor};
 
+use super::graph::{MixedGraph, convolutions};
 use super::mixed::{MixedChain, MixedLayer};
 use super::{QuantiseConfig, quantise};
+use crate::student::graph::Op;
 
 /// One row of the sensitivity table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerLoss {
     /// The layer, from 0; `None` stands for all of them together.
     pub layer: Option<usize>,
+    /// What it is: kernel and channels.
+    pub what: String,
     /// Mean PSNR of the f32 student in dB.
     pub float_db: f64,
     /// Mean PSNR with this layer in INT8 in dB.
@@ -56,26 +60,84 @@ pub fn sensitivity(
         ..every.clone()
     };
     let float_db = psnr(&mixed, pairs);
-    let row = |layer, int8_db| LayerLoss {
+    let row = |layer, what, int8_db| LayerLoss {
         layer,
+        what,
         float_db,
         int8_db,
     };
     let mut rows = Vec::new();
     for (i, layer) in every.layers.iter().enumerate() {
         let float = std::mem::replace(&mut mixed.layers[i], layer.clone());
-        rows.push(row(Some(i), psnr(&mixed, pairs)));
+        let ConvLayer {
+            inputs,
+            outputs,
+            kernel,
+            ..
+        } = &chain.layers[i];
+        let what = format!("{kernel}x{kernel} {inputs} to {outputs}");
+        rows.push(row(Some(i), what, psnr(&mixed, pairs)));
         mixed.layers[i] = float;
     }
-    rows.push(row(None, psnr(quantised, pairs)));
+    rows.push(row(None, ALL.into(), psnr(quantised, pairs)));
     Ok(rows)
+}
+
+/// As [`sensitivity`], for a graph student; `progress` hears how many layers are measured.
+pub fn sensitivity_of_graph(
+    quantised: &MixedGraph<'_>,
+    every: &MixedGraph<'_>,
+    pairs: &[(Tensor, Tensor)],
+    mut progress: impl FnMut(u64),
+) -> Vec<LayerLoss> {
+    let measured = |graph: &MixedGraph<'_>| psnr_of(|frame| graph.restore(frame), pairs);
+    let float_db = measured(&every.with_only(None));
+    let nodes = convolutions(every.graph);
+    let mut rows = Vec::with_capacity(nodes.len() + 1);
+    for (layer, node) in nodes.into_iter().enumerate() {
+        rows.push(LayerLoss {
+            layer: Some(layer),
+            what: described(&every.graph.nodes[node].0),
+            float_db,
+            int8_db: measured(&every.with_only(Some(node))),
+        });
+        progress(layer as u64 + 1);
+    }
+    rows.push(LayerLoss {
+        layer: None,
+        what: ALL.into(),
+        float_db,
+        int8_db: measured(quantised),
+    });
+    rows
+}
+
+/// What the last row of the table stands for.
+const ALL: &str = "all, as written";
+
+/// A convolution in a few words.
+fn described(op: &Op) -> String {
+    let Op::Conv { kernel, groups, .. } = op else {
+        return String::new();
+    };
+    let size = kernel.size();
+    let (outputs, inputs, side) = (size[0], size[1] * groups, size[2]);
+    let split = match *groups {
+        1 => String::new(),
+        groups if groups == inputs => ", depthwise".into(),
+        groups => format!(", {groups} groups"),
+    };
+    format!("{side}x{side} {inputs} to {outputs}{split}")
 }
 
 /// Mean PSNR in dB over pictures rounded to bytes.
 pub(super) fn psnr(chain: &MixedChain, pairs: &[(Tensor, Tensor)]) -> f64 {
+    psnr_of(|frame| chain.restore(frame), pairs)
+}
+
+fn psnr_of(restore: impl Fn(&Tensor) -> Tensor, pairs: &[(Tensor, Tensor)]) -> f64 {
     let one = |(input, truth): &(Tensor, Tensor)| {
-        let restored =
-            tch::no_grad(|| (chain.restore(input).clamp(0.0, 1.0) * 255.0).round() / 255.0);
+        let restored = tch::no_grad(|| (restore(input).clamp(0.0, 1.0) * 255.0).round() / 255.0);
         let mse = (restored - truth)
             .square()
             .mean(Kind::Double)

@@ -8,7 +8,7 @@ use super::qat::Trainee;
 use super::*;
 use crate::onnx::tests::{SHAPES, float_chain};
 
-fn frames(colour: Colour, side: i64, count: i64) -> Vec<Tensor> {
+pub(super) fn frames(colour: Colour, side: i64, count: i64) -> Vec<Tensor> {
     let kind = tch::kind::FLOAT_CPU;
     let size = [1, colour.channels() as i64, side, side];
     let coarse = [1, colour.channels() as i64, side / 4, side / 4];
@@ -22,7 +22,7 @@ fn frames(colour: Colour, side: i64, count: i64) -> Vec<Tensor> {
         .collect()
 }
 
-fn bytes(x: &Tensor) -> Vec<u8> {
+pub(super) fn bytes(x: &Tensor) -> Vec<u8> {
     let scaled = (x.clamp(0.0, 1.0) * 255.0).round().flatten(0, -1);
     Vec::<f32>::try_from(scaled)
         .unwrap()

@@ -215,7 +215,8 @@ impl ConvSpec {
 }
 
 impl Op {
-    fn apply(&self, x: &Tensor, y: &Tensor) -> Tensor {
+    /// Computes one operation; `y` counts for those that take two maps.
+    pub(crate) fn apply(&self, x: &Tensor, y: &Tensor) -> Tensor {
         match self {
             Self::Input => x.shallow_clone(),
             Self::Conv {

@@ -31,7 +31,7 @@ impl Student for GraphStudent {
 
     fn fold(&self) -> Result<ConvChain> {
         bail!(
-            "student '{}' is no chain of convolutions: it runs in f32 only, as `hone export` writes it",
+            "student '{}' is no chain of convolutions, which is what this needs; `hone export` and `hone quantize` take it",
             self.name
         )
     }

@@ -38,12 +38,10 @@ impl EvalArgs {
                     &format!("{prefix} f32"),
                     options,
                 )?);
-                if run.student.graph().is_none() {
-                    let int8 = quantise::of_run(run, &run.recipe.quantise, |_, _| ())?;
-                    let int8 = int8.write(run, onnx::Format::Qdq);
-                    let name = format!("{prefix} INT8");
-                    students.push(Student::from_bytes(&int8, &name, options)?);
-                }
+                let int8 = quantise::of_run(run, &run.recipe.quantise, |_| ())?;
+                let int8 = int8.write(onnx::Format::Qdq)?;
+                let name = format!("{prefix} INT8");
+                students.push(Student::from_bytes(&int8, &name, options)?);
             } else if path.extension().is_some_and(|ending| ending == "hone") {
                 students.extend(Student::all_of_bundle(path, options)?);
             } else {
