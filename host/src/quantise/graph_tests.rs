@@ -101,14 +101,7 @@ fn torch_onnx_runtime_and_tract_agree_on_int8_graphs() {
             // 255 times a residual of a half lies between two bytes, and each may take either.
             let surprising = apart.zip(&halves).filter(|(d, half)| *d > 0 && !**half);
             let off = surprising.count();
-            // dsunet has nothing inexact between its convolutions. nafnet-lite's norms and means are
-            // summed in another order by each runtime.
-            let allowed = if text == DSUNET { 0 } else { want.len() / 1000 };
-            assert!(
-                off <= allowed,
-                "{who}: {off} bytes of {}: {text}",
-                want.len()
-            );
+            assert_eq!(off, 0, "{who}, of {} bytes: {text}", want.len());
         }
     }
 }
