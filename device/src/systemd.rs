@@ -3,6 +3,11 @@
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
+/// Whether a service manager started this program and waits for its word.
+pub fn is_service() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some_and(|address| !address.is_empty())
+}
+
 /// The service manager's socket, if there is one.
 #[derive(Debug)]
 pub struct ServiceManager {

@@ -73,6 +73,32 @@ fn is(slot: &str, release: &str, on_trial: bool) -> (String, String, bool) {
 }
 
 #[test]
+fn a_service_starts_with_the_configuration_of_a_later_version() {
+    let folder = board(&["1.0.0"]);
+    let folder = folder.path();
+    let path = folder.join("honed.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("[slots]\n", "[slots]\nlater = 3\n")).unwrap();
+    let said = done(&install(folder, "1.0.0", &[]));
+    assert!(said.contains("does not know slots.later"), "{said}");
+    let service = Command::new(env!("CARGO_BIN_EXE_honed"))
+        .current_dir(folder)
+        .env("NOTIFY_SOCKET", folder.join("nobody"))
+        .args(["run", "--config", "honed.toml"])
+        .output()
+        .unwrap();
+    let said = done(&service);
+    assert!(said.contains("does not know slots.later"), "{said}");
+    // At a terminal it is a mistake.
+    let terminal = run(folder);
+    let error = String::from_utf8_lossy(&terminal.stderr);
+    assert!(
+        !terminal.status.success() && error.contains("later"),
+        "{error}"
+    );
+}
+
+#[test]
 fn frames_prove_an_update_and_a_person_can_go_back() {
     let board = board(&["1.0.0", "2.0.0"]);
     let at = board.path();

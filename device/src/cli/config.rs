@@ -6,6 +6,8 @@ use anyhow::Context;
 use clap::{ArgGroup, Args};
 use hone_shared::config::{Config, DEFAULT};
 
+use crate::journal::Journal;
+
 const EXAMPLES: &str = "\
 Examples:
   honed config --print-default > honed.toml
@@ -46,7 +48,26 @@ impl ConfigArgs {
 /// # Errors
 /// The file that cannot be read, or its line or key at fault.
 pub fn read(path: &std::path::Path) -> anyhow::Result<Config> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the configuration {}", path.display()))?;
-    Config::parse(&text).with_context(|| path.display().to_string())
+    Config::parse(&text(path)?).with_context(|| path.display().to_string())
+}
+
+/// Reads a configuration that may be of a later version: what this one does not know is left out and told.
+///
+/// # Errors
+/// As [`read`], for everything else that is wrong.
+pub(super) fn read_known(path: &std::path::Path, journal: &Journal) -> anyhow::Result<Config> {
+    let (config, left_out) =
+        Config::parse_known(&text(path)?).with_context(|| path.display().to_string())?;
+    for key in left_out {
+        journal.say(format_args!(
+            "warning: {}: this version of honed does not know {key} and goes on without it",
+            path.display()
+        ));
+    }
+    Ok(config)
+}
+
+fn text(path: &std::path::Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the configuration {}", path.display()))
 }

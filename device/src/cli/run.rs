@@ -20,6 +20,7 @@ use crate::camera::source::{Pace, SourceSpec};
 use crate::camera::student::{Choice, Source};
 use crate::journal::Journal;
 use crate::slots::SlotsError;
+use crate::systemd;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -174,6 +175,8 @@ impl RunArgs {
     /// Flags over configuration over defaults.
     fn job(self, journal: Journal) -> anyhow::Result<Job> {
         let mut config = match &self.config {
+            // A service must not go dark for a key of the version that it went back from.
+            Some(path) if systemd::is_service() => super::config::read_known(path, &journal)?,
             Some(path) => super::config::read(path)?,
             None => {
                 let mut config = Config::default();

@@ -12,6 +12,7 @@ use hone_shared::config::{Config, SLOTS_FOLDER};
 use serde_json::json;
 
 use super::trust::TrustArgs;
+use crate::journal::Journal;
 use crate::slots::{FolderDisk, Slot, Slots, State, Update};
 
 /// How often a waiting command looks at the slots.
@@ -93,7 +94,7 @@ impl SlotsArgs {
 impl InstallArgs {
     fn run(self) -> anyhow::Result<()> {
         let config = match &self.config {
-            Some(path) => super::config::read(path)?,
+            Some(path) => super::config::read_known(path, &Journal::default())?,
             None => Config::default(),
         };
         let policy = self.trust.policy(&config.student)?;

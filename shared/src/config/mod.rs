@@ -2,6 +2,7 @@
 
 pub mod edit;
 mod gpio;
+mod known;
 mod page;
 mod telemetry;
 
