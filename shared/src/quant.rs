@@ -296,6 +296,6 @@ mod tests {
         assert!(broken(|c| c.bias[0] = i32::MIN).contains("overflow"));
         assert!(broken(|c| c.output.scale = f32::NAN).contains("scale of NaN"));
         assert!(broken(|c| c.weights.truncate(8)).contains("has 8 weights"));
-        assert!(broken(|c| c.inputs = 2).contains("takes 2 channels, gets 1"));
+        assert!(broken(|c| c.inputs = 3).contains("takes 3 channels, gets 1"));
     }
 }
