@@ -4,7 +4,7 @@
 #
 #   cross/build.sh raspberry-pi   64-bit Raspberry Pi OS bookworm: Pi 3, 4, 5, Zero 2 W
 #   cross/build.sh jetson-nano    JetPack 4.6 (Ubuntu 18.04)
-#   cross/build.sh BOARD board-test   the profile of `make arm`: links against the same libraries, in a third of the time
+#   cross/build.sh BOARD board-test   the profile of `make arm`: links against the same libraries, sooner
 #
 # Fails when the binary needs symbols that the board's libraries are too old for.
 set -euo pipefail

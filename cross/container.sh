@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A board without a board: Debian bookworm with systemd and sshd in a container (systemd-nspawn), to which `hone deploy`
-# brings `honed` as README says. Then a look at the stream, a hang, an update that fails, a plug pulled during a trial, a reboot.
+# brings `honed` as README says. Then a look at the stream, a hang, an update that fails, a plug pulled during a trial, switched off and on.
 #
 # usage: cross/container.sh x86_64 | arm64
 #
@@ -46,7 +46,7 @@ system() { # what a fresh card holds: an account with sudo, a public key, no hon
   echo 'pi ALL=(ALL) NOPASSWD: ALL' >"$root/etc/sudoers.d/pi"
   install -d -m 700 "$root/home/pi/.ssh"
   install -m 600 "$cache/key.pub" "$root/home/pi/.ssh/authorized_keys"
-  chroot "$root" chown -R pi:pi /home/pi/.ssh
+  chroot "$root" sh -c 'chown -R pi:pi ~pi/.ssh'
   echo "Port $port" >>"$root/etc/ssh/sshd_config"
   echo camera >"$root/etc/hostname"
   echo '127.0.0.1 localhost camera' >"$root/etc/hosts"
@@ -149,8 +149,9 @@ start
 wait_for "proved itself" status
 status
 
-step "a reboot"
-pull_the_plug
+step "switched off and on"
+on sudo systemctl poweroff || true # the connection goes with it
+while pgrep -f "^systemd-nspawn .*--directory=$root " >/dev/null; do sleep 1; done
 start
 wait_for "^active" on systemctl is-active honed
 status

@@ -1,8 +1,8 @@
 //! What the C library's allocator does for a program with many threads that come and go.
 
 /// Lets all threads share two heaps. Every viewer of the RTSP server brings an encoder's threads, and glibc
-/// gives each new thread a heap of its own, up to eight for a core, none of which it gives back: the memory of a service
-/// that runs for a year grows with every viewer.
+/// gives each new thread a heap of its own, up to eight for a core, none of which it gives back: memory grew with viewers
+/// until all heaps were there.
 ///
 /// Does nothing where the C library is another one than glibc.
 pub(crate) fn share_heaps() {

@@ -250,43 +250,15 @@ mod tests {
         assert_eq!(sharpener.stats().sharpened, 1);
     }
 
-    /// Counts how often it was told that a frame is a first one.
-    struct Counting(InvertingEngine, Arc<AtomicUsize>);
-
-    impl Engine for Counting {
-        fn student(&self) -> &crate::engine::StudentInfo {
-            self.0.student()
-        }
-
-        fn description(&self) -> String {
-            self.0.description()
-        }
-
-        fn reset(&mut self) {
-            self.1.fetch_add(1, Ordering::Relaxed);
-        }
-
-        fn run(
-            &mut self,
-            frame: &FrameView<'_>,
-            out: &mut FrameViewMut<'_>,
-            strength: f32,
-        ) -> Result<(), EngineError> {
-            self.0.run(frame, out, strength)
-        }
-    }
-
     #[test]
     fn a_frame_that_continues_nothing_is_a_first_one() {
-        let resets = [Arc::<AtomicUsize>::default(), Arc::default()];
-        let level = |at: usize| Level {
+        let engines = [0, 1].map(|_| InvertingEngine::new(Colour::Luma));
+        let resets = engines.each_ref().map(|engine| engine.resets.clone());
+        let levels = engines.into_iter().enumerate().map(|(at, engine)| Level {
             name: at.to_string(),
-            engine: Box::new(Counting(
-                InvertingEngine::new(Colour::Luma),
-                resets[at].clone(),
-            )),
-        };
-        let sharpener = Sharpener::new(vec![level(0), level(1)], Arc::default()).unwrap();
+            engine: Box::new(engine),
+        });
+        let sharpener = Sharpener::new(levels.collect(), Arc::default()).unwrap();
         let frame = || {
             let (input, mut output) = ([9; 64], [0; 64]);
             let view = FrameView::packed(PixelFormat::Gray8, 8, 8, &input).unwrap();

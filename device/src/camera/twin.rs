@@ -1,5 +1,6 @@
 //! In-memory twins for tests: an engine, a camera, an output and a clock.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use crate::engine::{Engine, EngineError, FrameView, FrameViewMut, StudentInfo};
 /// Inverts the planes that a student would restore, so that a test sees who touched a frame.
 pub struct InvertingEngine {
     info: StudentInfo,
+    /// How often it was told that a frame is a first one.
+    pub resets: Arc<AtomicUsize>,
 }
 
 impl InvertingEngine {
@@ -30,6 +33,7 @@ impl InvertingEngine {
                 temporal: false,
                 macs_per_pixel: 1.0,
             },
+            resets: Arc::default(),
         }
     }
 }
@@ -41,6 +45,10 @@ impl Engine for InvertingEngine {
 
     fn description(&self) -> String {
         "inverts, for tests".into()
+    }
+
+    fn reset(&mut self) {
+        self.resets.fetch_add(1, Ordering::Relaxed);
     }
 
     fn run(

@@ -71,7 +71,7 @@ pub struct BenchArgs {
     /// Measure every student of the bundle, largest first, in each number format and on more and
     /// more threads, until one holds --fps with a fifth of the time to spare; write bundle, level,
     /// precision and threads into the configuration, which keeps everything else.
-    #[arg(long, requires = "bundle", conflicts_with_all = ["vs_ort", "tract", "threads", "level"])]
+    #[arg(long, requires = "bundle", conflicts_with_all = ["vs_ort", "tract", "threads", "level", "pin"])]
     choose: bool,
     /// Frames a second to hold.
     #[arg(long, default_value_t = 30.0, value_parser = rate, requires = "choose")]

@@ -1,5 +1,6 @@
 //! Graph students in INT8: one arithmetic in torch, ONNX Runtime and tract.
 
+use clap::ValueEnum;
 use hone_device::engine::{self, EngineOptions, FrameView, FrameViewMut, PixelFormat};
 use hone_shared::student::{Colour, Precision};
 use tch::nn::VarStore;
@@ -115,12 +116,7 @@ fn every_calibration_stays_near_f32() {
         let restored = |frame: &Tensor| tch::no_grad(|| student.forward(frame, false).restored);
         let size = |x: Tensor| x.square().mean(Kind::Double).sqrt().double_value(&[]);
         let change = size(restored(&frames[0]) - &frames[0]);
-        for calibration in [
-            Calibration::MinMax,
-            Calibration::Percentile,
-            Calibration::Mse,
-            Calibration::Entropy,
-        ] {
+        for &calibration in Calibration::value_variants() {
             let config = QuantiseConfig {
                 calibration,
                 ..QuantiseConfig::default()

@@ -1,6 +1,6 @@
 //! The INT8 student of a trained run, calibrated on its recipe's data.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use hone_shared::student::{Colour, ConvChain};
 use tch::Tensor;
 
@@ -77,34 +77,31 @@ pub fn of_run<'a>(
     let colour = run.recipe.colour;
     let source = data::open(&run.recipe.data, &run.text.base)?;
     let seed = run.recipe.seed;
-    let float = match graph {
-        Some(_) => None,
-        None => Some(run.student.fold()?),
+    let inputs = |pairs: &[(Tensor, Tensor)]| -> Vec<Tensor> {
+        pairs.iter().map(|p| p.0.shallow_clone()).collect()
     };
-    let temporal = float.as_ref().filter(|chain| chain.is_temporal());
-    ensure!(
-        temporal.is_none() || !config.qat,
-        "quantise.qat fine-tunes on single frames; a temporal student sees sequences: quantise it by \
-         calibration alone (--no-qat)"
-    );
-    let pairs = match temporal {
-        Some(chain) => calibration_sequences(source.as_ref(), chain, config.pictures, seed)?,
-        None => calibration_pairs(source.as_ref(), colour, config.pictures, seed)?,
-    };
-    let frames: Vec<_> = pairs.iter().map(|p| p.0.shallow_clone()).collect();
-    let form = match (graph, float) {
-        (Some(graph), _) => {
-            let of = convolutions(graph).len() as u64;
-            let layers = |done| progress(Progress::Layers { done, of });
-            Form::Graph(quantise_graph(graph, colour, &frames, config, layers)?)
-        }
-        (None, Some(float)) => {
-            let seen = (source.as_ref(), pairs.as_slice(), frames.as_slice());
-            let updates = |done, loss| progress(Progress::Updates { done, loss });
-            let int8 = of_chain(&float, seen, seed, config, updates)?;
-            Form::Chain { float, int8 }
-        }
-        (None, None) => bail!("the student is neither a chain of convolutions nor a graph"),
+    let (form, pairs) = if let Some(graph) = graph {
+        let pairs = calibration_pairs(source.as_ref(), colour, config.pictures, seed)?;
+        let of = convolutions(graph).len() as u64;
+        let layers = |done| progress(Progress::Layers { done, of });
+        let int8 = quantise_graph(graph, colour, &inputs(&pairs), config, layers)?;
+        (Form::Graph(int8), pairs)
+    } else {
+        let float = run.student.fold()?;
+        ensure!(
+            !float.is_temporal() || !config.qat,
+            "quantise.qat fine-tunes on single frames; a temporal student sees sequences: quantise it by \
+             calibration alone (--no-qat)"
+        );
+        let pairs = match float.is_temporal() {
+            true => calibration_sequences(source.as_ref(), &float, config.pictures, seed)?,
+            false => calibration_pairs(source.as_ref(), colour, config.pictures, seed)?,
+        };
+        let frames = inputs(&pairs);
+        let seen = (source.as_ref(), pairs.as_slice(), frames.as_slice());
+        let updates = |done, loss| progress(Progress::Updates { done, loss });
+        let int8 = of_chain(&float, seen, seed, config, updates)?;
+        (Form::Chain { float, int8 }, pairs)
     };
     Ok(Quantised {
         run,

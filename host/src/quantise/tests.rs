@@ -1,5 +1,6 @@
 //! Fake quantisation against the definition, and what quantisation costs.
 
+use clap::ValueEnum;
 use hone_shared::quant::QuantChain;
 use hone_shared::student::Colour;
 use tch::{Device, Tensor};
@@ -93,12 +94,7 @@ fn every_calibration_stays_near_f32_and_equalising_helps_unequal_channels() {
         }
     }
     let frames = frames(Colour::Luma, 32, 4);
-    for calibration in [
-        Calibration::MinMax,
-        Calibration::Percentile,
-        Calibration::Mse,
-        Calibration::Entropy,
-    ] {
+    for &calibration in Calibration::value_variants() {
         let config = QuantiseConfig {
             calibration,
             ..QuantiseConfig::default()

@@ -147,6 +147,33 @@ impl Jitter {
     }
 }
 
+/// Where a patch lies in its picture.
+#[derive(Clone, Copy)]
+pub(super) struct Area {
+    pub top: isize,
+    pub left: isize,
+    pub height: usize,
+    pub width: usize,
+}
+
+impl Area {
+    /// The middle of a photo, `side` pixels high and wide where it is as large.
+    pub(super) fn middle(photo: &Photo, side: usize) -> Self {
+        let (height, width) = (photo.height.min(side), photo.width.min(side));
+        Self {
+            top: ((photo.height - height) / 2) as isize,
+            left: ((photo.width - width) / 2) as isize,
+            height,
+            width,
+        }
+    }
+
+    /// What a photo shows there.
+    pub(super) fn of(&self, photo: &Photo) -> Picture {
+        photo.window(self.top, self.left, self.height, self.width)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use super::augment::{Jitter, Symmetry, place};
+use super::augment::{Area, Jitter, Symmetry, place};
 use super::files::Origin;
 use super::{Images, Pair, PairSource, spread};
 use crate::data::config::DataConfig;
@@ -159,13 +159,10 @@ impl PairSource for PairsSource {
             match both.collect::<anyhow::Result<Vec<_>>>() {
                 Ok(both) => {
                     let middle = |(input, truth): (Arc<Photo>, Arc<Photo>)| {
-                        let height = truth.height.min(self.config.validation_crop);
-                        let width = truth.width.min(self.config.validation_crop);
-                        let top = ((truth.height - height) / 2) as isize;
-                        let left = ((truth.width - width) / 2) as isize;
+                        let area = Area::middle(&truth, self.config.validation_crop);
                         Pair {
-                            input: input.window(top, left, height, width),
-                            truth: truth.window(top, left, height, width),
+                            input: area.of(&input),
+                            truth: area.of(&truth),
                         }
                     };
                     sequences.push(both.into_iter().map(middle).collect());

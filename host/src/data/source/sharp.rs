@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
-use super::augment::{Jitter, Symmetry, place};
+use super::augment::{Area, Jitter, Symmetry, place};
 use super::files::{Images, Origin};
 use super::{Pair, PairSource, spread};
 use crate::data::config::DataConfig;
@@ -17,7 +17,7 @@ use crate::data::light;
 use crate::data::photo::Photo;
 use crate::data::random::{Stream, shuffled, stream};
 use crate::picture::Picture;
-use shots::{Area, Shot, expose};
+use shots::{Shot, expose};
 
 /// How many pictures are tried in place of an unreadable one.
 const ATTEMPTS: u64 = 64;
@@ -198,12 +198,9 @@ impl PairSource for SharpSource {
                     continue;
                 }
             };
-            let height = photo.height.min(self.config.validation_crop);
-            let width = photo.width.min(self.config.validation_crop);
-            let top = ((photo.height - height) / 2) as isize;
-            let left = ((photo.width - width) / 2) as isize;
+            let area = Area::middle(&photo, self.config.validation_crop);
             let mut rng = stream(&[self.config.seed, number as u64, 0x0076_616c]);
-            let window = |p: &Photo| p.window(top, left, height, width);
+            let window = |p: &Photo| area.of(p);
             // A neighbour in time may be the unreadable one.
             let exposed = match self.exposure(number, &mut rng, &window) {
                 Ok(exposed) => exposed,
@@ -235,14 +232,7 @@ impl PairSource for SharpSource {
             let mut rng = stream(&[self.config.seed, number as u64, 0x7365_7175]);
             let camera = self.config.degradation.draw(&mut rng);
             let shots = self.images.get(number).and_then(|photo| {
-                let height = photo.height.min(self.config.validation_crop);
-                let width = photo.width.min(self.config.validation_crop);
-                let area = Area {
-                    top: ((photo.height - height) / 2) as isize,
-                    left: ((photo.width - width) / 2) as isize,
-                    height,
-                    width,
-                };
+                let area = Area::middle(&photo, self.config.validation_crop);
                 self.shots(number, &mut rng, area, camera.margin(), frames)
             });
             match shots {

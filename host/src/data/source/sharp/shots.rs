@@ -5,7 +5,7 @@ use crate::data::degrade::Exposure;
 use crate::data::photo::Photo;
 use crate::data::random::Stream;
 use crate::data::source::Pair;
-use crate::data::source::augment::drift;
+use crate::data::source::augment::{Area, drift};
 use crate::picture::Picture;
 
 /// One frame before the camera's faults.
@@ -13,15 +13,6 @@ pub(super) struct Shot {
     /// The window that the camera sees, with the margin it needs.
     pub exposed: Picture,
     pub truth: Picture,
-}
-
-/// Where a patch lies in its first picture.
-#[derive(Clone, Copy)]
-pub(super) struct Area {
-    pub top: isize,
-    pub left: isize,
-    pub height: usize,
-    pub width: usize,
 }
 
 /// What one camera makes of consecutive frames.
