@@ -1,5 +1,6 @@
-//! The INT8 path: row by row or two rows at a time, exact, the arithmetic of [`hone_shared::quant`].
+//! The INT8 path: row by row or four rows at a time, exact, the arithmetic of [`hone_shared::quant`].
 
+use std::array::from_fn;
 use std::ops::Range;
 
 use hone_shared::quant::QuantChain;
@@ -10,7 +11,7 @@ use super::geometry::Job;
 use super::stages::{Layout, Path};
 use crate::engine::kernels::SLACK;
 use crate::engine::kernels::int8::{
-    Int8Kernel, Int8Kernels, Out, Pair, PairKernel, Row, Unpacked, settle,
+    Int8Kernel, Int8Kernels, Out, POSITIONS, Row, TILE, Unpacked, Winograd, WinogradKernel, settle,
 };
 
 /// Groups of rows in a ring: a stage reads one, and a row of each neighbour.
@@ -30,8 +31,8 @@ struct Layer {
     weights: Buffer<u8>,
     bias: Buffer<i32>,
     multiplier: Buffer<f32>,
-    /// Weights for two rows at a time, where that is faster.
-    pair: Option<(&'static PairKernel, Buffer<i16>)>,
+    /// Weights for four rows at a time, where that is faster.
+    winograd: Option<(&'static WinogradKernel, Buffer<i16>)>,
 }
 
 /// A chain prepared for one instruction set.
@@ -49,7 +50,7 @@ pub(super) struct Context {
     rings: Vec<Ring<u8>>,
     /// A group of rows of residual blocks.
     last: Buffer<f32>,
-    /// Transformed inputs and products of two rows.
+    /// Transformed inputs and products of four rows.
     v: Buffer<i16>,
     m: Buffer<i32>,
     row: Buffer<u8>,
@@ -78,10 +79,8 @@ impl Int8Path {
                 taps: layer.kernel,
             };
             let weights = Buffer::from(&(kernel.pack)(&unpacked)[..]);
-            let pair = kernels
-                .pair
-                .filter(|p| layer.kernel == 3 && stride.is_multiple_of(p.inputs));
-            let pair = pair.map(|p| (p, Buffer::from(&(p.pack)(&unpacked)[..])));
+            let winograd = kernels.winograd.filter(|w| w.takes(layer.kernel, stride));
+            let winograd = winograd.map(|w| (w, Buffer::from(&(w.pack)(&unpacked)[..])));
             let outputs = layer.outputs.next_multiple_of(kernel.lanes);
             let (mut bias, mut multiplier) = (Buffer::new(outputs), Buffer::new(outputs));
             let zero_in = chain.input_of(i).zero_point;
@@ -104,14 +103,14 @@ impl Int8Path {
                 weights,
                 bias,
                 multiplier,
-                pair,
+                winograd,
             });
             stride = outputs;
         }
         Self {
             flip: kernels.flip,
-            group: if layers.iter().any(|l| l.pair.is_some()) {
-                2
+            group: if layers.iter().any(|l| l.winograd.is_some()) {
+                TILE
             } else {
                 1
             },
@@ -172,7 +171,8 @@ impl Path for Int8Path {
         let last = self.layers.last().map_or(4, |l| l.outputs);
         let scratch = |channels: fn(&Layer) -> usize| {
             let layers = self.layers.iter();
-            let sizes = layers.filter_map(|l| Some(l.pair.as_ref()?.0.tiles * 16 * channels(l)));
+            let tiles = |l: &Layer| Some(l.winograd.as_ref()?.0.tiles);
+            let sizes = layers.filter_map(|l| Some(tiles(l)? * POSITIONS * channels(l)));
             sizes.max().unwrap_or(0)
         };
         Context {
@@ -212,20 +212,20 @@ impl Path for Int8Path {
         let x = columns.start as isize - job.x0 as isize;
         let y = group * self.group as isize;
         let wide = context.last.len() / self.group;
-        let out = [0, 1].map(|within| match context.rings.get_mut(k) {
+        let out: [Out; TILE] = from_fn(|within| match context.rings.get_mut(k) {
             Some(ring) => Out::Bytes(ring.pointer_mut(y + within as isize, x)),
             None => Out::Floats(context.last.as_mut_ptr().wrapping_add(within * wide)),
         });
-        let Some((kernel, weights)) = &layer.pair else {
+        let Some((kernel, weights)) = &layer.winograd else {
             for (y, out) in (y..).zip(out).take(self.group) {
                 self.row(context, job, k, y, out);
             }
             return;
         };
         let input = &context.rings[k - 1];
-        let pair = Pair {
-            tiles: columns.len() / 2,
-            rows: [-1, 0, 1, 2].map(|r| input.pointer(y + r, x - 1)),
+        let winograd = Winograd {
+            tiles: columns.len() / TILE,
+            rows: from_fn(|r| input.pointer(y + r as isize - 1, x - 1)),
             stride: layer.stride,
             vectors: layer.outputs / layer.kernel.lanes,
             weights: weights.as_ptr(),
@@ -236,9 +236,9 @@ impl Path for Int8Path {
             v: context.v.as_mut_ptr(),
             m: context.m.as_mut_ptr(),
         };
-        // SAFETY: rings hold a column on each side of the stage's, which are an even number, and v
-        // and m the kernel's tiles for the widest layer.
-        unsafe { (kernel.run)(&pair) };
+        // SAFETY: rings hold a column on each side of the stage's, which are a multiple of TILE, and
+        // v and m the kernel's tiles for the widest layer.
+        unsafe { (kernel.run)(&winograd) };
     }
 
     fn store(

@@ -6,10 +6,11 @@
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
-#[cfg(target_arch = "x86_64")]
 mod winograd;
 #[cfg(target_arch = "x86_64")]
 mod x86;
+
+pub(in crate::engine) use winograd::{POSITIONS, TILE, Winograd, WinogradKernel};
 
 use super::{blocks, cover, split};
 use crate::engine::isa::Isa;
@@ -119,49 +120,6 @@ pub(in crate::engine) struct Row {
     pub out: Out,
 }
 
-/// Two rows of a convolution.
-#[derive(Clone, Copy)]
-#[cfg_attr(
-    not(target_arch = "x86_64"),
-    allow(dead_code, reason = "AVX2 alone has a kernel that reads it")
-)]
-pub(in crate::engine) struct Pair {
-    /// Tiles of two by two pixels.
-    pub tiles: usize,
-    /// The column before the first pixel, in the row before the first and the three after it.
-    pub rows: [*const u8; 4],
-    /// Channels of an input column, a multiple of [`PairKernel::inputs`].
-    pub stride: usize,
-    /// Vectors of output channels.
-    pub vectors: usize,
-    /// As packed.
-    pub weights: *const i16,
-    /// One for each output channel, zero points included.
-    pub bias: *const i32,
-    /// One for each output channel.
-    pub multiplier: *const f32,
-    /// Zero point of the results.
-    pub zero: i32,
-    /// `[pixel][outputs]` of both rows.
-    pub out: [Out; 2],
-    /// Transformed inputs: `[PairKernel::tiles][16][stride]`.
-    pub v: *mut i16,
-    /// Products: `[PairKernel::tiles][16][outputs]`.
-    pub m: *mut i32,
-}
-
-/// A kernel that computes two rows of a 3x3 convolution at once.
-pub(in crate::engine) struct PairKernel {
-    /// Input channels come in multiples of this.
-    pub inputs: usize,
-    /// Tiles that scratch memory holds.
-    pub tiles: usize,
-    /// Lays weights out.
-    pub pack: fn(&Unpacked<'_>) -> Vec<i16>,
-    /// Convolves two rows. `rows` hold `2 * tiles + 2` columns, `out` `2 * tiles` pixels of each.
-    pub run: unsafe fn(&Pair),
-}
-
 /// Kernels for one kind of layer.
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct Int8Kernel {
@@ -181,8 +139,8 @@ pub(in crate::engine) struct Int8Kernels {
     pub wide: Int8Kernel,
     /// For a last layer (floats out) of at most 4 channels, where that is faster.
     pub narrow: Option<Int8Kernel>,
-    /// For 3x3 layers of enough channels, where that is faster; gives `wide.lanes` outputs.
-    pub pair: Option<&'static PairKernel>,
+    /// For 3x3 layers that it takes, where that is faster; gives `wide.lanes` outputs.
+    pub winograd: Option<&'static WinogradKernel>,
 }
 
 /// The kernels of an instruction set that this machine has.

@@ -16,7 +16,7 @@ pub(super) static NEON: Int8Kernels = Int8Kernels {
         row: smull,
     },
     narrow: None,
-    pair: None,
+    winograd: Some(&super::winograd::NEON),
 };
 
 pub(super) static NEON_DOT: Int8Kernels = Int8Kernels {
@@ -31,11 +31,11 @@ pub(super) static NEON_DOT: Int8Kernels = Int8Kernels {
         row: sdot,
     },
     narrow: None,
-    pair: None,
+    winograd: None,
 };
 
 #[inline(always)]
-unsafe fn store_bytes(sum: int32x4_t, multiplier: *const f32, zero: i32, to: *mut u8) {
+pub(super) unsafe fn store_bytes(sum: int32x4_t, multiplier: *const f32, zero: i32, to: *mut u8) {
     // SAFETY: the caller points at 4 multipliers and 4 bytes.
     unsafe {
         let product = vmulq_f32(vcvtq_f32_s32(sum), vld1q_f32(multiplier));
@@ -149,7 +149,7 @@ row!(
 
 /// Four outputs, each product summed over 16 inputs by SMULL, SMLAL2 and SADALP.
 #[derive(Clone, Copy)]
-struct Wide(int32x4_t);
+pub(super) struct Wide(pub(super) int32x4_t);
 
 // SAFETY: see the methods.
 unsafe impl Ints for Wide {

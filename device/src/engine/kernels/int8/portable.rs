@@ -13,7 +13,7 @@ pub(super) static PORTABLE: Int8Kernels = Int8Kernels {
         row,
     },
     narrow: None,
-    pair: None,
+    winograd: None,
 };
 
 /// `[output][kernel row][run]`.

@@ -20,7 +20,7 @@ pub(super) static AVX512: Int8Kernels = Int8Kernels {
         pack: |layer| layer.in_quads(),
         row: avx512_narrow,
     }),
-    pair: None,
+    winograd: None,
 };
 
 pub(super) static AVX2: Int8Kernels = Int8Kernels {
@@ -31,7 +31,7 @@ pub(super) static AVX2: Int8Kernels = Int8Kernels {
         row: avx2,
     },
     narrow: None,
-    pair: Some(&super::winograd::AVX2),
+    winograd: Some(&super::winograd::AVX2),
 };
 
 /// Bytes 0 and 2 of every lane as i16, then bytes 1 and 3.

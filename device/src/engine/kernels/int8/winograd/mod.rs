@@ -1,0 +1,266 @@
+//! INT8 by Winograd F(4x4,3x3) in whole numbers: 36 products where a convolution has 144, and to the
+//! last bit the same sums. For machines whose fastest exact products are of 16 bits.
+//!
+//! The filter transform of Lavin and Gray ("Fast Algorithms for Convolutional Neural Networks",
+//! 2016) divides by 4, 6 and 24. Here its rows are multiplied until they are whole, by 24, 6, 6, 24,
+//! 24 and 6, and its results come out as 24, 12, 6 and 6 times the true ones in each direction: 9
+//! times a power of two. Input transforms of bytes stay within 68 * 255 and filter transforms within
+//! 49 * 128, which 16 bits hold. Sums and output transforms wrap at 32 bits; multiplying by the
+//! inverse of 9 modulo 2^32 and shifting right gives the true sum of a convolution whenever that is
+//! below 2^25, as it is for [`MOST_INPUTS`] channels.
+
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod transforms;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+#[cfg(target_arch = "aarch64")]
+pub(super) use neon::NEON;
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::AVX2;
+
+use super::{Ints, Out, Unpacked};
+use crate::engine::kernels::blocks;
+
+/// Pixels of a tile's side.
+pub(in crate::engine) const TILE: usize = 4;
+/// Products of a tile for each pair of channels.
+pub(in crate::engine) const POSITIONS: usize = 36;
+/// Most input channels: 9 * 112 * 255 * 128 is below 2^25.
+const MOST_INPUTS: usize = 112;
+/// Tiles transformed at a time: what the first-level cache holds.
+const TILES: usize = 12;
+/// Tiles past the last one that a block may touch.
+const MORE: usize = 12;
+/// The inverse of 9 modulo 2^32.
+const NINTH: i32 = 0x38E3_8E39;
+
+/// Four rows of a 3x3 convolution.
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct Winograd {
+    /// Tiles of four by four pixels.
+    pub tiles: usize,
+    /// The column before the first pixel, in the row before the first and the five after it.
+    pub rows: [*const u8; 6],
+    /// Channels of an input column, a multiple of [`WinogradKernel::inputs`].
+    pub stride: usize,
+    /// Vectors of output channels.
+    pub vectors: usize,
+    /// As packed.
+    pub weights: *const i16,
+    /// One for each output channel, zero points included.
+    pub bias: *const i32,
+    /// One for each output channel.
+    pub multiplier: *const f32,
+    /// Zero point of the results.
+    pub zero: i32,
+    /// `[pixel][outputs]` of each row.
+    pub out: [Out; TILE],
+    /// Transformed inputs: `[WinogradKernel::tiles][36][stride]`.
+    pub v: *mut i16,
+    /// Products: `[WinogradKernel::tiles][36][outputs]`.
+    pub m: *mut i32,
+}
+
+/// A kernel that computes four rows of a 3x3 convolution at once.
+pub(in crate::engine) struct WinogradKernel {
+    /// Input channels come in multiples of this.
+    inputs: usize,
+    /// Tiles that scratch memory holds.
+    pub tiles: usize,
+    /// Lays weights out.
+    pub pack: fn(&Unpacked<'_>) -> Vec<i16>,
+    /// Convolves four rows. `rows` hold `4 * tiles + 2` columns, `out` `4 * tiles` pixels of each.
+    pub run: unsafe fn(&Winograd),
+}
+
+impl WinogradKernel {
+    /// Whether it computes a layer of `taps` a side and `stride` channels in an input column.
+    pub fn takes(&self, taps: usize, stride: usize) -> bool {
+        taps == 3 && stride.is_multiple_of(self.inputs) && stride <= MOST_INPUTS
+    }
+}
+
+/// Vectors of i16, one input channel a lane, always inlined into functions that enable their
+/// instructions.
+///
+/// # Safety
+/// Callers run on a machine with the type's instructions.
+unsafe trait Words: Copy {
+    /// Channels in a vector.
+    const N: usize;
+    /// `N` bytes as they lie, signed where they are flipped.
+    unsafe fn load(from: *const u8) -> Self;
+    /// `N` numbers, unaligned.
+    unsafe fn store(self, to: *mut i16);
+    /// Lane by lane.
+    unsafe fn add(self, other: Self) -> Self;
+    /// Lane by lane.
+    unsafe fn sub(self, other: Self) -> Self;
+    /// Times four.
+    unsafe fn quadruple(self) -> Self;
+}
+
+/// What [`Ints`] need besides. Arithmetic wraps.
+///
+/// # Safety
+/// As [`Ints`].
+unsafe trait Sums: Ints {
+    /// Inputs whose products one instruction adds up.
+    const TOGETHER: usize;
+    /// `N` numbers, unaligned.
+    unsafe fn store(self, to: *mut i32);
+    /// Lane by lane.
+    unsafe fn add(self, other: Self) -> Self;
+    /// Lane by lane.
+    unsafe fn sub(self, other: Self) -> Self;
+    /// Times four.
+    unsafe fn quadruple(self) -> Self;
+    /// Times [`NINTH`], shifted right by `shift` bits.
+    unsafe fn ninth(self, shift: i32) -> Self;
+    /// Sums of the products of `inputs` channels of `P` tiles, `tile` numbers apart, with `Q`
+    /// vectors of weights for each group of [`Self::TOGETHER`] inputs.
+    unsafe fn products<const P: usize, const Q: usize>(
+        v: *const i16,
+        tile: usize,
+        inputs: usize,
+        w: *const i16,
+    ) -> [[Self; Q]; P];
+    /// Stores `N` requantised bytes of each of four pixels, `stride` bytes apart.
+    unsafe fn store_four(
+        pixels: [Self; TILE],
+        multiplier: *const f32,
+        zero: i32,
+        to: *mut u8,
+        stride: usize,
+    );
+}
+
+/// `[position][block][group of inputs][vector][lane][input of the group]`, blocks of at most `most`
+/// vectors.
+fn pack<V: Sums>(layer: &Unpacked<'_>, most: usize) -> Vec<i16> {
+    let vectors = layer.outputs.div_ceil(V::N);
+    let mut packed = Vec::with_capacity(POSITIONS * vectors * V::N * layer.stride);
+    for position in 0..POSITIONS {
+        blocks(vectors, most, |q, first| {
+            for group in (0..layer.stride).step_by(V::TOGETHER) {
+                for o in first * V::N..(first + q) * V::N {
+                    let inputs = group..group + V::TOGETHER;
+                    packed.extend(inputs.map(|i| transformed(layer, o, i, position)));
+                }
+            }
+        });
+    }
+    packed
+}
+
+/// Element `position` (row * 6 + column) of the whole filter transform.
+fn transformed(layer: &Unpacked<'_>, o: usize, i: usize, position: usize) -> i16 {
+    const FILTER: [[i16; 3]; 6] = [
+        [6, 0, 0],
+        [-1, -1, -1],
+        [-1, 1, -1],
+        [1, 2, 4],
+        [1, -2, 4],
+        [0, 0, 6],
+    ];
+    let (rows, columns) = (FILTER[position / 6], FILTER[position % 6]);
+    let mut sum = 0;
+    for (ky, a) in rows.into_iter().enumerate() {
+        for (kx, b) in columns.into_iter().enumerate() {
+            sum += a * b * i16::from(layer.weight(o, ky, kx * layer.stride + i));
+        }
+    }
+    sum
+}
+
+/// `P` tiles from tile `t` on, of one position, times `Q` vectors of outputs from `v`, `w` to `m`.
+#[inline(always)]
+unsafe fn block<V: Sums, const P: usize, const Q: usize>(
+    w: &Winograd,
+    v: *const i16,
+    weights: *const i16,
+    m: *mut i32,
+    t: usize,
+) {
+    let (in_tile, out_tile) = (POSITIONS * w.stride, POSITIONS * w.vectors * V::N);
+    // SAFETY: v and m hold the block's tiles, `weights` its weights.
+    unsafe {
+        let v = v.add(t * in_tile);
+        // The commonest numbers of channels as constants, for which loops and addresses unroll.
+        let sums = match w.stride {
+            8 => V::products::<P, Q>(v, POSITIONS * 8, 8, weights),
+            16 if Q == 1 => V::products::<P, Q>(v, POSITIONS * 16, 16, weights),
+            _ => V::products::<P, Q>(v, in_tile, w.stride, weights),
+        };
+        for (p, tile) in sums.iter().enumerate() {
+            for (q, value) in tile.iter().enumerate() {
+                value.store(m.add((t + p) * out_tile + q * V::N));
+            }
+        }
+    }
+}
+
+/// The kernel of an instruction set: block sizes are `vectors: big small` in tiles.
+macro_rules! kernel {
+    (
+        $(#[$enable:meta])* static $name:ident, $sums:ty, words $wide:ty, $narrow:ty,
+        most $most:expr, [$($q:literal: $big:literal $small:literal),*]
+    ) => {
+        pub(in crate::engine::kernels::int8) static $name: WinogradKernel = WinogradKernel {
+            inputs: <$narrow as Words>::N,
+            tiles: TILES + MORE,
+            pack: |layer| pack::<$sums>(layer, $most),
+            run,
+        };
+
+        $(#[$enable])*
+        unsafe fn products<const P: usize, const Q: usize>(
+            w: &Winograd, v: *const i16, weights: *const i16, m: *mut i32, t: usize,
+        ) {
+            // SAFETY: the caller's promises, passed on.
+            unsafe { block::<$sums, P, Q>(w, v, weights, m, t) }
+        }
+
+        $(#[$enable])*
+        unsafe fn run(w: &Winograd) {
+            let lanes = <$sums as Ints>::N;
+            let mut first = 0;
+            while first < w.tiles {
+                let tiles = TILES.min(w.tiles - first);
+                // SAFETY: the caller's promises; v and m hold TILES + MORE tiles.
+                unsafe {
+                    if w.stride.is_multiple_of(<$wide as Words>::N) {
+                        transforms::input::<$wide>(w, first, tiles);
+                    } else {
+                        transforms::input::<$narrow>(w, first, tiles);
+                    }
+                    for position in 0..POSITIONS {
+                        blocks(w.vectors, $most, |q, vector| {
+                            let before = (position * w.vectors + vector) * lanes;
+                            let weights = w.weights.add(before * w.stride);
+                            let v = w.v.add(position * w.stride);
+                            let m = w.m.add(before);
+                            match q {
+                                $($q => cover(tiles, $big, $small, |fits, t| if fits {
+                                    products::<$big, $q>(w, v, weights, m, t);
+                                } else {
+                                    products::<$small, $q>(w, v, weights, m, t);
+                                }),)*
+                                _ => unreachable!("blocks are at most {} vectors", $most),
+                            }
+                        });
+                    }
+                    transforms::output::<$sums>(w, first, tiles);
+                }
+                first += tiles;
+            }
+        }
+    };
+}
+
+use kernel;
+
+#[cfg(test)]
+mod tests;

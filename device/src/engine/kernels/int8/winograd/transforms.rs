@@ -1,0 +1,113 @@
+//! Input and output transforms, over any vector type.
+
+use super::{Out, POSITIONS, Sums, TILE, Winograd, Words};
+
+/// How far results of the output transform lie above the true ones in each direction, besides 3:
+/// 24, 12, 6 and 6.
+const SHIFTS: [i32; TILE] = [3, 2, 1, 1];
+
+/// An array of an expression for each index. A closure would not be sure to be inlined, and outside
+/// a function that enables vector instructions it runs tens of times slower.
+macro_rules! each {
+    ([$($at:literal)*] $index:ident => $value:expr) => {
+        [$({
+            const $index: usize = $at;
+            $value
+        }),*]
+    };
+}
+
+/// B^T d of F(4,3).
+#[inline(always)]
+unsafe fn input_column<W: Words>(d: [W; 6]) -> [W; 6] {
+    // SAFETY: arithmetic on values only.
+    unsafe {
+        let a = d[4].sub(d[2].quadruple());
+        let b = d[3].sub(d[1].quadruple());
+        let e = d[4].sub(d[2]);
+        let f = d[3].sub(d[1]);
+        let f = f.add(f);
+        [
+            d[0].sub(d[2]).quadruple().add(e),
+            a.add(b),
+            a.sub(b),
+            e.add(f),
+            e.sub(f),
+            d[5].sub(d[3]).sub(f.add(f)),
+        ]
+    }
+}
+
+/// 24, 12, 6 and 6 times A^T m of F(4,3).
+#[inline(always)]
+unsafe fn output_column<V: Sums>(m: [V; 6]) -> [V; TILE] {
+    // SAFETY: arithmetic on values only.
+    unsafe {
+        let (p, q) = (m[1].add(m[2]), m[1].sub(m[2]));
+        let (r, s) = (m[3].add(m[4]), m[3].sub(m[4]));
+        [
+            m[0].add(r).add(p.quadruple()),
+            q.add(q).add(s),
+            p.add(r),
+            m[5].add(q).add(s.add(s)),
+        ]
+    }
+}
+
+/// B^T d B of `tiles` tiles from tile `first` on.
+#[inline(always)]
+pub(super) unsafe fn input<W: Words>(w: &Winograd, first: usize, tiles: usize) {
+    for tile in 0..tiles {
+        for c in (0..w.stride).step_by(W::N) {
+            let at = TILE * (first + tile) * w.stride + c;
+            // SAFETY: the caller's rows hold the tiles' columns, v the tiles.
+            unsafe {
+                let columns = each!([0 1 2 3 4 5] J => input_column(
+                    each!([0 1 2 3 4 5] I => W::load(w.rows[I].add(at + J * w.stride)))
+                ));
+                let to = w.v.add(POSITIONS * tile * w.stride + c);
+                #[expect(clippy::needless_range_loop, reason = "i counts within columns")]
+                for i in 0..6 {
+                    let row = input_column(each!([0 1 2 3 4 5] J => columns[J][i]));
+                    for (j, value) in row.into_iter().enumerate() {
+                        value.store(to.add((6 * i + j) * w.stride));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A^T m A of `tiles` tiles, made true sums, bias and requantisation.
+#[inline(always)]
+pub(super) unsafe fn output<V: Sums>(w: &Winograd, first: usize, tiles: usize) {
+    let outputs = w.vectors * V::N;
+    for tile in 0..tiles {
+        for c in (0..outputs).step_by(V::N) {
+            // SAFETY: m holds the tiles, bias and multiplier every channel, out the tiles' pixels.
+            unsafe {
+                let m = w.m.add(POSITIONS * tile * outputs + c);
+                let columns = each!([0 1 2 3 4 5] J => output_column(
+                    each!([0 1 2 3 4 5] I => V::load(m.add((6 * I + J) * outputs)))
+                ));
+                let bias = V::load(w.bias.add(c));
+                let multiplier = w.multiplier.add(c);
+                let to = TILE * (first + tile) * outputs + c;
+                for (i, out) in w.out.into_iter().enumerate() {
+                    let row = output_column(each!([0 1 2 3 4 5] J => columns[J][i]));
+                    let row = each!([0 1 2 3] J => row[J].ninth(SHIFTS[i] + SHIFTS[J]).add(bias));
+                    match out {
+                        Out::Bytes(out) => {
+                            V::store_four(row, multiplier, w.zero, out.add(to), outputs);
+                        }
+                        Out::Floats(out) => {
+                            for (j, value) in row.into_iter().enumerate() {
+                                value.store_floats(multiplier, out.add(to + j * outputs));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
