@@ -32,8 +32,8 @@ pub mod engine {{
 }}
 """
 BRANCH = re.compile(r"^(b|b\.\w+|cbn?z|tbn?z)$")
-# Multiply-accumulates of one instruction.
-MACS = {"fmla": 4, "sdot": 16, "smull": 8, "smlal2": 8}
+# Multiply-accumulates of one instruction, by the arrangement of its result where that tells.
+MACS = {"fmla": 4, "sdot": 16, "smull .8h": 8, "smlal2 .8h": 8, "smlal .4s": 4}
 
 @dataclass(frozen=True)
 class Board:
@@ -46,10 +46,10 @@ class Board:
 
 
 BOARDS = [
-    Board("Pi Zero 2 W", "Cortex-A53", "cortex-a53", 1.0, "smull"),
-    Board("Pi 3B+", "Cortex-A53", "cortex-a53", 1.4, "smull"),
-    Board("Jetson Nano", "Cortex-A57", "cortex-a57", 1.43, "smull"),
-    Board("Pi 4", "Cortex-A72", "cortex-a72", 1.8, "smull"),
+    Board("Pi Zero 2 W", "Cortex-A53", "cortex-a53", 1.0, "smlal"),
+    Board("Pi 3B+", "Cortex-A53", "cortex-a53", 1.4, "smlal"),
+    Board("Jetson Nano", "Cortex-A57", "cortex-a57", 1.43, "smlal"),
+    Board("Pi 4", "Cortex-A72", "cortex-a72", 1.8, "smlal"),
     Board("Pi 5", "Cortex-A76", "neoverse-n1", 2.4, "sdot"),
 ]
 # Level of a ladder: SpaceToDepth factor, planes, channels from end to end.
@@ -157,13 +157,21 @@ def compile_kernels():
     return functions
 
 
-def find(functions, *parts):
-    (name,) = [n for n in functions if all(p in n for p in parts)]
+def find(functions, *parts, holds=""):
+    """The function whose name has all `parts`, or of several the one with most instructions that hold `holds`."""
+    names = [n for n in functions if all(p in n for p in parts)]
+    if not holds:
+        (name,) = names
+    else:
+        name = max(names, key=lambda n: functions[n].count(holds))
     return Function(functions[name].splitlines())
 
 
 def macs(code):
-    ops = Counter(text.split()[0] for text in code)
+    ops = Counter()
+    for text in code:
+        op, to = (text + " .").split()[:2]
+        ops.update([op, f"{op} {to[to.find('.'):].rstrip(',')}"])
     return sum(count * ops[op] for op, count in MACS.items())
 
 
@@ -220,6 +228,12 @@ class Kernels:
         self.input = straight(table("15transform_input"))
         self.output = straight(table("16transform_output17"))
         self.output_narrow = straight(table("23transform_output_narrow"))
+        whole = lambda name, holds="": find(functions, "4int88winograd4neon", name, holds=holds)
+        # Four tiles times four vectors of outputs: the block of 16 channels.
+        self.smlal = Kernel(whole("8products", ".h[3]"))
+        self.input8 = straight(whole("15transform_input", ".8h"))
+        self.input4 = straight(whole("15transform_input", ".4h"))
+        self.output_int8 = straight(whole("16transform_output", "sqxtun"))
         self.smull = Kernel(find(functions, "4int84neon5smull"))
         self.sdot = Kernel(find(functions, "4int84neon4sdot"))
 
@@ -241,7 +255,12 @@ class Kernels:
         turns = -(-3 * inputs // 16)
         if kernel == "sdot":
             return self.sdot.cycles(core, turns, 3) / 8 * -(-outputs // 8)
-        return self.smull.cycles(core, turns, 3) / 4 * -(-outputs // 4)
+        if kernel == "smull":
+            return self.smull.cycles(core, turns, 3) / 4 * -(-outputs // 4)
+        vectors = -(-outputs // 4)
+        products = 36 * self.smlal.cycles(core, inputs / 4, 1) / 4 * vectors / 4
+        transform = inputs / 8 * cycles(core, self.input8) if inputs % 8 == 0 else inputs / 4 * cycles(core, self.input4)
+        return (products + vectors * cycles(core, self.output_int8) + transform) / 16
 
     def rate(self, board, shape, precision):
         """Frames a second on all of a board's cores."""
@@ -287,9 +306,9 @@ def main():
 
     print("| inner loop | MAC/instruction |" + "".join(f" {b.core} |" for b in cores))
     print("|---|---|" + "---|" * len(cores))
-    for name in ("direct", "multiply", "narrow", "smull", "sdot"):
+    for name in ("direct", "multiply", "narrow", "smull", "smlal", "sdot"):
         k = getattr(kernels, name)
-        runs = lambda b: name not in ("smull", "sdot") or name == b.int8
+        runs = lambda b: (name != "sdot" and not name.startswith("sm")) or (name == "sdot") == (b.int8 == "sdot")
         cells = [f"{k.macs / cycles(b.model, k.loop):.1f}" if runs(b) else "" for b in cores]
         print(f"| {name} | {k.per_instruction:.2f} | " + " | ".join(cells) + " |")
 

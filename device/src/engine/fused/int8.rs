@@ -14,11 +14,21 @@ use crate::engine::kernels::int8::{
     Int8Kernel, Int8Kernels, Out, POSITIONS, Row, TILE, Unpacked, Winograd, WinogradKernel, settle,
 };
 
+/// Most channels of a last layer that narrow kernels compute.
+const FEW: usize = 4;
 /// Groups of rows in a ring: a stage reads one, and a row of each neighbour.
 const GROUPS: usize = 3;
 
+/// How a layer is computed, and its weights laid out for that.
+enum Method {
+    /// Row by row.
+    Row(Int8Kernel, Buffer<u8>),
+    /// Four rows at a time.
+    Winograd(&'static WinogradKernel, Buffer<i16>),
+}
+
 struct Layer {
-    kernel: Int8Kernel,
+    method: Method,
     taps: usize,
     /// Channels of an input column.
     stride: usize,
@@ -28,11 +38,39 @@ struct Layer {
     edge: u8,
     /// Zero point of the outputs.
     zero: u8,
-    weights: Buffer<u8>,
     bias: Buffer<i32>,
     multiplier: Buffer<f32>,
-    /// Weights for four rows at a time, where that is faster.
-    winograd: Option<(&'static WinogradKernel, Buffer<i16>)>,
+}
+
+impl Method {
+    /// The fastest way for a layer; `few` where it gives floats of at most 4 channels.
+    fn new(kernels: &Int8Kernels, few: bool, unpacked: &Unpacked<'_>) -> Self {
+        let narrow = kernels.winograd_narrow.filter(|_| few);
+        let winograd = narrow.or(kernels.winograd);
+        if let Some(kernel) = winograd.filter(|w| w.takes(unpacked.taps, unpacked.stride)) {
+            return Self::Winograd(kernel, Buffer::from(&(kernel.pack)(unpacked)[..]));
+        }
+        let kernel = kernels.narrow.filter(|_| few).unwrap_or(kernels.wide);
+        Self::Row(kernel, Buffer::from(&(kernel.pack)(unpacked)[..]))
+    }
+
+    /// Output channels are computed in multiples of this.
+    fn lanes(&self) -> usize {
+        match self {
+            Self::Row(kernel, _) => kernel.lanes,
+            Self::Winograd(kernel, _) => kernel.lanes,
+        }
+    }
+}
+
+impl Layer {
+    /// The size of scratch memory: tiles, and numbers of a product of a tile.
+    fn scratch(&self) -> Option<(usize, usize)> {
+        match &self.method {
+            Method::Row(..) => None,
+            Method::Winograd(kernel, _) => Some((kernel.tiles, self.outputs * kernel.parts)),
+        }
+    }
 }
 
 /// A chain prepared for one instruction set.
@@ -66,11 +104,6 @@ impl Int8Path {
             .map_or(4, |l| l.inputs.next_multiple_of(4));
         let mut layers = Vec::with_capacity(chain.layers.len());
         for (i, layer) in chain.layers.iter().enumerate() {
-            let last = i + 1 == chain.layers.len();
-            let kernel = match kernels.narrow {
-                Some(narrow) if last && layer.outputs <= narrow.lanes => narrow,
-                _ => kernels.wide,
-            };
             let unpacked = Unpacked {
                 weights: &layer.weights,
                 outputs: layer.outputs,
@@ -78,10 +111,9 @@ impl Int8Path {
                 stride,
                 taps: layer.kernel,
             };
-            let weights = Buffer::from(&(kernel.pack)(&unpacked)[..]);
-            let winograd = kernels.winograd.filter(|w| w.takes(layer.kernel, stride));
-            let winograd = winograd.map(|w| (w, Buffer::from(&(w.pack)(&unpacked)[..])));
-            let outputs = layer.outputs.next_multiple_of(kernel.lanes);
+            let few = i + 1 == chain.layers.len() && layer.outputs <= FEW;
+            let method = Method::new(kernels, few, &unpacked);
+            let outputs = layer.outputs.next_multiple_of(method.lanes());
             let (mut bias, mut multiplier) = (Buffer::new(outputs), Buffer::new(outputs));
             let zero_in = chain.input_of(i).zero_point;
             let taps = layer.inputs * layer.kernel * layer.kernel;
@@ -94,22 +126,20 @@ impl Int8Path {
             }
             multiplier[..layer.outputs].copy_from_slice(&chain.multipliers(i));
             layers.push(Layer {
-                kernel,
+                method,
                 taps: layer.kernel,
                 stride,
                 outputs,
                 edge: zero_in ^ kernels.flip,
                 zero: layer.output.zero_point,
-                weights,
                 bias,
                 multiplier,
-                winograd,
             });
             stride = outputs;
         }
         Self {
             flip: kernels.flip,
-            group: if layers.iter().any(|l| l.winograd.is_some()) {
+            group: if layers.iter().any(|l| l.scratch().is_some()) {
                 TILE
             } else {
                 1
@@ -117,30 +147,6 @@ impl Int8Path {
             layers,
             step: chain.residual_affine().scale * 255.0,
         }
-    }
-
-    /// One row of convolution `k`.
-    fn row(&self, context: &mut Context, job: &Job, k: usize, y: isize, out: Out) {
-        let layer = &self.layers[k - 1];
-        let columns = &job.stages[k].columns;
-        let x = columns.start as isize - job.x0 as isize;
-        let reach = (layer.taps / 2) as isize;
-        let input = &context.rings[k - 1];
-        let row = Row {
-            pixels: columns.len(),
-            rows: [0, 1, 2].map(|r| input.pointer(y + (r - 1) * reach, x - reach)),
-            taps: layer.taps,
-            stride: layer.stride,
-            vectors: layer.outputs / layer.kernel.lanes,
-            weights: layer.weights.as_ptr(),
-            bias: layer.bias.as_ptr(),
-            multiplier: layer.multiplier.as_ptr(),
-            zero: i32::from(layer.zero),
-            out,
-        };
-        // SAFETY: rings and `last` hold SLACK columns beyond the stage's; weights, bias and
-        // multipliers were packed for this kernel.
-        unsafe { (layer.kernel.row)(&row) };
     }
 }
 
@@ -169,17 +175,18 @@ impl Path for Int8Path {
         let rows = GROUPS * self.group;
         let ring = |l: &Layer| Ring::new(rows, l.stride, layout.left, layout.columns());
         let last = self.layers.last().map_or(4, |l| l.outputs);
-        let scratch = |channels: fn(&Layer) -> usize| {
-            let layers = self.layers.iter();
-            let tiles = |l: &Layer| Some(l.winograd.as_ref()?.0.tiles);
-            let sizes = layers.filter_map(|l| Some(tiles(l)? * POSITIONS * channels(l)));
+        let scratch = |channels: fn(&Layer, usize) -> usize| {
+            let sizes = self.layers.iter().filter_map(|l| {
+                let (tiles, products) = l.scratch()?;
+                Some(tiles * POSITIONS * channels(l, products))
+            });
             sizes.max().unwrap_or(0)
         };
         Context {
             rings: self.layers.iter().map(ring).collect(),
             last: Buffer::new(self.group * (layout.right + SLACK) * last),
-            v: Buffer::new(scratch(|l| l.stride)),
-            m: Buffer::new(scratch(|l| l.outputs)),
+            v: Buffer::new(scratch(|l, _| l.stride)),
+            m: Buffer::new(scratch(|_, products| products)),
             row: Buffer::new(layout.samples()),
             line: Buffer::new(layout.samples()),
         }
@@ -216,29 +223,50 @@ impl Path for Int8Path {
             Some(ring) => Out::Bytes(ring.pointer_mut(y + within as isize, x)),
             None => Out::Floats(context.last.as_mut_ptr().wrapping_add(within * wide)),
         });
-        let Some((kernel, weights)) = &layer.winograd else {
-            for (y, out) in (y..).zip(out).take(self.group) {
-                self.row(context, job, k, y, out);
-            }
-            return;
-        };
         let input = &context.rings[k - 1];
-        let winograd = Winograd {
-            tiles: columns.len() / TILE,
-            rows: from_fn(|r| input.pointer(y + r as isize - 1, x - 1)),
-            stride: layer.stride,
-            vectors: layer.outputs / layer.kernel.lanes,
-            weights: weights.as_ptr(),
-            bias: layer.bias.as_ptr(),
-            multiplier: layer.multiplier.as_ptr(),
-            zero: i32::from(layer.zero),
-            out,
-            v: context.v.as_mut_ptr(),
-            m: context.m.as_mut_ptr(),
-        };
-        // SAFETY: rings hold a column on each side of the stage's, which are a multiple of TILE, and
-        // v and m the kernel's tiles for the widest layer.
-        unsafe { (kernel.run)(&winograd) };
+        let vectors = layer.outputs / layer.method.lanes();
+        let (bias, multiplier) = (layer.bias.as_ptr(), layer.multiplier.as_ptr());
+        let zero = i32::from(layer.zero);
+        match &layer.method {
+            Method::Row(kernel, weights) => {
+                let reach = (layer.taps / 2) as isize;
+                for (y, out) in (y..).zip(out).take(self.group) {
+                    let row = Row {
+                        pixels: columns.len(),
+                        rows: [0, 1, 2].map(|r| input.pointer(y + (r - 1) * reach, x - reach)),
+                        taps: layer.taps,
+                        stride: layer.stride,
+                        vectors,
+                        weights: weights.as_ptr(),
+                        bias,
+                        multiplier,
+                        zero,
+                        out,
+                    };
+                    // SAFETY: rings and `last` hold SLACK columns beyond the stage's; weights, bias
+                    // and multipliers were packed for this kernel.
+                    unsafe { (kernel.row)(&row) };
+                }
+            }
+            Method::Winograd(kernel, weights) => {
+                let winograd = Winograd {
+                    tiles: columns.len() / TILE,
+                    rows: from_fn(|r| input.pointer(y + r as isize - 1, x - 1)),
+                    stride: layer.stride,
+                    vectors,
+                    weights: weights.as_ptr(),
+                    bias,
+                    multiplier,
+                    zero,
+                    out,
+                    v: context.v.as_mut_ptr(),
+                    m: context.m.as_mut_ptr(),
+                };
+                // SAFETY: rings hold a column on each side of the stage's, which are a multiple of
+                // TILE, and v and m the kernel's tiles for the widest layer.
+                unsafe { (kernel.run)(&winograd) };
+            }
+        }
     }
 
     fn store(

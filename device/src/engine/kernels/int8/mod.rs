@@ -139,8 +139,10 @@ pub(in crate::engine) struct Int8Kernels {
     pub wide: Int8Kernel,
     /// For a last layer (floats out) of at most 4 channels, where that is faster.
     pub narrow: Option<Int8Kernel>,
-    /// For 3x3 layers that it takes, where that is faster; gives `wide.lanes` outputs.
+    /// For 3x3 layers that it takes, where that is faster.
     pub winograd: Option<&'static WinogradKernel>,
+    /// The same for a last layer (floats out) of at most 4 channels.
+    pub winograd_narrow: Option<&'static WinogradKernel>,
 }
 
 /// The kernels of an instruction set that this machine has.

@@ -17,6 +17,7 @@ pub(super) static NEON: Int8Kernels = Int8Kernels {
     },
     narrow: None,
     winograd: Some(&super::winograd::NEON),
+    winograd_narrow: None,
 };
 
 pub(super) static NEON_DOT: Int8Kernels = Int8Kernels {
@@ -32,6 +33,7 @@ pub(super) static NEON_DOT: Int8Kernels = Int8Kernels {
     },
     narrow: None,
     winograd: None,
+    winograd_narrow: None,
 };
 
 #[inline(always)]
@@ -48,7 +50,7 @@ pub(super) unsafe fn store_bytes(sum: int32x4_t, multiplier: *const f32, zero: i
 }
 
 #[inline(always)]
-unsafe fn store_floats(sum: int32x4_t, multiplier: *const f32, to: *mut f32) {
+pub(super) unsafe fn store_floats(sum: int32x4_t, multiplier: *const f32, to: *mut f32) {
     // SAFETY: the caller points at 4 multipliers and 4 floats.
     unsafe { vst1q_f32(to, vmulq_f32(vcvtq_f32_s32(sum), vld1q_f32(multiplier))) }
 }
@@ -149,7 +151,7 @@ row!(
 
 /// Four outputs, each product summed over 16 inputs by SMULL, SMLAL2 and SADALP.
 #[derive(Clone, Copy)]
-pub(super) struct Wide(pub(super) int32x4_t);
+struct Wide(int32x4_t);
 
 // SAFETY: see the methods.
 unsafe impl Ints for Wide {

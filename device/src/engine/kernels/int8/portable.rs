@@ -14,6 +14,7 @@ pub(super) static PORTABLE: Int8Kernels = Int8Kernels {
     },
     narrow: None,
     winograd: None,
+    winograd_narrow: None,
 };
 
 /// `[output][kernel row][run]`.

@@ -21,6 +21,7 @@ pub(super) static AVX512: Int8Kernels = Int8Kernels {
         row: avx512_narrow,
     }),
     winograd: None,
+    winograd_narrow: None,
 };
 
 pub(super) static AVX2: Int8Kernels = Int8Kernels {
@@ -32,6 +33,7 @@ pub(super) static AVX2: Int8Kernels = Int8Kernels {
     },
     narrow: None,
     winograd: Some(&super::winograd::AVX2),
+    winograd_narrow: Some(&super::winograd::AVX2_NARROW),
 };
 
 /// Bytes 0 and 2 of every lane as i16, then bytes 1 and 3.

@@ -18,15 +18,17 @@ mod x86;
 #[cfg(target_arch = "aarch64")]
 pub(super) use neon::NEON;
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::AVX2;
+pub(super) use x86::{AVX2, AVX2_NARROW};
 
-use super::{Ints, Out, Unpacked};
+use super::{Out, Unpacked};
 use crate::engine::kernels::blocks;
 
 /// Pixels of a tile's side.
 pub(in crate::engine) const TILE: usize = 4;
 /// Products of a tile for each pair of channels.
 pub(in crate::engine) const POSITIONS: usize = 36;
+/// Input channels come in multiples of this.
+const INPUTS: usize = 4;
 /// Most input channels: 9 * 112 * 255 * 128 is below 2^25.
 const MOST_INPUTS: usize = 112;
 /// Tiles transformed at a time: what the first-level cache holds.
@@ -43,7 +45,7 @@ pub(in crate::engine) struct Winograd {
     pub tiles: usize,
     /// The column before the first pixel, in the row before the first and the five after it.
     pub rows: [*const u8; 6],
-    /// Channels of an input column, a multiple of [`WinogradKernel::inputs`].
+    /// Channels of an input column, a multiple of [`INPUTS`].
     pub stride: usize,
     /// Vectors of output channels.
     pub vectors: usize,
@@ -59,14 +61,18 @@ pub(in crate::engine) struct Winograd {
     pub out: [Out; TILE],
     /// Transformed inputs: `[WinogradKernel::tiles][36][stride]`.
     pub v: *mut i16,
-    /// Products: `[WinogradKernel::tiles][36][outputs]`.
+    /// Products: `[WinogradKernel::tiles][36][outputs][WinogradKernel::parts]`.
     pub m: *mut i32,
 }
 
 /// A kernel that computes four rows of a 3x3 convolution at once.
 pub(in crate::engine) struct WinogradKernel {
-    /// Input channels come in multiples of this.
-    inputs: usize,
+    /// Output channels are computed in multiples of this.
+    pub lanes: usize,
+    /// Numbers that a product is kept in until the end.
+    pub parts: usize,
+    /// Fewest input channels for which it is the faster way.
+    least: usize,
     /// Tiles that scratch memory holds.
     pub tiles: usize,
     /// Lays weights out.
@@ -76,9 +82,10 @@ pub(in crate::engine) struct WinogradKernel {
 }
 
 impl WinogradKernel {
-    /// Whether it computes a layer of `taps` a side and `stride` channels in an input column.
+    /// Whether to compute a layer of `taps` a side and `stride` channels in an input column this way.
     pub fn takes(&self, taps: usize, stride: usize) -> bool {
-        taps == 3 && stride.is_multiple_of(self.inputs) && stride <= MOST_INPUTS
+        let inputs = self.least..=MOST_INPUTS;
+        taps == 3 && stride.is_multiple_of(INPUTS) && inputs.contains(&stride)
     }
 }
 
@@ -102,14 +109,20 @@ unsafe trait Words: Copy {
     unsafe fn quadruple(self) -> Self;
 }
 
-/// What [`Ints`] need besides. Arithmetic wraps.
+/// Vectors of i32, always inlined into functions that enable their instructions. Arithmetic wraps.
 ///
 /// # Safety
-/// As [`Ints`].
-unsafe trait Sums: Ints {
-    /// Inputs whose products one instruction adds up.
+/// Callers run on a machine with the type's instructions.
+unsafe trait Sums: Copy {
+    /// Output channels in a vector.
+    const N: usize;
+    /// Numbers that a channel's sum is kept in: some of the inputs in each.
+    const PARTS: usize;
+    /// Inputs whose products one instruction makes.
     const TOGETHER: usize;
-    /// `N` numbers, unaligned.
+    /// `N * PARTS` numbers, unaligned.
+    unsafe fn load(from: *const i32) -> Self;
+    /// `N * PARTS` numbers, unaligned.
     unsafe fn store(self, to: *mut i32);
     /// Lane by lane.
     unsafe fn add(self, other: Self) -> Self;
@@ -117,8 +130,6 @@ unsafe trait Sums: Ints {
     unsafe fn sub(self, other: Self) -> Self;
     /// Times four.
     unsafe fn quadruple(self) -> Self;
-    /// Times [`NINTH`], shifted right by `shift` bits.
-    unsafe fn ninth(self, shift: i32) -> Self;
     /// Sums of the products of `inputs` channels of `P` tiles, `tile` numbers apart, with `Q`
     /// vectors of weights for each group of [`Self::TOGETHER`] inputs.
     unsafe fn products<const P: usize, const Q: usize>(
@@ -127,14 +138,29 @@ unsafe trait Sums: Ints {
         inputs: usize,
         w: *const i16,
     ) -> [[Self; Q]; P];
-    /// Stores `N` requantised bytes of each of four pixels, `stride` bytes apart.
-    unsafe fn store_four(
+}
+
+/// What becomes of [`Sums`]: requantised bytes, or floats.
+///
+/// # Safety
+/// As [`Sums`].
+unsafe trait Finish<T>: Sums {
+    /// Makes true sums of four pixels' (times [`NINTH`], shifted right by `shifts`), adds the bias
+    /// and stores what `T` stands for from `to` on, pixels `stride` numbers apart.
+    unsafe fn finish(
         pixels: [Self; TILE],
-        multiplier: *const f32,
-        zero: i32,
-        to: *mut u8,
+        shifts: [i32; TILE],
+        channels: &Channels,
+        to: *mut T,
         stride: usize,
     );
+}
+
+/// What the sums of a vector's channels are multiplied by.
+struct Channels {
+    bias: *const i32,
+    multiplier: *const f32,
+    zero: i32,
 }
 
 /// `[position][block][group of inputs][vector][lane][input of the group]`, blocks of at most `most`
@@ -184,7 +210,8 @@ unsafe fn block<V: Sums, const P: usize, const Q: usize>(
     m: *mut i32,
     t: usize,
 ) {
-    let (in_tile, out_tile) = (POSITIONS * w.stride, POSITIONS * w.vectors * V::N);
+    let width = V::N * V::PARTS;
+    let (in_tile, out_tile) = (POSITIONS * w.stride, POSITIONS * w.vectors * width);
     // SAFETY: v and m hold the block's tiles, `weights` its weights.
     unsafe {
         let v = v.add(t * in_tile);
@@ -196,7 +223,7 @@ unsafe fn block<V: Sums, const P: usize, const Q: usize>(
         };
         for (p, tile) in sums.iter().enumerate() {
             for (q, value) in tile.iter().enumerate() {
-                value.store(m.add((t + p) * out_tile + q * V::N));
+                value.store(m.add((t + p) * out_tile + q * width));
             }
         }
     }
@@ -205,17 +232,21 @@ unsafe fn block<V: Sums, const P: usize, const Q: usize>(
 /// The kernel of an instruction set: block sizes are `vectors: big small` in tiles.
 macro_rules! kernel {
     (
-        $(#[$enable:meta])* static $name:ident, $sums:ty, words $wide:ty, $narrow:ty,
-        most $most:expr, [$($q:literal: $big:literal $small:literal),*]
+        $(#[$enable:meta])* static $name:ident, $sums:ty, words [$($words:ty),*],
+        gives $($out:ident)|*, least $least:literal, most $most:expr, [$($q:literal: $big:literal $small:literal),*]
     ) => {
         pub(in crate::engine::kernels::int8) static $name: WinogradKernel = WinogradKernel {
-            inputs: <$narrow as Words>::N,
+            lanes: <$sums as Sums>::N,
+            parts: <$sums as Sums>::PARTS,
+            least: $least,
             tiles: TILES + MORE,
             pack: |layer| pack::<$sums>(layer, $most),
             run,
         };
 
+        // Functions of their own keep each one's numbers in registers.
         $(#[$enable])*
+        #[inline(never)]
         unsafe fn products<const P: usize, const Q: usize>(
             w: &Winograd, v: *const i16, weights: *const i16, m: *mut i32, t: usize,
         ) {
@@ -224,24 +255,43 @@ macro_rules! kernel {
         }
 
         $(#[$enable])*
+        #[inline(never)]
+        unsafe fn transform_input<W: Words>(w: &Winograd, first: usize, tiles: usize) {
+            // SAFETY: the caller's promises, passed on.
+            unsafe { transforms::input::<W>(w, first, tiles) }
+        }
+
+        $(#[$enable])*
+        #[inline(never)]
+        unsafe fn transform_output<T: Copy>(
+            w: &Winograd, out: [*mut T; TILE], first: usize, tiles: usize,
+        )
+        where
+            $sums: Finish<T>,
+        {
+            // SAFETY: the caller's promises, passed on.
+            unsafe { transforms::output::<$sums, T>(w, out, first, tiles) }
+        }
+
+        $(#[$enable])*
         unsafe fn run(w: &Winograd) {
-            let lanes = <$sums as Ints>::N;
+            let width = <$sums as Sums>::N * <$sums as Sums>::PARTS;
             let mut first = 0;
             while first < w.tiles {
                 let tiles = TILES.min(w.tiles - first);
                 // SAFETY: the caller's promises; v and m hold TILES + MORE tiles.
                 unsafe {
-                    if w.stride.is_multiple_of(<$wide as Words>::N) {
-                        transforms::input::<$wide>(w, first, tiles);
-                    } else {
-                        transforms::input::<$narrow>(w, first, tiles);
+                    $(if w.stride.is_multiple_of(<$words as Words>::N) {
+                        transform_input::<$words>(w, first, tiles);
+                    } else)* {
+                        unreachable!("`takes` says which input channels");
                     }
                     for position in 0..POSITIONS {
                         blocks(w.vectors, $most, |q, vector| {
-                            let before = (position * w.vectors + vector) * lanes;
-                            let weights = w.weights.add(before * w.stride);
+                            let before = position * w.vectors + vector;
+                            let weights = w.weights.add(before * <$sums as Sums>::N * w.stride);
                             let v = w.v.add(position * w.stride);
-                            let m = w.m.add(before);
+                            let m = w.m.add(before * width);
                             match q {
                                 $($q => cover(tiles, $big, $small, |fits, t| if fits {
                                     products::<$big, $q>(w, v, weights, m, t);
@@ -252,7 +302,12 @@ macro_rules! kernel {
                             }
                         });
                     }
-                    transforms::output::<$sums>(w, first, tiles);
+                    match w.out {
+                        $([Out::$out(a), Out::$out(b), Out::$out(c), Out::$out(d)] => {
+                            transform_output(w, [a, b, c, d], first, tiles);
+                        })*
+                        _ => unreachable!("all rows get the same, and only last layers floats"),
+                    }
                 }
                 first += tiles;
             }

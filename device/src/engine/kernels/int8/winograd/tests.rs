@@ -28,28 +28,29 @@ fn four_rows_are_four_rows() {
     let mut tested = 0;
     for isa in Isa::available() {
         let kernels = kernels(isa);
-        let Some(kernel) = kernels.winograd else {
-            continue;
-        };
-        for (inputs, outputs, tiles) in [
-            (4, 12, 3),
-            (8, 8, 1),
-            (16, 4, 13),
-            (24, 20, 8),
-            (32, 33, 7),
-            (MOST_INPUTS, 16, 2),
-        ] {
-            if !kernel.takes(3, inputs) {
-                continue;
-            }
-            for extreme in extremes {
-                for floats in [false, true] {
-                    check(kernels, kernel, (inputs, outputs, tiles), extreme, floats);
-                    tested += 1;
+        let both = [(kernels.winograd, false), (kernels.winograd_narrow, true)];
+        for (kernel, narrow) in both.into_iter().filter_map(|(k, n)| Some((k?, n))) {
+            for (inputs, outputs, tiles) in [
+                (4, 12, 3),
+                (8, 8, 1),
+                (16, 4, 13),
+                (12, 1, 5),
+                (24, 20, 8),
+                (32, 33, 7),
+                (MOST_INPUTS, 16, 2),
+            ] {
+                if !kernel.takes(3, inputs) || narrow && outputs > 4 {
+                    continue;
+                }
+                for extreme in extremes {
+                    for floats in [false, true].into_iter().filter(|f| *f || !narrow) {
+                        check(kernels, kernel, (inputs, outputs, tiles), extreme, floats);
+                        tested += 1;
+                    }
                 }
             }
+            assert!(!kernel.takes(1, 16) && !kernel.takes(3, MOST_INPUTS + 16));
         }
-        assert!(!kernel.takes(1, 16) && !kernel.takes(3, MOST_INPUTS + 16));
     }
     assert!(tested > 0 || Isa::available().all(|isa| kernels(isa).winograd.is_none()));
 }
@@ -64,6 +65,7 @@ fn check(
     let mut numbers = Numbers(5);
     let (wide, pixels) = (kernels.wide, TILE * tiles);
     let padded = outputs.next_multiple_of(wide.lanes);
+    let own = outputs.next_multiple_of(kernel.lanes);
     let weights = numbers.bytes(9 * inputs * outputs).into_iter().enumerate();
     // SMULL's kernel takes no weight of -128.
     let least = if kernels.flip == 0 { i8::MIN } else { -127 };
@@ -87,15 +89,15 @@ fn check(
     let bias: Vec<i32> = (0..padded).map(|_| (numbers.unit() * 9e4) as i32).collect();
     let multiplier = vec![1.3e-4; padded];
     let (one, four) = ((wide.pack)(&unpacked), (kernel.pack)(&unpacked));
-    let mut bytes: [Vec<u8>; TILE] = from_fn(|_| vec![0; (pixels + SLACK) * padded]);
-    let mut values: [Vec<f32>; TILE] = from_fn(|_| vec![0.0; (pixels + SLACK) * padded]);
+    let mut bytes: [Vec<u8>; TILE] = from_fn(|_| vec![0; (pixels + SLACK) * own]);
+    let mut values: [Vec<f32>; TILE] = from_fn(|_| vec![0.0; (pixels + SLACK) * own]);
     let mut v = Buffer::<i16>::new(kernel.tiles * POSITIONS * inputs);
-    let mut m = Buffer::<i32>::new(kernel.tiles * POSITIONS * padded);
+    let mut m = Buffer::<i32>::new(kernel.tiles * POSITIONS * own * kernel.parts);
     let winograd = Winograd {
         tiles,
         rows: from_fn(|r| input[r].as_ptr()),
         stride: inputs,
-        vectors: padded / wide.lanes,
+        vectors: own / kernel.lanes,
         weights: four.as_ptr(),
         bias: bias.as_ptr(),
         multiplier: multiplier.as_ptr(),
@@ -129,10 +131,12 @@ fn check(
         };
         // SAFETY: as above.
         unsafe { (wide.row)(&row) };
-        let used = pixels * padded;
-        assert!(
-            want_bytes[..used] == bytes[y][..used] && want_values[..used] == values[y][..used],
-            "{inputs} to {outputs}, {tiles} tiles, row {y}"
-        );
+        for (pixel, o) in (0..pixels).flat_map(|p| (0..outputs).map(move |o| (p, o))) {
+            let (want, got) = (pixel * padded + o, pixel * own + o);
+            assert!(
+                want_bytes[want] == bytes[y][got] && want_values[want] == values[y][got],
+                "{inputs} to {outputs}, {tiles} tiles, row {y}, pixel {pixel}, channel {o}"
+            );
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Input and output transforms, over any vector type.
 
-use super::{Out, POSITIONS, Sums, TILE, Winograd, Words};
+use super::{Channels, Finish, POSITIONS, Sums, TILE, Winograd, Words};
 
 /// How far results of the output transform lie above the true ones in each direction, besides 3:
 /// 24, 12, 6 and 6.
@@ -66,47 +66,44 @@ pub(super) unsafe fn input<W: Words>(w: &Winograd, first: usize, tiles: usize) {
                     each!([0 1 2 3 4 5] I => W::load(w.rows[I].add(at + J * w.stride)))
                 ));
                 let to = w.v.add(POSITIONS * tile * w.stride + c);
-                #[expect(clippy::needless_range_loop, reason = "i counts within columns")]
-                for i in 0..6 {
-                    let row = input_column(each!([0 1 2 3 4 5] J => columns[J][i]));
-                    for (j, value) in row.into_iter().enumerate() {
-                        value.store(to.add((6 * i + j) * w.stride));
-                    }
-                }
+                each!([0 1 2 3 4 5] I => {
+                    let row = input_column(each!([0 1 2 3 4 5] J => columns[J][I]));
+                    each!([0 1 2 3 4 5] J => row[J].store(to.add((6 * I + J) * w.stride)));
+                });
             }
         }
     }
 }
 
-/// A^T m A of `tiles` tiles, made true sums, bias and requantisation.
+/// A^T m A of `tiles` tiles, and what [`Finish`] makes of them.
 #[inline(always)]
-pub(super) unsafe fn output<V: Sums>(w: &Winograd, first: usize, tiles: usize) {
+pub(super) unsafe fn output<V: Finish<T>, T>(
+    w: &Winograd,
+    out: [*mut T; TILE],
+    first: usize,
+    tiles: usize,
+) {
     let outputs = w.vectors * V::N;
+    let width = outputs * V::PARTS;
     for tile in 0..tiles {
         for c in (0..outputs).step_by(V::N) {
             // SAFETY: m holds the tiles, bias and multiplier every channel, out the tiles' pixels.
             unsafe {
-                let m = w.m.add(POSITIONS * tile * outputs + c);
+                let m = w.m.add(POSITIONS * tile * width + c * V::PARTS);
                 let columns = each!([0 1 2 3 4 5] J => output_column(
-                    each!([0 1 2 3 4 5] I => V::load(m.add((6 * I + J) * outputs)))
+                    each!([0 1 2 3 4 5] I => V::load(m.add((6 * I + J) * width)))
                 ));
-                let bias = V::load(w.bias.add(c));
-                let multiplier = w.multiplier.add(c);
+                let channels = Channels {
+                    bias: w.bias.add(c),
+                    multiplier: w.multiplier.add(c),
+                    zero: w.zero,
+                };
                 let to = TILE * (first + tile) * outputs + c;
-                for (i, out) in w.out.into_iter().enumerate() {
-                    let row = output_column(each!([0 1 2 3 4 5] J => columns[J][i]));
-                    let row = each!([0 1 2 3] J => row[J].ninth(SHIFTS[i] + SHIFTS[J]).add(bias));
-                    match out {
-                        Out::Bytes(out) => {
-                            V::store_four(row, multiplier, w.zero, out.add(to), outputs);
-                        }
-                        Out::Floats(out) => {
-                            for (j, value) in row.into_iter().enumerate() {
-                                value.store_floats(multiplier, out.add(to + j * outputs));
-                            }
-                        }
-                    }
-                }
+                each!([0 1 2 3] I => {
+                    let row = output_column(each!([0 1 2 3 4 5] J => columns[J][I]));
+                    let shifts = each!([0 1 2 3] J => SHIFTS[I] + SHIFTS[J]);
+                    V::finish(row, shifts, &channels, out[I].add(to), outputs);
+                });
             }
         }
     }
