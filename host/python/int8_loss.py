@@ -16,7 +16,7 @@ import sys
 import tempfile
 import tomllib
 
-CALIBRATIONS = ["mse", "min-max", "percentile", "entropy"]
+CALIBRATIONS = ["search", "mse", "min-max", "percentile", "entropy"]
 GRAPHS = ["dsunet", "nafnet-lite"]
 
 
@@ -33,9 +33,11 @@ def run(*command):
 
 def measure(hone, student, pictures, qat, folder):
     recipe = tomllib.loads((student / "recipe.toml").read_text())
-    column, qat = qat, qat and recipe["student"]["architecture"] not in GRAPHS
-    files = {how: folder / f"{how}.onnx" for how in [*CALIBRATIONS, *(["qat"] if qat else [])]}
-    for how in CALIBRATIONS:
+    graph = recipe["student"]["architecture"] in GRAPHS
+    column, qat = qat, qat and not graph
+    ways = [how for how in CALIBRATIONS if how != "search" or not graph]
+    files = {how: folder / f"{how}.onnx" for how in [*ways, *(["qat"] if qat else [])]}
+    for how in ways:
         run(hone, "quantize", student, "--out", files[how], "--no-qat", "--calibration", how)
     if qat:
         _, seconds = run(hone, "quantize", student, "--out", files["qat"], "--qat")
@@ -44,10 +46,10 @@ def measure(hone, student, pictures, qat, folder):
                     *(f"--also={how}={file}" for how, file in files.items()))
     psnr = {row["name"]: row["psnr_db"]["mean"] for row in json.loads(report)["rows"]}
     loss = {how: psnr["student f32"] - psnr[how] for how in files}
-    best = min(CALIBRATIONS, key=loss.get)
+    best = min(ways, key=loss.get)
     tuned = [f"{loss['qat']:+.3f}", f"{seconds:.0f}"] if qat else ["", ""] if column else []
     return [recipe["name"], f"{psnr['input']:.2f}", f"{psnr['student f32']:.2f}",
-            *(f"{loss[how]:+.3f}" for how in CALIBRATIONS), best,
+            *(f"{loss[how]:+.3f}" if how in loss else "" for how in CALIBRATIONS), best,
             *tuned, f"{files['mse'].stat().st_size:,}"]
 
 

@@ -25,13 +25,13 @@ pub struct QuantizeArgs {
     /// The ONNX file.
     #[arg(long, value_name = "ONNX")]
     out: PathBuf,
-    /// How ranges of activations are chosen [default: the recipe's, else mse].
+    /// How ranges of activations are chosen [default: the recipe's, else search].
     #[arg(long, value_enum)]
     calibration: Option<Calibration>,
     /// Share of values inside the range, for percentile, in percent [default: the recipe's, else 99.99].
     #[arg(long)]
     percentile: Option<f64>,
-    /// Patches to calibrate on [default: the recipe's, else 16].
+    /// Patches to calibrate on [default: the recipe's, else 64 for search, 16 for the others].
     #[arg(long)]
     pictures: Option<usize>,
     /// Leave out balancing channels between layers.
@@ -105,6 +105,11 @@ impl QuantizeArgs {
             quantised.colour(),
             bytes.len()
         );
+        if quantised.fine_tuning_was_worse() {
+            println!(
+                "fine-tuning came out worse on patches that neither had seen: this is the student that calibration alone gave"
+            );
+        }
         if !quantised.runs_in_integers() {
             println!(
                 "smaller than f32, not faster: hone and honed run this student through tract, in f32"
@@ -123,7 +128,7 @@ impl QuantizeArgs {
         QuantiseConfig {
             calibration: self.calibration.unwrap_or(recipe.calibration),
             percentile: self.percentile.unwrap_or(recipe.percentile),
-            pictures: self.pictures.unwrap_or(recipe.pictures),
+            pictures: self.pictures.or(recipe.pictures),
             equalise: recipe.equalise && !self.no_equalise,
             correct_bias: recipe.correct_bias && !self.no_bias_correction,
             qat: (recipe.qat || self.qat) && !self.no_qat && self.keep_float.is_empty(),

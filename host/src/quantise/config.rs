@@ -10,8 +10,8 @@ use super::qat::QatConfig;
 ///
 /// ```toml
 /// [quantise]
-/// calibration = "mse"      # or min-max, percentile, entropy
-/// pictures = 16
+/// calibration = "search"   # or mse, min-max, percentile, entropy
+/// pictures = 64
 /// qat = true               # fine-tune with the board's arithmetic in the loop
 /// qat_steps = 600
 /// ```
@@ -22,8 +22,9 @@ pub struct QuantiseConfig {
     pub calibration: Calibration,
     /// Share of values inside the range, for `percentile`, in percent.
     pub percentile: f64,
-    /// Pictures to calibrate on.
-    pub pictures: usize,
+    /// Pictures to calibrate on; see [`Self::pictures`] when there is no number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pictures: Option<usize>,
     /// Balance channel ranges between neighbouring layers first.
     pub equalise: bool,
     /// Take the mean error of each layer out of its bias.
@@ -42,9 +43,9 @@ impl Default for QuantiseConfig {
     fn default() -> Self {
         let qat = QatConfig::default();
         Self {
-            calibration: Calibration::Mse,
+            calibration: Calibration::Search,
             percentile: 99.99,
-            pictures: 16,
+            pictures: None,
             equalise: true,
             correct_bias: true,
             keep_float: Vec::new(),
@@ -56,6 +57,13 @@ impl Default for QuantiseConfig {
 }
 
 impl QuantiseConfig {
+    /// Pictures to calibrate on: 64 where a search has half of them judge, else 16, for criteria that
+    /// look at one activation at a time do worse the more extremes they have seen.
+    pub fn pictures(&self) -> usize {
+        let few = self.calibration != Calibration::Search;
+        self.pictures.unwrap_or(if few { 16 } else { 64 })
+    }
+
     /// Refuses values that make no sense.
     ///
     /// # Errors
@@ -66,7 +74,7 @@ impl QuantiseConfig {
             percentile > 50.0 && percentile <= 100.0,
             "quantise.percentile is {percentile}; it must be above 50, at most 100"
         );
-        let pictures = self.pictures;
+        let pictures = self.pictures.unwrap_or(1);
         ensure!(
             (1..=4096).contains(&pictures),
             "quantise.pictures is {pictures}; it must be 1 to 4096"

@@ -128,7 +128,7 @@ impl Histogram {
             Calibration::MinMax => self.whole(),
             Calibration::Percentile => self.percentile(percentile),
             Calibration::Entropy if self.low >= 0.0 => self.least_divergent(),
-            Calibration::Mse | Calibration::Entropy => self.least_squares(),
+            Calibration::Mse | Calibration::Search | Calibration::Entropy => self.least_squares(),
         }
     }
 
@@ -144,7 +144,7 @@ impl Histogram {
         let above = step(power_above(free.scale));
         let below = step(above.scale / 2.0);
         let finer = self.squared_error(below) < self.squared_error(above);
-        if how == Calibration::Mse && finer {
+        if matches!(how, Calibration::Mse | Calibration::Search) && finer {
             below
         } else {
             above

@@ -15,11 +15,12 @@ mod of_graph;
 mod of_run;
 mod pictures;
 mod qat;
+mod search;
 mod sensitivity;
 mod weights;
 
 use anyhow::{Result, ensure};
-use hone_shared::quant::INPUT;
+use hone_shared::quant::{Affine, INPUT};
 use hone_shared::student::{Colour, ConvChain};
 use tch::{Kind, Tensor};
 
@@ -52,42 +53,57 @@ pub fn quantise(
 ) -> Result<MixedChain> {
     let chain = &prepared(chain, frames, config)?;
     tch::no_grad(|| {
+        if config.calibration == Calibration::Search {
+            return search::search(chain, frames, config);
+        }
         let blocks = blocks(chain, frames);
         let ranges = Ranges::measure(chain, &blocks);
         let affines = ranges.choose(config.calibration, config.percentile)?;
-        let mut mixed = MixedChain {
-            colour: chain.colour,
-            scale: chain.scale,
-            layers: Vec::new(),
-        };
-        let mut exact = blocks;
-        let mut approximate: Vec<Tensor> = exact.iter().map(Tensor::shallow_clone).collect();
-        for (i, layer) in chain.layers.iter().enumerate() {
-            let mut layer = layer.clone();
-            let kept = config.keep_float.contains(&i);
-            let input = i.checked_sub(1).map_or(INPUT, |before| affines[before]);
-            if config.correct_bias && !kept {
-                let rounded = weights::rounded(&layer, input.scale);
-                let seen: Vec<_> = approximate
-                    .iter()
-                    .map(|x| fake::round_trip(x, input))
-                    .collect();
-                let error = mixed::mean_sum(&layer, &exact) - mixed::mean_sum(&rounded, &seen);
-                let error = Vec::<f32>::try_from(error)?;
-                layer.bias.iter_mut().zip(error).for_each(|(b, e)| *b += e);
-            }
-            let original = MixedLayer::Float(chain.layers[i].clone());
-            exact = exact.iter().map(|x| original.run(x)).collect();
-            let layer = match kept {
-                true => original,
-                false => MixedLayer::Int8(weights::quantise(&layer, input, affines[i]), input),
-            };
-            approximate = approximate.iter().map(|x| layer.run(x)).collect();
-            mixed.layers.push(layer);
-        }
-        mixed.validate()?;
-        Ok(mixed)
+        with_ranges(chain, &blocks, &affines, config)
     })
+}
+
+/// Quantises `chain` with these ranges of its activations; biases are corrected on `blocks`.
+fn with_ranges(
+    chain: &ConvChain,
+    blocks: &[Tensor],
+    affines: &[Affine],
+    config: &QuantiseConfig,
+) -> Result<MixedChain> {
+    let mut mixed = MixedChain {
+        colour: chain.colour,
+        scale: chain.scale,
+        layers: Vec::new(),
+    };
+    let mut exact: Vec<Tensor> = blocks.iter().map(Tensor::shallow_clone).collect();
+    let mut approximate: Vec<Tensor> = exact.iter().map(Tensor::shallow_clone).collect();
+    for (i, layer) in chain.layers.iter().enumerate() {
+        let mut layer = layer.clone();
+        let kept = config.keep_float.contains(&i);
+        let input = i.checked_sub(1).map_or(INPUT, |before| affines[before]);
+        if config.correct_bias && !kept {
+            let rounded = weights::rounded(&layer, input.scale);
+            let seen: Vec<_> = approximate
+                .iter()
+                .map(|x| fake::round_trip(x, input))
+                .collect();
+            let error = mixed::mean_sum(&layer, &exact) - mixed::mean_sum(&rounded, &seen);
+            let error = Vec::<f32>::try_from(error)?;
+            layer.bias.iter_mut().zip(error).for_each(|(b, e)| *b += e);
+        }
+        let original = MixedLayer::Float(chain.layers[i].clone());
+        let layer = match kept {
+            true => original.clone(),
+            false => MixedLayer::Int8(weights::quantise(&layer, input, affines[i]), input),
+        };
+        if config.correct_bias {
+            exact = exact.iter().map(|x| original.run(x)).collect();
+            approximate = approximate.iter().map(|x| layer.run(x)).collect();
+        }
+        mixed.layers.push(layer);
+    }
+    mixed.validate()?;
+    Ok(mixed)
 }
 
 /// The chain whose weights are rounded: the same function as `chain`, its channels balanced where

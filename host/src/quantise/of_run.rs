@@ -5,6 +5,7 @@ use hone_shared::student::{Colour, ConvChain};
 use tch::Tensor;
 
 use super::graph::convolutions;
+use super::search::split;
 use super::sensitivity::psnr;
 use super::{
     LayerLoss, MixedChain, MixedGraph, QuantiseConfig, calibration_pairs, calibration_sequences,
@@ -22,6 +23,7 @@ pub struct Quantised<'a> {
     /// Degraded and true patches it was calibrated on.
     pairs: Vec<(Tensor, Tensor)>,
     config: QuantiseConfig,
+    fine_tuning_was_worse: bool,
 }
 
 impl std::fmt::Debug for Quantised<'_> {
@@ -80,8 +82,13 @@ pub fn of_run<'a>(
     let inputs = |pairs: &[(Tensor, Tensor)]| -> Vec<Tensor> {
         pairs.iter().map(|p| p.0.shallow_clone()).collect()
     };
+    let mut fine_tuning_was_worse = false;
     let (form, pairs) = if let Some(graph) = graph {
-        let pairs = calibration_pairs(source.as_ref(), colour, config.pictures, seed)?;
+        let config = &QuantiseConfig {
+            calibration: config.calibration.of_graph(),
+            ..config.clone()
+        };
+        let pairs = calibration_pairs(source.as_ref(), colour, config.pictures(), seed)?;
         let of = convolutions(graph).len() as u64;
         let layers = |done| progress(Progress::Layers { done, of });
         let int8 = quantise_graph(graph, colour, &inputs(&pairs), config, layers)?;
@@ -94,13 +101,14 @@ pub fn of_run<'a>(
              calibration alone (--no-qat)"
         );
         let pairs = match float.is_temporal() {
-            true => calibration_sequences(source.as_ref(), &float, config.pictures, seed)?,
-            false => calibration_pairs(source.as_ref(), colour, config.pictures, seed)?,
+            true => calibration_sequences(source.as_ref(), &float, config.pictures(), seed)?,
+            false => calibration_pairs(source.as_ref(), colour, config.pictures(), seed)?,
         };
         let frames = inputs(&pairs);
         let seen = (source.as_ref(), pairs.as_slice(), frames.as_slice());
         let updates = |done, loss| progress(Progress::Updates { done, loss });
-        let int8 = of_chain(&float, seen, seed, config, updates)?;
+        let int8;
+        (int8, fine_tuning_was_worse) = of_chain(&float, seen, seed, config, updates)?;
         (Form::Chain { float, int8 }, pairs)
     };
     Ok(Quantised {
@@ -108,16 +116,18 @@ pub fn of_run<'a>(
         form,
         pairs,
         config: config.clone(),
+        fine_tuning_was_worse,
     })
 }
 
+/// A chain's INT8 student, and whether it is without the fine-tuning that was asked for.
 fn of_chain(
     float: &ConvChain,
     (source, pairs, frames): (&dyn PairSource, &[(Tensor, Tensor)], &[Tensor]),
     seed: u64,
     config: &QuantiseConfig,
     progress: impl FnMut(u64, f64),
-) -> Result<MixedChain> {
+) -> Result<(MixedChain, bool)> {
     let int8 = quantise(float, frames, config)?;
     if let (true, Some(start)) = (config.qat, int8.int8()) {
         let steps = config.fine_tuning();
@@ -125,12 +135,14 @@ fn of_chain(
         let balanced = super::prepared(float, frames, config)?;
         let tuned = fine_tune_on(source, &balanced, &start, &steps, seed, progress)?;
         let tuned = MixedChain::from_int8(&tuned);
-        // A student that calibration alone served well may come out of fine-tuning worse.
-        if psnr(&tuned, pairs) >= psnr(&int8, pairs) {
-            return Ok(tuned);
-        }
+        // A student that calibration alone served well may come out of fine-tuning worse. Patches
+        // that ranges and biases were measured on would judge for those.
+        let (_, judges) = split(pairs);
+        let db = |chain: &MixedChain| psnr(chain, judges.iter().copied());
+        let worse = db(&tuned) < db(&int8);
+        return Ok((if worse { int8 } else { tuned }, worse));
     }
-    Ok(int8)
+    Ok((int8, false))
 }
 
 impl Quantised<'_> {
@@ -145,6 +157,12 @@ impl Quantised<'_> {
             Form::Chain { float, .. } => float.layers.len(),
             Form::Graph(int8) => convolutions(int8.graph).len(),
         }
+    }
+
+    /// Whether a fine-tuning that was asked for came out worse than calibration alone on held-out
+    /// patches, and was left out.
+    pub fn fine_tuning_was_worse(&self) -> bool {
+        self.fine_tuning_was_worse
     }
 
     /// Whether the board computes in integers; it runs a student that is no chain through tract, in f32.

@@ -131,11 +131,17 @@ fn described(op: &Op) -> String {
 }
 
 /// Mean PSNR in dB over pictures rounded to bytes.
-pub(super) fn psnr(chain: &MixedChain, pairs: &[(Tensor, Tensor)]) -> f64 {
+pub(super) fn psnr<'a>(
+    chain: &MixedChain,
+    pairs: impl IntoIterator<Item = &'a (Tensor, Tensor)>,
+) -> f64 {
     psnr_of(|frame| chain.restore(frame), pairs)
 }
 
-fn psnr_of(restore: impl Fn(&Tensor) -> Tensor, pairs: &[(Tensor, Tensor)]) -> f64 {
+fn psnr_of<'a>(
+    restore: impl Fn(&Tensor) -> Tensor,
+    pairs: impl IntoIterator<Item = &'a (Tensor, Tensor)>,
+) -> f64 {
     let one = |(input, truth): &(Tensor, Tensor)| {
         let restored = tch::no_grad(|| (restore(input).clamp(0.0, 1.0) * 255.0).round() / 255.0);
         let mse = (restored - truth)
@@ -144,5 +150,6 @@ fn psnr_of(restore: impl Fn(&Tensor) -> Tensor, pairs: &[(Tensor, Tensor)]) -> f
             .double_value(&[]);
         -10.0 * mse.max(1e-12).log10()
     };
-    pairs.iter().map(one).sum::<f64>() / pairs.len().max(1) as f64
+    let each: Vec<f64> = pairs.into_iter().map(one).collect();
+    each.iter().sum::<f64>() / each.len().max(1) as f64
 }

@@ -134,6 +134,36 @@ fn every_calibration_stays_near_f32_and_equalising_helps_unequal_channels() {
 }
 
 #[test]
+fn a_search_is_closest_on_pictures_that_it_measured_no_range_on() {
+    tch::manual_seed(9);
+    let chain = float_chain(Colour::Luma, 2, &[3, 3, 3], 7);
+    let all = frames(Colour::Luma, 32, 6);
+    let half = |odd| {
+        let frames = all.iter().skip(odd).step_by(2);
+        frames.map(Tensor::shallow_clone).collect::<Vec<_>>()
+    };
+    let (measured, judges) = (half(0), half(1));
+    // Balancing channels looks at all pictures.
+    let by = |calibration| QuantiseConfig {
+        calibration,
+        equalise: false,
+        ..QuantiseConfig::default()
+    };
+    let searched = quantise(&chain, &all, &by(Calibration::Search)).unwrap();
+    let searched = error(&chain, &searched, &judges);
+    let mut nearest = f64::MAX;
+    for &how in Calibration::value_variants() {
+        if how != Calibration::Search {
+            let one = quantise(&chain, &measured, &by(how)).unwrap();
+            nearest = nearest.min(error(&chain, &one, &judges));
+        }
+    }
+    // Sums of floats in another order.
+    let bound = nearest * (1.0 + 1e-6);
+    assert!(searched <= bound, "{searched}, one criterion {nearest}");
+}
+
+#[test]
 fn layers_kept_in_f32_stay_exact_and_bad_input_is_named() {
     tch::manual_seed(5);
     let chain = float_chain(Colour::Rgb, 2, &[3, 3], 6);
