@@ -7,6 +7,7 @@
 #   BIN=DIR       where `hone` is (target/release)
 #   TEACHER=yes   train a teacher first and learn from it too
 #   EPOCHS=N      length of every training, 1,000 updates each (14)
+#   MORE=N        then go on from the best weights for so long, at a learning rate of 2e-3 (9)
 #   KEY=FILE      secret key that signs the bundles; without one they stay unsigned
 #   CLIPS="a.mp4 b.mp4"   video for the cards
 #   CAMERAS="mixed ..."   a part of all
@@ -46,23 +47,36 @@ if [ -n "${TEACHER:-}" ]; then
   teacher=(--teacher "$run")
 fi
 
+# Goes on with RUN, or starts it from the weights of START when given: train RUN START COMMAND...
+train() {
+  local run=$1 start=$2
+  shift 2
+  if [ -e "$run/last.safetensors" ]; then
+    "$@" --out "$run" --resume
+  elif [ -n "$start" ]; then
+    "$@" --out "$run" --from "$start"
+  else
+    "$@" --out "$run"
+  fi
+}
+
 # A student of CAMERA, LEVEL and CHANNELS, started from another run's weights when START is given.
 student() {
   local camera=$1 level=$2 list=$3 start=${4:-} run=$out/$1/$2
   step "$camera $level"
-  local command=("$hone" distill "$recipes/$camera.toml" --cache "$out/$camera/cache" --out "$run"
+  local command=("$hone" distill "$recipes/$camera.toml" --cache "$out/$camera/cache"
     --set data.root="$photos" --set name="$camera-$level" --set "student.channels=[$list]"
-    --set "student.convs=$(($(tr -cd , <<<"$list" | wc -c) + 2))" --set "stage.0.epochs=${EPOCHS:-14}")
+    --set "student.convs=$(($(tr -cd , <<<"$list" | wc -c) + 2))")
   if [ -z "${TEACHER:-}" ]; then command+=(--no-teacher); fi
-  if [ -e "$run/last.safetensors" ]; then
-    "${command[@]}" --resume
-  elif [ -n "$start" ]; then
-    "${command[@]}" --from "$start"
-  else
-    "${command[@]}"
-  fi
+  # A second training, from the best weights of the first, at a lower rate and on other patches.
+  local first=$run.first
+  train "$first" "$start" "${command[@]}" --set "stage.0.epochs=${EPOCHS:-14}"
+  train "$run" "$first" "${command[@]}" --set "stage.0.epochs=${MORE:-9}" --set optimizer.learning_rate=2e-3 --set seed=3
   "$hone" export "$run" --out "$run.f32.onnx"
-  "$hone" quantize "$run" --out "$run.int8.onnx"
+  local tune=()
+  # The larger the student, the more it loses by rounding, and the more fine-tuning gives back.
+  if [ "$level" = large ]; then tune=(--qat --qat-steps 1500 --qat-learning-rate 2e-4); fi
+  "$hone" quantize "$run" --out "$run.int8.onnx" ${tune[@]+"${tune[@]}"}
 }
 
 for camera in ${CAMERAS:-mixed defocus motion conference}; do
