@@ -23,6 +23,7 @@ ROWS = [
     ("gaussian", "Gaussian 0.8-1.8 px, noise up to 2/255", f"gaussian:sigma=0.8..1.8+{GRAIN}", "defocus"),
     ("motion", "linear motion 3-11 px, noise up to 2/255", f"motion:length=3..11+{GRAIN}", "motion"),
     ("bicubic", "bicubic x2 down and up", "resize:factor=2", "conference"),
+    ("motion-display", "the same motion in display codes", f"motion:length=3..11,light=display+{GRAIN}", "motion"),
     ("call", "x1.5-2, H.264 at 150-600 kbit/s", "resize:factor=1.5..2+h264:kbps=150..600", "conference"),
 ]
 CLIP_CAMERA = "gaussian:sigma=1.2+grain:sigma=0.004"
