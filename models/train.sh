@@ -75,7 +75,7 @@ student() {
   "$hone" export "$run" --out "$run.f32.onnx"
   local tune=()
   # The larger the student, the more it loses by rounding, and the more fine-tuning gives back.
-  if [ "$level" = large ]; then tune=(--qat --qat-steps 1500 --qat-learning-rate 2e-4); fi
+  if [ "$level" = large ]; then tune=(--qat --qat-steps 2500 --qat-learning-rate 3e-4); fi
   "$hone" quantize "$run" --out "$run.int8.onnx" ${tune[@]+"${tune[@]}"}
 }
 
