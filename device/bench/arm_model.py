@@ -21,7 +21,7 @@ from pathlib import Path
 
 ENGINE = Path(__file__).resolve().parent.parent / "src" / "engine"
 # The rest of the engine is not needed: the kernels and the names they use.
-CRATE = """#![allow(dead_code, missing_docs)]
+CRATE = """#![allow(dead_code, missing_docs, unused_imports)]
 pub mod engine {{
     #[path = "{engine}/isa.rs"] pub mod isa;
     #[path = "{engine}/kernels/mod.rs"] pub mod kernels;

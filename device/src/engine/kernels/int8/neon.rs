@@ -37,7 +37,7 @@ pub(super) static NEON_DOT: Int8Kernels = Int8Kernels {
 };
 
 #[inline(always)]
-pub(super) unsafe fn store_bytes(sum: int32x4_t, multiplier: *const f32, zero: i32, to: *mut u8) {
+unsafe fn store_bytes(sum: int32x4_t, multiplier: *const f32, zero: i32, to: *mut u8) {
     // SAFETY: the caller points at 4 multipliers and 4 bytes.
     unsafe {
         let product = vmulq_f32(vcvtq_f32_s32(sum), vld1q_f32(multiplier));

@@ -2,10 +2,11 @@
 
 use std::arch::aarch64::*;
 
-use super::super::neon::{store_bytes, store_floats};
+use super::super::neon::store_floats;
+use super::kernel::{block, kernel};
 use super::{
     Channels, Finish, MORE, NINTH, Out, POSITIONS, Sums, TILE, TILES, Winograd, WinogradKernel,
-    Words, block, kernel, pack, transforms,
+    Words, pack, transforms,
 };
 use crate::engine::kernels::{blocks, cover};
 

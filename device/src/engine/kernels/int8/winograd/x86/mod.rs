@@ -9,9 +9,10 @@ use std::arch::x86_64::*;
 pub(in crate::engine::kernels::int8) use narrow::AVX2_NARROW;
 use words::Few;
 
+use super::kernel::{block, kernel};
 use super::{
     Channels, Finish, MORE, NINTH, Out, POSITIONS, Sums, TILE, TILES, Winograd, WinogradKernel,
-    Words, block, kernel, pack, transforms,
+    Words, pack, transforms,
 };
 use crate::engine::kernels::{blocks, cover};
 

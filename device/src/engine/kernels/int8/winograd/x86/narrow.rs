@@ -3,9 +3,10 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
+use super::super::kernel::{block, kernel};
 use super::super::{
     Channels, Finish, MORE, Out, POSITIONS, Sums, TILE, TILES, Winograd, WinogradKernel, Words,
-    block, kernel, pack, transforms,
+    pack, transforms,
 };
 use super::ninth;
 use super::words::Few;
