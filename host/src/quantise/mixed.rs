@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use hone_shared::quant::{Affine, QuantChain, QuantConv};
-use hone_shared::student::{Colour, ConvLayer};
+use hone_shared::student::{Colour, ConvChain, ConvLayer};
 use tch::Tensor;
 
 use super::fake::{IntegerConv, levels, reals};
@@ -92,6 +92,16 @@ impl MixedChain {
             scale: self.scale,
             layers: convs.collect::<Option<_>>()?,
         })
+    }
+
+    /// All layers f32, those of `chain`.
+    pub fn from_float(chain: &ConvChain) -> Self {
+        let layers = chain.layers.iter().cloned().map(MixedLayer::Float);
+        Self {
+            colour: chain.colour,
+            scale: chain.scale,
+            layers: layers.collect(),
+        }
     }
 
     /// All layers INT8, those of a finished chain.

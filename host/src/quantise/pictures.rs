@@ -7,7 +7,7 @@ use rand::Rng;
 use rayon::prelude::*;
 use tch::Tensor;
 
-use super::mixed::{MixedChain, MixedLayer};
+use super::mixed::MixedChain;
 use super::qat::{QatBatch, QatConfig, fine_tune};
 use crate::data::random::{shuffled, stream};
 use crate::data::source::PairSource;
@@ -57,12 +57,7 @@ pub fn calibration_sequences(
     count: usize,
     seed: u64,
 ) -> Result<Vec<(Tensor, Tensor)>> {
-    let layers = chain.layers.iter().cloned().map(MixedLayer::Float);
-    let float = MixedChain {
-        colour: chain.colour,
-        scale: chain.scale,
-        layers: layers.collect(),
-    };
+    let float = MixedChain::from_float(chain);
     let pair = |index: u64| {
         let frames = source.sequence(seed ^ APART, index, SIDE, 2)?;
         let [first, second] = frames.as_slice() else {

@@ -13,7 +13,7 @@ use tch::{Kind, Tensor};
 
 use super::calibrate::Ranges;
 use super::histogram::with_step;
-use super::{Calibration, MixedChain, MixedLayer, QuantiseConfig, blocks, with_ranges};
+use super::{Calibration, MixedChain, QuantiseConfig, blocks, with_ranges};
 
 /// Who proposes ranges, and the share in percent that a percentile keeps.
 const PROPOSALS: [(Calibration, f64); 6] = [
@@ -56,12 +56,7 @@ pub(super) fn search(
     let (seen, judges) = split(frames);
     let seen: Vec<Tensor> = seen.into_iter().map(Tensor::shallow_clone).collect();
     let seen = blocks(chain, &seen);
-    let layers = chain.layers.iter().cloned().map(MixedLayer::Float);
-    let float = MixedChain {
-        colour: chain.colour,
-        scale: chain.scale,
-        layers: layers.collect(),
-    };
+    let float = MixedChain::from_float(chain);
     let wanted: Vec<Tensor> = judges.iter().map(|j| float.restore(j)).collect();
     let value = |affines: Vec<Affine>, correct_bias: bool| -> Result<Found> {
         let config = QuantiseConfig {
@@ -80,14 +75,15 @@ pub(super) fn search(
         })
     };
     let ranges = Ranges::measure(chain, &seen);
+    let corrections: &[bool] = match config.correct_bias {
+        true => &[false, true],
+        false => &[false],
+    };
     let mut best: Option<Found> = None;
     let mut fault = None;
     for (how, percentile) in PROPOSALS {
         let affines = ranges.choose(how, percentile)?;
-        for correct_bias in [false, true] {
-            if correct_bias && !config.correct_bias {
-                continue;
-            }
+        for &correct_bias in corrections {
             match value(affines.clone(), correct_bias) {
                 Ok(found) if best.as_ref().is_none_or(|b| found.distance < b.distance) => {
                     best = Some(found);

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tch::{Kind, Tensor};
 
 use super::graph::{MixedGraph, convolutions};
-use super::mixed::{MixedChain, MixedLayer};
+use super::mixed::MixedChain;
 use super::{QuantiseConfig, quantise};
 use crate::student::graph::Op;
 
@@ -49,16 +49,7 @@ pub fn sensitivity(
         ..config.clone()
     };
     let every = quantise(chain, &frames, &plain)?;
-    let floats: Vec<_> = chain
-        .layers
-        .iter()
-        .cloned()
-        .map(MixedLayer::Float)
-        .collect();
-    let mut mixed = MixedChain {
-        layers: floats,
-        ..every.clone()
-    };
+    let mut mixed = MixedChain::from_float(chain);
     let float_db = psnr(&mixed, pairs);
     let row = |layer, what, int8_db| LayerLoss {
         layer,

@@ -60,16 +60,7 @@ fn fake_quantisation_is_the_definition_to_the_bit() {
 
 /// Mean squared difference from the f32 chain, in squared steps of the frame.
 fn error(chain: &ConvChain, mixed: &MixedChain, frames: &[Tensor]) -> f64 {
-    let floats = chain
-        .layers
-        .iter()
-        .cloned()
-        .map(MixedLayer::Float)
-        .collect();
-    let float = MixedChain {
-        layers: floats,
-        ..mixed.clone()
-    };
+    let float = MixedChain::from_float(chain);
     let one = |f: &Tensor| {
         (float.restore(f) - mixed.restore(f))
             .square()

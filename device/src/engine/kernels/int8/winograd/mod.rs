@@ -16,6 +16,57 @@ mod transforms;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+/// What [`Words`] and [`Sums`] do lane by lane, of vectors or of structs that hold one.
+macro_rules! lane_by_lane {
+    ($number:ty, $store:path, $add:path, $sub:path, $quadruple:path) => {
+        lane_by_lane!(@ $number, $store, $add, $sub, $quadruple, v => v, r => r);
+    };
+    ($number:ty, $store:path, $add:path, $sub:path, $quadruple:path, inside) => {
+        lane_by_lane!(@ $number, $store, $add, $sub, $quadruple, v => v.0, r => Self(r));
+    };
+    (
+        @ $number:ty, $store:path, $add:path, $sub:path, $quadruple:path,
+        $v:ident => $inner:expr, $r:ident => $outer:expr
+    ) => {
+        #[inline(always)]
+        unsafe fn store(self, to: *mut $number) {
+            let $v = self;
+            // SAFETY: the caller points at as many numbers as the vector holds.
+            unsafe { $store(to.cast(), $inner) }
+        }
+
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            let $v = self;
+            let one = $inner;
+            let $v = other;
+            // SAFETY: arithmetic on values only.
+            let $r = unsafe { $add(one, $inner) };
+            $outer
+        }
+
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            let $v = self;
+            let one = $inner;
+            let $v = other;
+            // SAFETY: arithmetic on values only.
+            let $r = unsafe { $sub(one, $inner) };
+            $outer
+        }
+
+        #[inline(always)]
+        unsafe fn quadruple(self) -> Self {
+            let $v = self;
+            // SAFETY: arithmetic on values only.
+            let $r = unsafe { $quadruple($inner) };
+            $outer
+        }
+    };
+}
+
+use lane_by_lane;
+
 #[cfg(target_arch = "aarch64")]
 pub(super) use neon::NEON;
 #[cfg(target_arch = "x86_64")]
@@ -32,9 +83,9 @@ pub(in crate::engine) const POSITIONS: usize = 36;
 const INPUTS: usize = 4;
 /// Most input channels: 9 * 112 * 255 * 128 is below 2^25.
 const MOST_INPUTS: usize = 112;
-/// Tiles transformed at a time: what the first-level cache holds.
+/// Tiles transformed at a time: the largest block, which fewer would not fill.
 const TILES: usize = 12;
-/// Tiles past the last one that a block may touch.
+/// Tiles past the last one that a block may touch, and one.
 const MORE: usize = 12;
 /// The inverse of 9 modulo 2^32.
 const NINTH: i32 = 0x38E3_8E39;

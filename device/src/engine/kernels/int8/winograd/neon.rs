@@ -6,7 +6,7 @@ use super::super::neon::store_floats;
 use super::kernel::{block, kernel};
 use super::{
     Channels, Finish, MORE, NINTH, Out, POSITIONS, Sums, TILE, TILES, Winograd, WinogradKernel,
-    Words, pack, transforms,
+    Words, lane_by_lane, pack, transforms,
 };
 use crate::engine::kernels::{blocks, cover};
 
@@ -20,29 +20,7 @@ unsafe impl Words for int16x8_t {
         unsafe { vmovl_s8(vld1_s8(from.cast())) }
     }
 
-    #[inline(always)]
-    unsafe fn store(self, to: *mut i16) {
-        // SAFETY: the caller points at 8 numbers.
-        unsafe { vst1q_s16(to, self) }
-    }
-
-    #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        // SAFETY: arithmetic on values only.
-        unsafe { vaddq_s16(self, other) }
-    }
-
-    #[inline(always)]
-    unsafe fn sub(self, other: Self) -> Self {
-        // SAFETY: arithmetic on values only.
-        unsafe { vsubq_s16(self, other) }
-    }
-
-    #[inline(always)]
-    unsafe fn quadruple(self) -> Self {
-        // SAFETY: arithmetic on values only.
-        unsafe { vshlq_n_s16::<2>(self) }
-    }
+    lane_by_lane!(i16, vst1q_s16, vaddq_s16, vsubq_s16, vshlq_n_s16::<2>);
 }
 
 // SAFETY: loads are 4 bytes, stores 4 numbers.
@@ -58,29 +36,7 @@ unsafe impl Words for int16x4_t {
         }
     }
 
-    #[inline(always)]
-    unsafe fn store(self, to: *mut i16) {
-        // SAFETY: the caller points at 4 numbers.
-        unsafe { vst1_s16(to, self) }
-    }
-
-    #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        // SAFETY: arithmetic on values only.
-        unsafe { vadd_s16(self, other) }
-    }
-
-    #[inline(always)]
-    unsafe fn sub(self, other: Self) -> Self {
-        // SAFETY: arithmetic on values only.
-        unsafe { vsub_s16(self, other) }
-    }
-
-    #[inline(always)]
-    unsafe fn quadruple(self) -> Self {
-        // SAFETY: arithmetic on values only.
-        unsafe { vshl_n_s16::<2>(self) }
-    }
+    lane_by_lane!(i16, vst1_s16, vadd_s16, vsub_s16, vshl_n_s16::<2>);
 }
 
 // SAFETY: see the methods.
@@ -95,29 +51,7 @@ unsafe impl Sums for int32x4_t {
         unsafe { vld1q_s32(from) }
     }
 
-    #[inline(always)]
-    unsafe fn store(self, to: *mut i32) {
-        // SAFETY: the caller points at 4 numbers.
-        unsafe { vst1q_s32(to, self) }
-    }
-
-    #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        // SAFETY: arithmetic on values only.
-        unsafe { vaddq_s32(self, other) }
-    }
-
-    #[inline(always)]
-    unsafe fn sub(self, other: Self) -> Self {
-        // SAFETY: arithmetic on values only.
-        unsafe { vsubq_s32(self, other) }
-    }
-
-    #[inline(always)]
-    unsafe fn quadruple(self) -> Self {
-        // SAFETY: arithmetic on values only.
-        unsafe { vshlq_n_s32::<2>(self) }
-    }
+    lane_by_lane!(i32, vst1q_s32, vaddq_s32, vsubq_s32, vshlq_n_s32::<2>);
 
     #[inline(always)]
     unsafe fn products<const P: usize, const Q: usize>(

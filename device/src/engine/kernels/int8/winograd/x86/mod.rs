@@ -12,7 +12,7 @@ use words::Few;
 use super::kernel::{block, kernel};
 use super::{
     Channels, Finish, MORE, NINTH, Out, POSITIONS, Sums, TILE, TILES, Winograd, WinogradKernel,
-    Words, pack, transforms,
+    Words, lane_by_lane, pack, transforms,
 };
 use crate::engine::kernels::{blocks, cover};
 
@@ -37,29 +37,13 @@ unsafe impl Sums for __m256i {
         unsafe { _mm256_loadu_si256(from.cast()) }
     }
 
-    #[inline(always)]
-    unsafe fn store(self, to: *mut i32) {
-        // SAFETY: the caller points at 8 numbers.
-        unsafe { _mm256_storeu_si256(to.cast(), self) }
-    }
-
-    #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        // SAFETY: arithmetic on values only.
-        unsafe { _mm256_add_epi32(self, other) }
-    }
-
-    #[inline(always)]
-    unsafe fn sub(self, other: Self) -> Self {
-        // SAFETY: arithmetic on values only.
-        unsafe { _mm256_sub_epi32(self, other) }
-    }
-
-    #[inline(always)]
-    unsafe fn quadruple(self) -> Self {
-        // SAFETY: arithmetic on values only.
-        unsafe { _mm256_slli_epi32::<2>(self) }
-    }
+    lane_by_lane!(
+        i32,
+        _mm256_storeu_si256,
+        _mm256_add_epi32,
+        _mm256_sub_epi32,
+        _mm256_slli_epi32::<2>
+    );
 
     #[inline(always)]
     unsafe fn products<const P: usize, const Q: usize>(

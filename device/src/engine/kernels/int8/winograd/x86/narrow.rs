@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 use super::super::kernel::{block, kernel};
 use super::super::{
     Channels, Finish, MORE, Out, POSITIONS, Sums, TILE, TILES, Winograd, WinogradKernel, Words,
-    pack, transforms,
+    lane_by_lane, pack, transforms,
 };
 use super::ninth;
 use super::words::Few;
@@ -34,29 +34,14 @@ unsafe impl Sums for Halves {
         unsafe { Self(_mm256_loadu_si256(from.cast())) }
     }
 
-    #[inline(always)]
-    unsafe fn store(self, to: *mut i32) {
-        // SAFETY: the caller points at 8 numbers.
-        unsafe { _mm256_storeu_si256(to.cast(), self.0) }
-    }
-
-    #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        // SAFETY: arithmetic on values only.
-        unsafe { Self(_mm256_add_epi32(self.0, other.0)) }
-    }
-
-    #[inline(always)]
-    unsafe fn sub(self, other: Self) -> Self {
-        // SAFETY: arithmetic on values only.
-        unsafe { Self(_mm256_sub_epi32(self.0, other.0)) }
-    }
-
-    #[inline(always)]
-    unsafe fn quadruple(self) -> Self {
-        // SAFETY: arithmetic on values only.
-        unsafe { Self(_mm256_slli_epi32::<2>(self.0)) }
-    }
+    lane_by_lane!(
+        i32,
+        _mm256_storeu_si256,
+        _mm256_add_epi32,
+        _mm256_sub_epi32,
+        _mm256_slli_epi32::<2>,
+        inside
+    );
 
     #[inline(always)]
     unsafe fn products<const P: usize, const Q: usize>(

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::Words;
+use super::super::{Words, lane_by_lane};
 
 // SAFETY: loads are 16 bytes, stores 16 numbers.
 unsafe impl Words for __m256i {
@@ -14,29 +14,13 @@ unsafe impl Words for __m256i {
         unsafe { _mm256_cvtepu8_epi16(_mm_loadu_si128(from.cast())) }
     }
 
-    #[inline(always)]
-    unsafe fn store(self, to: *mut i16) {
-        // SAFETY: the caller points at 16 numbers.
-        unsafe { _mm256_storeu_si256(to.cast(), self) }
-    }
-
-    #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        // SAFETY: arithmetic on values only.
-        unsafe { _mm256_add_epi16(self, other) }
-    }
-
-    #[inline(always)]
-    unsafe fn sub(self, other: Self) -> Self {
-        // SAFETY: arithmetic on values only.
-        unsafe { _mm256_sub_epi16(self, other) }
-    }
-
-    #[inline(always)]
-    unsafe fn quadruple(self) -> Self {
-        // SAFETY: arithmetic on values only.
-        unsafe { _mm256_slli_epi16::<2>(self) }
-    }
+    lane_by_lane!(
+        i16,
+        _mm256_storeu_si256,
+        _mm256_add_epi16,
+        _mm256_sub_epi16,
+        _mm256_slli_epi16::<2>
+    );
 }
 
 // SAFETY: loads are 8 bytes, stores 8 numbers.
@@ -49,29 +33,13 @@ unsafe impl Words for __m128i {
         unsafe { _mm_cvtepu8_epi16(_mm_loadl_epi64(from.cast())) }
     }
 
-    #[inline(always)]
-    unsafe fn store(self, to: *mut i16) {
-        // SAFETY: the caller points at 8 numbers.
-        unsafe { _mm_storeu_si128(to.cast(), self) }
-    }
-
-    #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        // SAFETY: arithmetic on values only.
-        unsafe { _mm_add_epi16(self, other) }
-    }
-
-    #[inline(always)]
-    unsafe fn sub(self, other: Self) -> Self {
-        // SAFETY: arithmetic on values only.
-        unsafe { _mm_sub_epi16(self, other) }
-    }
-
-    #[inline(always)]
-    unsafe fn quadruple(self) -> Self {
-        // SAFETY: arithmetic on values only.
-        unsafe { _mm_slli_epi16::<2>(self) }
-    }
+    lane_by_lane!(
+        i16,
+        _mm_storeu_si128,
+        _mm_add_epi16,
+        _mm_sub_epi16,
+        _mm_slli_epi16::<2>
+    );
 }
 
 /// Four channels in the lower half.
@@ -91,27 +59,12 @@ unsafe impl Words for Few {
         }
     }
 
-    #[inline(always)]
-    unsafe fn store(self, to: *mut i16) {
-        // SAFETY: the caller points at 4 numbers.
-        unsafe { _mm_storel_epi64(to.cast(), self.0) }
-    }
-
-    #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        // SAFETY: arithmetic on values only.
-        Self(unsafe { _mm_add_epi16(self.0, other.0) })
-    }
-
-    #[inline(always)]
-    unsafe fn sub(self, other: Self) -> Self {
-        // SAFETY: arithmetic on values only.
-        Self(unsafe { _mm_sub_epi16(self.0, other.0) })
-    }
-
-    #[inline(always)]
-    unsafe fn quadruple(self) -> Self {
-        // SAFETY: arithmetic on values only.
-        Self(unsafe { _mm_slli_epi16::<2>(self.0) })
-    }
+    lane_by_lane!(
+        i16,
+        _mm_storel_epi64,
+        _mm_add_epi16,
+        _mm_sub_epi16,
+        _mm_slli_epi16::<2>,
+        inside
+    );
 }
