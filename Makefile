@@ -18,7 +18,7 @@
 #   make bench-preview   frame age with four viewers of the page against none
 #   make bench-train   training speed beside PyTorch eager
 #   make bench-loader   patches a second beside PyTorch's DataLoader (PHOTOS=DIR, else drawn scenes)
-#   make ablation PHOTOS=DIR KODAK=DIR   students with a teacher and without, three seeds
+#   make ablation PHOTOS=DIR KODAK=DIR [TEACHER=RUN]   students with a teacher and without, three seeds
 #   make fuzz    the checkpoint reader on random bytes for two minutes (SECONDS=...)
 #   make container  a system with systemd in a container, deployed to as if it were a board; needs root
 #   make soak    honed for half an hour, through fifty outages and an overload
@@ -158,12 +158,12 @@ models: build $(VENV)/.ready
 
 ablation: build $(VENV)/.ready
 	@test -n "$(PHOTOS)" -a -n "$(KODAK)" || { echo "name photographs to train on and pictures to measure on: make ablation PHOTOS=DIR KODAK=DIR" >&2; exit 1; }
-	$(VENV)/bin/python models/ablation.py --photos $(PHOTOS) --kodak $(KODAK)
+	$(VENV)/bin/python models/ablation.py --photos $(PHOTOS) --kodak $(KODAK) $(if $(TEACHER),--teacher $(TEACHER))
 
 # CLIPS="a.mp4 b.mp4" adds video, TEACHER=RUN a run of `hone teacher train`.
 models-report: build
 	@test -n "$(KODAK)" || { echo "name the folder of the Kodak pictures: make models-report KODAK=DIR" >&2; exit 1; }
-	@models/report.py --kodak $(KODAK) $(addprefix --clip ,$(CLIPS)) $(if $(TEACHER),--teacher $(TEACHER))
+	@models/report.py --kodak $(KODAK) $(addprefix --clip ,$(CLIPS)) $(addprefix --teacher ,$(TEACHER))
 
 clean:
 	rm -rf target out

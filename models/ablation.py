@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """What a teacher is worth: students with and without one, equal in all else; `make ablation` calls it.
 
-usage: models/ablation.py --photos DIR --kodak DIR [--epochs N] [--bin DIR] [--out DIR] [--set KEY=VALUE]...
+usage: models/ablation.py --photos DIR --kodak DIR [--teacher RUN] [--epochs N] [--bin DIR] [--out DIR]
 
-Trains the teacher of models/recipes/defocus-teacher.toml, keeps its answers, and trains the `small` student of
-models/recipes/defocus.toml for each of three seeds with the recipe's weight for the teacher and with weight 0: the
-same patches, updates and start. All are measured on the Kodak pictures under Gaussian blur of 0.8 to 1.8 pixels and
-noise, as models/report.py does. What is in the output folder already is not done again; a stopped training goes on.
+Trains the teacher of models/recipes/defocus-teacher.toml, for which a GPU is needed, or takes a trained one, keeps
+its answers, and trains the `small` student of models/recipes/defocus.toml for each of three seeds with the recipe's
+weight for the teacher and with weight 0: the same patches, updates and start. All are measured on the Kodak pictures
+under Gaussian blur of 0.8 to 1.8 pixels and noise, as models/report.py does. What is in the output folder already is
+not done again; a stopped training goes on.
 """
 import argparse
 import pathlib
@@ -39,15 +40,18 @@ def main():
     arguments.add_argument("--epochs", type=int, default=6, help="1,000 updates each, of every student")
     arguments.add_argument("--bin", type=pathlib.Path, default=pathlib.Path("target/release"))
     arguments.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out/ablation"))
-    arguments.add_argument("--set", action="append", default=[], help="a key of the teacher's recipe")
+    arguments.add_argument("--teacher", type=pathlib.Path, help="run of `hone teacher train`, instead of training one")
     given = arguments.parse_args()
     hone, out = given.bin / "hone", given.out
     out.mkdir(parents=True, exist_ok=True)
     photos = ["--set", f"data.root={given.photos.resolve()}"]
 
-    teacher = out / "teacher"
-    changes = [word for change in given.set for word in ("--set", change)]
-    train([hone, "teacher", "train", RECIPES / "defocus-teacher.toml", *photos, *changes], teacher)
+    teacher = given.teacher or out / "defocus-teacher"
+    if not given.teacher:
+        first = out / "teacher"
+        train([hone, "teacher", "train", RECIPES / "teacher.toml", *photos], first)
+        start = ["--from", first / "best.safetensors"]
+        train([hone, "teacher", "train", RECIPES / "defocus-teacher.toml", *start, *photos], teacher)
     cache = out / "cache"
     command = [hone, "teacher", "cache", RECIPES / "defocus.toml", "--teacher", teacher, *photos, "--out", cache]
     if subprocess.run([str(c) for c in command]).returncode != 0:

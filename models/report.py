@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the shipped bundles and prints the tables of models/README.md; `make models-report` calls it.
 
-usage: models/report.py --kodak DIR [--clip FILE]... [--teacher RUN] [--bin DIR] [--out DIR] [CAMERA...]
+usage: models/report.py --kodak DIR [--clip FILE]... [--teacher [CAMERA=]RUN]... [--bin DIR] [--out DIR] [CAMERA...]
 
 Every model of every bundle restores the 24 pictures of the Kodak suite after each degradation below, drawn with
 seed 1, on the engine of the board. Gains are means over pictures of luma PSNR over the untouched input. The unsharp
@@ -129,7 +129,7 @@ def unpack(hone, out, cameras):
     return models
 
 
-def degradations(bench, models, kodak, teacher):
+def degradations(bench, models, kodak, teachers):
     rows = []
     for key, title, degradation, camera in ROWS:
         pairs = bench.pairs(key, degradation, kodak)
@@ -138,10 +138,14 @@ def degradations(bench, models, kodak, teacher):
             if not mine:
                 continue
             gains = [bench.gain(pairs, name, ["--model", file]) for name, file in mine.items()]
-            taught = bench.gain(pairs, "teacher", ["--teacher-run", teacher]) if teacher else None
+            run_of = teachers.get(bundle, teachers.get(""))
+            taught = bench.gain(pairs, f"{bundle} teacher", ["--teacher-run", run_of]) if run_of else None
+            # How much of what the teacher gains the largest student gains, as the board computes it.
+            kept = f"{100 * gains[-1] / taught:.0f} %" if taught and gains[-1] is not None else ""
             rows.append([title, bundle, f"{bench.untouched(pairs)['psnr']:.2f}", signed(bench.unsharp(pairs)),
-                         signed(taught), *map(signed, gains)])
-    return table(["degradation", "bundle", "input dB", "unsharp", "teacher", *ladder_header()], rows)
+                         *map(signed, gains), signed(taught), kept])
+    header = ["degradation", "bundle", "input dB", "unsharp", *ladder_header(), "teacher", "large INT8 keeps"]
+    return table(header, rows)
 
 
 def clips(bench, models, files, degradation=CLIP_CAMERA, camera=None):
@@ -189,14 +193,17 @@ def main():
     parser.add_argument("cameras", nargs="*", default=CAMERAS)
     parser.add_argument("--kodak", required=True, help="folder of the Kodak pictures")
     parser.add_argument("--clip", action="append", default=[], help="video; may be repeated")
-    parser.add_argument("--teacher", help="run of `hone teacher train`")
+    parser.add_argument("--teacher", action="append", default=[], metavar="[CAMERA=]RUN",
+                        help="run of `hone teacher train`, of one camera or of all others; may be repeated")
     parser.add_argument("--bin", default="target/release")
     parser.add_argument("--out", default="out/models-report")
     args = parser.parse_args()
     bench = Bench(pathlib.Path(args.bin) / "hone", args.out)
     models = unpack(bench.hone, bench.out, args.cameras)
     print("Gain in luma PSNR on the Kodak pictures, dB:\n")
-    print(degradations(bench, models, args.kodak, args.teacher))
+    # The key of a teacher without a camera is empty.
+    teachers = {camera: run for camera, _, run in (given.rpartition("=") for given in args.teacher)}
+    print(degradations(bench, models, args.kodak, teachers))
     print("\nOn pictures that need nothing:\n")
     print(harm_table(bench.harm(models, args.kodak)))
     if "mixed medium int8" in models:

@@ -5,12 +5,12 @@
 #   KODAK=DIR     pictures to measure on, never trained on
 #   OUT=DIR       runs, caches, bundles (out/models)
 #   BIN=DIR       where `hone` is (target/release)
-#   TEACHER=yes   train a teacher first and learn from it too
+#   TEACHER=yes   train teachers first (a GPU is needed) and learn from them too
 #   EPOCHS=N      length of every training, 1,000 updates each (14)
 #   MORE=N        then go on from the best weights for so long, at a learning rate of 2e-3 (9)
 #   KEY=FILE      secret key that signs the bundles; without one they stay unsigned
 #   CLIPS="a.mp4 b.mp4"   video for the cards
-#   CAMERAS="mixed ..."   a part of all
+#   CAMERAS="mixed ..."   a part of all; `rgb` is the RGB students of the five reports, which want a GPU
 set -euo pipefail
 photos=$(realpath "${PHOTOS:?name a folder of photographs: PHOTOS=DIR}")
 kodak=$(realpath "${KODAK:?name the folder of the Kodak pictures: KODAK=DIR}")
@@ -37,15 +37,6 @@ if [ ! -e "$out/sharp.ready" ]; then
 fi
 photos=$(realpath "$out/sharp")
 
-teacher=(--no-teacher)
-if [ -n "${TEACHER:-}" ]; then
-  step "a teacher for every camera"
-  run=$out/teacher
-  resume=()
-  if [ -e "$run/last.safetensors" ]; then resume=(--resume); fi
-  "$hone" teacher train $recipes/teacher.toml --set data.root="$photos" --out "$run" "${resume[@]}"
-  teacher=(--teacher "$run")
-fi
 
 # Goes on with RUN, or starts it from the weights of START when given: train RUN START COMMAND...
 train() {
@@ -57,6 +48,18 @@ train() {
     "$@" --out "$run" --from "$start"
   else
     "$@" --out "$run"
+  fi
+}
+
+# The teacher of CAMERA: the one for all of them, which goes on with this camera alone where there is a recipe for it.
+teach() {
+  step "$1: teacher"
+  train "$out/teacher" "" "$hone" teacher train $recipes/teacher.toml --set data.root="$photos"
+  teacher=(--teacher "$out/teacher")
+  if [ -e "$recipes/$1-teacher.toml" ]; then
+    train "$out/$1/teacher" "$out/teacher/best.safetensors" \
+      "$hone" teacher train "$recipes/$1-teacher.toml" --set data.root="$photos"
+    teacher=(--teacher "$out/$1/teacher")
   fi
 }
 
@@ -79,7 +82,28 @@ student() {
   "$hone" quantize "$run" --out "$run.int8.onnx" ${tune[@]+"${tune[@]}"}
 }
 
+# The RGB students, one of each architecture of the reports.
+rgb() {
+  local architecture run
+  for architecture in cnn4 dsunet studentcnn studentnet nafnet-lite; do
+    step "rgb $architecture"
+    run=$out/rgb/$architecture
+    train "$run" "" "$hone" distill $recipes/rgb.toml "${teacher[@]}" --set data.root="$photos" \
+      --set name=$architecture --set student.architecture=$architecture
+    "$hone" export "$run" --out "$run.f32.onnx"
+    "$hone" quantize "$run" --out "$run.int8.onnx"
+  done
+  "$python" models/rgb.py --runs "$out/rgb" --kodak "$kodak" --out "$out" --bin "$(dirname "$hone")" \
+    --measured "$out/measured" ${KEY:+--key "$KEY"}
+}
+
 for camera in ${CAMERAS:-mixed defocus motion conference}; do
+  teacher=(--no-teacher)
+  if [ -n "${TEACHER:-}" ]; then teach "$camera"; fi
+  if [ "$camera" = rgb ]; then
+    rgb
+    continue
+  fi
   step "$camera: patches"
   "$hone" teacher cache "$recipes/$camera.toml" "${teacher[@]}" --set data.root="$photos" --out "$out/$camera/cache"
   student "$camera" nano 8,8,8

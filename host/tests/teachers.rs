@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use hone_host::checkpoint;
 use hone_host::teacher::config::read_file;
+use hone_host::teacher::layer::computing_in;
 use hone_host::teacher::{LoadOptions, Teacher, TeacherConfig, infer, load, load_with};
 use tch::{Device, Kind, Tensor};
 
@@ -142,5 +143,31 @@ fn gradients_reach_every_parameter() {
                 "{name}: {parameter} has no gradient"
             );
         }
+    }
+}
+
+#[test]
+fn training_in_bf16_keeps_f32_weights_gradients_and_sums_with_the_picture() {
+    for name in NETWORKS {
+        let config = read_file(&fixture(name, "config.json")).unwrap().config;
+        let vs = tch::nn::VarStore::new(Device::Cpu);
+        let teacher = hone_host::teacher::build(&config, &vs.root()).unwrap();
+        let x = Tensor::rand([1, teacher.channels(), 16, 16], (Kind::Float, Device::Cpu));
+        let exact = tch::no_grad(|| teacher.forward(&x));
+        let output = computing_in(Kind::BFloat16, || teacher.forward(&x));
+        let relative = error(&output, &exact) / exact.abs().max().double_value(&[]);
+        assert!(relative > 1e-6 && relative < 0.05, "{name}: {relative}");
+        if teacher.scale() == 1 {
+            assert_eq!(output.kind(), Kind::Float, "{name}");
+        }
+        output.square().mean(Kind::Float).backward();
+        let with_gradient = |(_, v): &(String, Tensor)| v.grad().defined();
+        let (reached, rest): (Vec<_>, Vec<_>) = vs.variables().into_iter().partition(with_gradient);
+        assert!(reached.len() > 3 * rest.len(), "{name}: {}", rest.len());
+        assert!(
+            reached.iter().all(|(_, v)| v.grad().kind() == Kind::Float),
+            "{name}"
+        );
+        assert_eq!(teacher.forward(&x).kind(), Kind::Float);
     }
 }

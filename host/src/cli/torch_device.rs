@@ -58,11 +58,9 @@ impl DeviceChoice {
     }
 }
 
-/// Makes torch's CUDA kernels known to the CPU library that `hone` is linked against.
+/// Makes torch's CUDA kernels known to the CPU library that `hone` is linked against. Torch must not be
+/// asked about CUDA before: its first answer is its last.
 fn load_cuda() -> anyhow::Result<()> {
-    if tch::Cuda::is_available() {
-        return Ok(());
-    }
     for name in ["libc10_cuda.so", "libtorch_cuda.so"] {
         let flags = libloading::os::unix::RTLD_NOW | libloading::os::unix::RTLD_GLOBAL;
         // SAFETY: libtorch's libraries are made to be loaded at run time (Python does so); their

@@ -192,11 +192,6 @@ impl TeacherRecipe {
     fn check(&self) -> Result<(), Fault> {
         let of = |name| move |error| Place::Table(name).fault(error);
         self.weighting.validate().map_err(of("weighting"))?;
-        if self.training.precision != TrainPrecision::F32 {
-            return Err(of("training")(anyhow!(
-                "training.precision is for students; a teacher trains in f32"
-            )));
-        }
         if let Some(at) = self.losses.iter().position(LossConfig::needs_teacher) {
             return Err(Place::Nth("loss", at).fault(anyhow!(
                 "loss '{}' compares with a teacher; a teacher has none",

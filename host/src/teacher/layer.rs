@@ -7,6 +7,27 @@ use tch::{Kind, Tensor};
 
 thread_local! {
     static MACS: Cell<Option<i64>> = const { Cell::new(None) };
+    static KIND: Cell<Option<Kind>> = const { Cell::new(None) };
+}
+
+/// Runs `f` with convolutions and matrix products computing in `kind` on this thread, whatever they
+/// are given; weights stay as they are, and so does a sum with the f32 picture.
+pub fn computing_in<T>(kind: Kind, f: impl FnOnce() -> T) -> T {
+    let before = KIND.replace(Some(kind));
+    let value = f();
+    KIND.set(before);
+    value
+}
+
+/// What a layer computes on: `x`, in the kind of [`computing_in`] if one is running.
+fn given(x: &Tensor) -> Tensor {
+    KIND.get()
+        .map_or_else(|| x.shallow_clone(), |kind| x.to_kind(kind))
+}
+
+/// `parameter` in the kind of number that `x` has: weights are f32 where maps may be bf16.
+pub fn in_kind_of(parameter: &Tensor, x: &Tensor) -> Tensor {
+    parameter.to_kind(x.kind())
 }
 
 /// Runs `f` and gives the multiply-accumulates of its convolutions and matrix products on this
@@ -92,8 +113,10 @@ impl Conv {
     /// `[N,inputs,H,W]` to `[N,outputs,H/stride,W/stride]`.
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
-        let bias = self.bias.as_ref();
-        let y = x.conv2d(&self.weight, bias, stride, padding, [1, 1], self.groups);
+        let x = &given(x);
+        let weight = in_kind_of(&self.weight, x);
+        let bias = self.bias.as_ref().map(|b| in_kind_of(b, x));
+        let y = x.conv2d(&weight, bias, stride, padding, [1, 1], self.groups);
         // A layer on a pooled 1x1 map costs the same for every picture, however large.
         if y.size()[2..] != [1, 1] {
             add_macs(y.numel() as i64 * self.weight.size()[1..].iter().product::<i64>());
@@ -126,8 +149,9 @@ impl UpConv {
     /// `[N,inputs,H,W]` to `[N,outputs,2H,2W]`.
     pub fn forward(&self, x: &Tensor) -> Tensor {
         add_macs(x.numel() as i64 * self.weight.size()[1] * 4);
-        let bias = Some(&self.bias);
-        x.conv_transpose2d(&self.weight, bias, [2, 2], [0, 0], [0, 0], 1, [1, 1])
+        let x = &given(x);
+        let (weight, bias) = (in_kind_of(&self.weight, x), in_kind_of(&self.bias, x));
+        x.conv_transpose2d(&weight, Some(bias), [2, 2], [0, 0], [0, 0], 1, [1, 1])
     }
 }
 
@@ -155,7 +179,11 @@ impl Linear {
     /// `[..., inputs]` to `[..., outputs]`.
     pub fn forward(&self, x: &Tensor) -> Tensor {
         add_macs(x.numel() as i64 * self.weight.size()[0]);
-        x.linear(&self.weight, Some(&self.bias))
+        let x = &given(x);
+        x.linear(
+            &in_kind_of(&self.weight, x),
+            Some(in_kind_of(&self.bias, x)),
+        )
     }
 }
 
@@ -182,8 +210,8 @@ impl LayerNorm {
         let features = self.weight.size();
         x.layer_norm(
             features,
-            Some(&self.weight),
-            Some(&self.bias),
+            Some(in_kind_of(&self.weight, x)),
+            Some(in_kind_of(&self.bias, x)),
             self.eps,
             false,
         )

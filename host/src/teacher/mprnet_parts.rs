@@ -3,7 +3,7 @@
 use tch::Tensor;
 use tch::nn::Path;
 
-use super::layer::Conv;
+use super::layer::{Conv, in_kind_of};
 use super::mprnet::{MprNetConfig, excite};
 
 /// Maps at full, half and quarter resolution.
@@ -35,9 +35,8 @@ impl Cab {
 
     /// `[N,n,H,W]` to the same shape.
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        let y = self
-            .conv2
-            .forward(&self.conv1.forward(x).prelu(&self.prelu));
+        let y = self.conv1.forward(x).prelu(&in_kind_of(&self.prelu, x));
+        let y = self.conv2.forward(&y);
         let weights = excite(&y, &self.squeeze, &self.expand);
         y * weights + x
     }

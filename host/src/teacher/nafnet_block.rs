@@ -3,7 +3,7 @@
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
-use super::layer::{Conv, LayerNorm, spatial_mean};
+use super::layer::{Conv, LayerNorm, in_kind_of, spatial_mean};
 use super::strip::{self, Strip};
 
 /// See the module.
@@ -77,9 +77,9 @@ impl Block {
     /// From the first gate to the output; pixel by pixel.
     fn rest(&self, x: &Tensor, gated: &Tensor, attention: &Tensor) -> Tensor {
         let y = self.conv3.forward(&(gated * attention));
-        let x = x + y * &self.beta;
+        let x = x + y * in_kind_of(&self.beta, x);
         let y = gate(&self.conv4.forward(&self.norm2.forward_channels(&x)));
-        &x + self.conv5.forward(&y) * &self.gamma
+        &x + self.conv5.forward(&y) * in_kind_of(&self.gamma, &x)
     }
 
     fn forward_strips(&self, x: &Tensor, strips: &[Strip]) -> Tensor {

@@ -3,7 +3,7 @@
 use tch::nn::{Init, Path};
 use tch::{Kind, Tensor};
 
-use super::layer::{Conv, matmul};
+use super::layer::{Conv, in_kind_of, matmul};
 use super::restormer::{Norm, RestormerConfig};
 use super::strip::{self, Strip};
 
@@ -27,11 +27,12 @@ impl ChannelNorm {
     fn forward(&self, x: &Tensor) -> Tensor {
         let last = x.permute([0, 2, 3, 1]);
         let dim = self.weight.size();
-        let y = if self.bias.is_some() {
-            last.layer_norm(dim, Some(&self.weight), self.bias.as_ref(), 1e-5, false)
+        let weight = in_kind_of(&self.weight, x);
+        let y = if let Some(bias) = &self.bias {
+            last.layer_norm(dim, Some(weight), Some(in_kind_of(bias, x)), 1e-5, false)
         } else {
             let (_, _, rstd) = last.native_layer_norm(dim, None::<&Tensor>, None, 1e-5);
-            last.contiguous() * rstd.to_kind(x.kind()) * &self.weight
+            last.contiguous() * rstd.to_kind(x.kind()) * weight
         };
         y.permute([0, 3, 1, 2])
     }
@@ -104,8 +105,8 @@ impl Block {
             unit(split(&parts[1])),
             split(&parts[2]),
         );
-        let attention =
-            (matmul(&q, &k.transpose(-2, -1)) * &self.temperature).softmax(-1, x.kind());
+        let attention = (matmul(&q, &k.transpose(-2, -1)) * in_kind_of(&self.temperature, x))
+            .softmax(-1, x.kind());
         let y = matmul(&attention, &v)
             .permute([0, 3, 1, 2])
             .reshape([n, h, w, c]);

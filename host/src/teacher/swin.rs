@@ -1,9 +1,9 @@
 //! Shifted-window attention (Liu et al., "Swin Transformer", ICCV 2021) on `[N,H,W,C]` maps.
 
 use tch::nn::Path;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use super::layer::{LayerNorm, Linear, add_macs};
+use super::layer::{LayerNorm, Linear, add_macs, in_kind_of};
 use super::strip::pixels_at_once;
 use super::swinir::BIAS_INIT;
 
@@ -30,7 +30,8 @@ impl Geometry {
         }
         let region = |length: i64| {
             let which = |i: i64| i64::from(i >= length - window) + i64::from(i >= length - shift);
-            Tensor::from_slice(&(0..length).map(which).collect::<Vec<_>>())
+            // The mask is as large as a wide map: it is made where it is used.
+            Tensor::from_slice(&(0..length).map(which).collect::<Vec<_>>()).to_device(like.device())
         };
         let regions = region(height).view([-1, 1]) * 3 + region(width).view([1, -1]);
         let regions = partition(&regions.view([1, height, width, 1]), window).squeeze_dim(-1);
@@ -38,7 +39,7 @@ impl Geometry {
         let mask = (differs.to_kind(Kind::Float) * -100.0).unsqueeze(1);
         Self {
             index: Tensor::from_slice(&index).to_device(like.device()),
-            mask: mask.to_device(like.device()).to_kind(like.kind()),
+            mask: mask.to_kind(like.kind()),
         }
     }
 }
@@ -100,8 +101,7 @@ impl Block {
             let y = self.fc1.forward(&self.norm2.forward(&x)).gelu("none");
             x + self.fc2.forward(&y)
         };
-        let parts: Vec<_> = (0..h).step_by(rows as usize).map(part).collect();
-        Tensor::cat(&parts, 1)
+        joined((0..h).step_by(rows as usize).map(part).collect(), 1)
     }
 
     fn attention(&self, x: &Tensor, geometry: &Geometry) -> Tensor {
@@ -113,8 +113,7 @@ impl Block {
         } else {
             x.shallow_clone()
         };
-        let bias = self
-            .table
+        let bias = in_kind_of(&self.table, &x)
             .index_select(0, &geometry.index)
             .view([area, area, self.heads]);
         let bias = bias.permute([2, 0, 1]).contiguous().unsqueeze(0);
@@ -136,7 +135,7 @@ impl Block {
             start += count;
         }
         add_macs(2 * total * area * area * c);
-        let y = Tensor::cat(&parts, 0).view([n, h / window, w / window, window, window, c]);
+        let y = joined(parts, 0).view([n, h / window, w / window, window, window, c]);
         let y = y.permute([0, 1, 3, 2, 4, 5]).reshape([n, h, w, c]);
         if self.shift > 0 {
             y.roll([self.shift; 2], [1, 2])
@@ -154,17 +153,47 @@ impl Block {
             .view([count, area, 3, self.heads, c / self.heads]);
         let qkv = qkv.permute([2, 0, 3, 1, 4]);
         let [q, k, v] = [0, 1, 2].map(|i| qkv.select(0, i));
-        let y =
-            Tensor::scaled_dot_product_attention(&q, &k, &v, Some(bias), 0.0, false, None, false);
+        let y = attention(&q, &k, &v, bias);
         self.proj
             .forward(&y.transpose(1, 2).reshape([count, area, c]))
     }
 }
 
+/// The parts of a map along `axis`; a single one is not copied.
+fn joined(mut parts: Vec<Tensor>, axis: i64) -> Tensor {
+    match parts.len() {
+        1 => parts.remove(0),
+        _ => Tensor::cat(&parts, axis),
+    }
+}
+
+/// Attention over `[windows,heads,pixels,channels]` with a bias that is added to its logits. Torch's fused
+/// kernel is made for this on a processor; on a GPU it has none for heads of 30 channels and a bias.
+fn attention(q: &Tensor, k: &Tensor, v: &Tensor, bias: Tensor) -> Tensor {
+    if q.device() == Device::Cpu {
+        return Tensor::scaled_dot_product_attention(q, k, v, Some(bias), 0.0, false, None, false);
+    }
+    by_matrices(q, k, v, &bias)
+}
+
+fn by_matrices(q: &Tensor, k: &Tensor, v: &Tensor, bias: &Tensor) -> Tensor {
+    let scale = (*q.size().last().unwrap_or(&1) as f64).powf(-0.5);
+    let logits = (q * scale).matmul(&k.transpose(-2, -1)) + bias;
+    logits.softmax(-1, q.kind()).matmul(v)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Device;
+
+    #[test]
+    fn attention_on_a_gpu_is_that_of_the_processor() {
+        let random = |shape: [i64; 4]| Tensor::randn(shape, (Kind::Float, Device::Cpu));
+        let [q, k, v] = [0, 1, 2].map(|_| random([5, 3, 16, 10]));
+        let bias = random([1, 3, 16, 16]).expand([5, 3, 16, 16], false);
+        let error = attention(&q, &k, &v, bias.shallow_clone()) - by_matrices(&q, &k, &v, &bias);
+        assert!(error.abs().max().double_value(&[]) < 1e-5);
+    }
 
     #[test]
     fn only_wrapped_windows_are_masked() {

@@ -26,6 +26,7 @@ use crate::loss::{FeatureShapes, Loss, LossConfig};
 use crate::recipe::{Recipe, RecipeText, TeacherSource, TrainPrecision};
 use crate::student::{self, Student, StudentOutput};
 use crate::teacher::Teacher;
+use crate::teacher::layer::computing_in;
 
 /// What to distil, and where to.
 #[derive(Debug, Clone)]
@@ -304,9 +305,9 @@ pub fn prepare(
 }
 
 /// A teacher as the student of nobody: its own output, no maps.
-pub(super) fn teacher_output(teacher: &dyn Teacher, x: &Tensor) -> StudentOutput {
+pub(super) fn teacher_output(teacher: &dyn Teacher, x: &Tensor, kind: Kind) -> StudentOutput {
     StudentOutput {
-        restored: teacher.forward(x),
+        restored: computing_in(kind, || teacher.forward(x)).to_kind(Kind::Float),
         features: Vec::new(),
     }
 }

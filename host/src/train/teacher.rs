@@ -84,7 +84,7 @@ pub fn run(options: &TeacherOptions) -> Result<Outcome> {
     let trainer = Trainer {
         multiple,
         frames: 1,
-        forward: Box::new(move |x, _| teacher_output(training.as_ref(), x)),
+        forward: Box::new(move |x, kind| teacher_output(training.as_ref(), x, kind)),
         restore: Box::new(move |pair| restoring.forward(&pair.input)),
         network,
         adaptors,

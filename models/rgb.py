@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Measures the RGB students of models/recipes/rgb.toml, writes models/rgb.md and packs rgb.hone; models/train.sh calls it.
+
+usage: models/rgb.py --runs DIR --kodak DIR --out DIR [--measured DIR] [--key FILE] [--bin DIR]
+
+DIR of --runs holds STUDENT/ (a run of `hone distill`), STUDENT.f32.onnx and STUDENT.int8.onnx. Gains are means of RGB
+PSNR over the pictures of the Kodak suite; the unsharp mask is tuned on the very pictures. What is in the folder of
+--measured already is not measured again.
+"""
+import argparse
+import json
+import pathlib
+
+import card
+import report
+
+# An architecture of each of the five reports, by cost, and the format in which it is shipped.
+STUDENTS = ["cnn4", "dsunet", "studentcnn", "studentnet", "nafnet-lite"]
+ABOUT = """Any camera, in colour: soft lenses, straight motion of 3 to 11 pixels, pictures that were reduced by 1.5 to 2, noise;
+one student of each architecture of the five reports that `hone` grew out of. They are larger than the luma students by an order
+of magnitude and more, for boards with room or pictures that may take longer; `dsunet` and `nafnet-lite` run through tract."""
+LIMITS = """They were trained for one to two thousand updates, which is little: `models/defocus.hone` gains more on a soft lens
+at a tenth of the cost. Channel weights of `nafnet-lite` are pooled over the whole frame, which other sizes of frame change.
+Other faults than the above (rolling shutter, heavy noise, dirt) they do not know."""
+
+
+def measure(bench, models, degradation, kodak, name):
+    """Rows of `hone eval` by restorer."""
+
+    def evaluate():
+        also = [f"--also={label}={file}" for label, file in models.items()]
+        return json.loads(report.run(bench.hone, "eval", "--data", kodak, "--degrade", degradation, "--limit", 24,
+                                     "--tune", 24, "--colour", "rgb", "--only", "psnr_rgb", "--no-speed", "--json", *also))
+
+    return {row["name"]: row for row in bench.kept(f"scores/rgb/{name}", evaluate)["rows"]}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=pathlib.Path, required=True)
+    parser.add_argument("--kodak", required=True)
+    parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--measured", default="out/models-report", help="folder of figures kept by models/report.py")
+    parser.add_argument("--key", help="secret key to sign with")
+    parser.add_argument("--bin", default="target/release")
+    parser.add_argument("--release", default="0.1.0")
+    args = parser.parse_args()
+    bench = report.Bench(pathlib.Path(args.bin) / "hone", args.measured)
+    models = {f"{student} {p}": args.runs / f"{student}.{p}.onnx" for student in STUDENTS for p in report.PRECISIONS}
+    models = {name: file for name, file in models.items() if file.exists()}
+    rows, metrics, cost = [], {}, {}
+    for key, title, degradation, _ in report.ROWS[:3]:
+        found = measure(bench, models, degradation, args.kodak, key)
+        cost = found
+        gains = [report.signed(found[name]["gain_db"]) for name in models]
+        rows.append([title, f"{found['input']['psnr_db']['mean']:.2f}", report.signed(found["unsharp mask"]["gain_db"]), *gains])
+        for name in models:
+            metrics.setdefault("/".join(name.split()), {})[f"gain_db.{key}"] = round(found[name]["gain_db"], 3)
+    sizes = [[name, f"{cost[name]['macs_per_pixel']:,.0f}", f"{file.stat().st_size:,}", f"{cost[name]['ms_per_frame']:.0f}"]
+             for name, file in models.items()]
+    present = [student for student in STUDENTS if f"{student} f32" in models or f"{student} int8" in models]
+    lines = [
+        "# rgb", "", ABOUT, "",
+        f"All figures by `models/rgb.py` (`hone eval`) on {card.machine()}.", "",
+        "Gain in RGB PSNR on the 24 Kodak pictures, dB; degradations drawn with seed 1:", "",
+        report.table(["degradation", "input dB", "unsharp", *models], rows), "",
+        "Cost, and milliseconds for a picture of 768x512:", "",
+        report.table(["model", "MAC/pixel", "bytes", "ms"], sizes), "",
+        "Training, from `models/recipes/rgb.toml` under the NAFNet of `models/recipes/teacher.toml`:", "",
+        card.training(args.runs, present), "",
+        "Hashes are the first 12 digits of SHA-256.", "",
+        "## Limits", "", LIMITS, "", "## Licence", "", "MIT or Apache-2.0, as the project.", "",
+    ]
+    args.out.mkdir(parents=True, exist_ok=True)
+    card_file, metrics_file = args.out / "rgb.md", args.runs / "metrics.json"
+    card_file.write_text("\n".join(lines), encoding="utf-8")
+    metrics_file.write_text(json.dumps(metrics, indent=1, sort_keys=True))
+    command = [bench.hone, "bundle", "pack", "--out", args.out / "rgb.hone", "--name", "rgb", "--release", args.release,
+               "--card", card_file, "--metrics", metrics_file]
+    command += [f"--model={name.split()[0]}={file}" for name, file in models.items()]
+    if args.key:
+        command += ["--key", args.key]
+    print(report.run(*command).strip())
+
+
+if __name__ == "__main__":
+    main()
