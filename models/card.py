@@ -37,8 +37,8 @@ def training(runs, levels):
 def data(runs):
     """What the students were trained on, by the hash that the pool of patches records."""
     pool = json.loads((runs / "cache" / "cache.json").read_text())
-    return (f"{pool['count']:,} patches of photographs and of 40 drawn scenes (`hone data synth --seed 7`), pictures' "
-            f"SHA-256 {pool['pictures_sha256'][:12]}, data table's {pool['data_sha256'][:12]}.")
+    return (f"{pool['count']:,} patches of photographs, of 40 drawn scenes (`hone data synth --seed 7`) and of 60 pictures of "
+            f"edges\n(`models/edges.py --seed 7`), pictures' SHA-256 {pool['pictures_sha256'][:12]}, data table's {pool['data_sha256'][:12]}.")
 
 
 def machine():

@@ -4,8 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use hone_host::cli::Cli;
+use hone_host::closed_pipe;
 
 fn main() -> ExitCode {
+    closed_pipe::end_quietly();
     match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -153,3 +153,23 @@ fn what_cannot_be_packed_is_named_and_nothing_is_written() {
         &["cut.hone", "cut off"],
     );
 }
+
+#[test]
+fn every_shipped_bundle_is_ours_and_whole() {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+    let files = std::fs::read_dir(&models).unwrap();
+    let mut seen = 0;
+    for file in files.map(|f| f.unwrap().path()) {
+        if file.extension().is_none_or(|e| e != "hone") {
+            continue;
+        }
+        let path = file.to_str().unwrap();
+        done(&bundle(
+            &models,
+            &["verify", path, "--trusted-key", "release.pub"],
+        ));
+        assert!(file.with_extension("md").exists(), "{path} has no card");
+        seen += 1;
+    }
+    assert!(seen >= 4, "{seen} bundles");
+}

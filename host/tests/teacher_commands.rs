@@ -260,3 +260,17 @@ fn training_starts_from_published_weights() {
     assert!(message.contains("wrong shape: intro.weight"), "{message}");
     assert!(!out.exists());
 }
+
+#[test]
+fn a_reader_that_leaves_ends_it_quietly() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = Command::new(env!("CARGO_BIN_EXE_hone"))
+        .args(["teacher", "list"])
+        .stdout(writer)
+        .stderr(std::process::Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(141));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
