@@ -46,7 +46,7 @@ def main():
     models = {f"{student} {p}": args.runs / f"{student}.{p}.onnx" for student in STUDENTS for p in report.PRECISIONS}
     models = {name: file for name, file in models.items() if file.exists()}
     rows, metrics = [], {}
-    for key, title, degradation, _ in report.ROWS[:3]:
+    for key, title, degradation, _ in report.ROWS[:2]:
         whole = ["--limit", 24, "--tune", 24, "--no-speed"]
         found = bench.kept(f"scores/rgb/{key}", lambda: measure(bench, models, args.kodak, degradation, *whole))
         gains = [report.signed(found[name]["gain_db"]) for name in models]
