@@ -21,9 +21,8 @@ STUDENTS = ["cnn4", "dsunet", "studentcnn", "studentnet", "nafnet-lite"]
 ABOUT = """Any camera, in colour: soft lenses, straight motion of 3 to 11 pixels, pictures that were reduced by 1.5 to 2, noise;
 one student of each architecture of the five reports that `hone` grew out of. They are larger than the luma students by an order
 of magnitude and more, for boards with room or pictures that may take longer; `dsunet` and `nafnet-lite` run through tract."""
-LIMITS = """They were trained for one to two thousand updates, which is little: `defocus.hone` gains more on a soft lens
-at a tenth of the cost. `nafnet-lite` is packed in INT8 only; in f32 it has 11 MB. Channel weights of `nafnet-lite` are pooled over the whole frame, which other sizes of frame change.
-Other faults than the above (rolling shutter, heavy noise, dirt) they do not know."""
+LIMITS = """Channel weights of `nafnet-lite` are pooled over the whole frame, which other sizes of frame change. Other faults
+than the above (rolling shutter, heavy noise, dirt) they do not know."""
 
 
 def measure(bench, models, kodak, degradation, *more):
@@ -58,6 +57,8 @@ def main():
     cost = measure(bench, models, args.kodak, "none", "--limit", 3, "--tune", 1, "--no-speed")
     sizes = [[name, f"{cost[name]['macs_per_pixel']:,.0f}", f"{file.stat().st_size:,}", f"{cost[name]['ms_per_frame']:.0f}"]
              for name, file in models.items()]
+    fitting = {name: file for name, file in models.items() if file.stat().st_size <= LARGEST_BYTES}
+    left_out = ", ".join(f"`{name}`" for name in models if name not in fitting)
     present = [student for student in STUDENTS if f"{student} f32" in models or f"{student} int8" in models]
     lines = [
         "# rgb", "", ABOUT, "",
@@ -66,6 +67,7 @@ def main():
         report.table(["degradation", "input dB", "unsharp", *models], rows), "",
         "Cost, and the median time of three pictures with all cores:", "",
         report.table(["model", "MAC/pixel", "bytes", "ms at 768x512"], sizes), "",
+        *([f"Not in the bundle, for their size: {left_out}.", ""] if left_out else []),
         "Training, from `models/recipes/rgb.toml` under the NAFNet of `models/recipes/teacher.toml`:", "",
         card.training(args.runs, present), "",
         "Hashes are the first 12 digits of SHA-256.", "",
@@ -74,7 +76,6 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     card_file, metrics_file = args.out / "rgb.md", args.runs / "metrics.json"
     card_file.write_text("\n".join(lines), encoding="utf-8")
-    fitting = {name: file for name, file in models.items() if file.stat().st_size <= LARGEST_BYTES}
     metrics = {name: metrics[name] for name in map("/".join, map(str.split, fitting))}
     metrics_file.write_text(json.dumps(metrics, indent=1, sort_keys=True))
     command = [bench.hone, "bundle", "pack", "--out", args.out / "rgb.hone", "--name", "rgb", "--release", args.release,
