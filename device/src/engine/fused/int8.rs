@@ -11,7 +11,7 @@ use super::geometry::Job;
 use super::stages::{Layout, Path};
 use crate::engine::kernels::SLACK;
 use crate::engine::kernels::int8::{
-    Int8Kernel, Int8Kernels, Out, POSITIONS, Row, TILE, Unpacked, Winograd, WinogradKernel, settle,
+    Int8Kernel, Int8Kernels, Out, Row, TILE, Unpacked, Winograd, WinogradKernel, settle,
 };
 
 /// Most channels of a last layer that narrow kernels compute.
@@ -43,11 +43,12 @@ struct Layer {
 }
 
 impl Method {
-    /// The fastest way for a layer; `few` where it gives floats of at most 4 channels.
-    fn new(kernels: &Int8Kernels, few: bool, unpacked: &Unpacked<'_>) -> Self {
+    /// The fastest way for a layer whose sums with their bias stay within `bound`; `few` where it
+    /// gives floats of at most 4 channels.
+    fn new(kernels: &Int8Kernels, few: bool, unpacked: &Unpacked<'_>, bound: i64) -> Self {
         let narrow = kernels.winograd_narrow.filter(|_| few);
         let winograd = narrow.or(kernels.winograd);
-        if let Some(kernel) = winograd.filter(|w| w.takes(unpacked.taps, unpacked.stride)) {
+        if let Some(kernel) = winograd.filter(|w| w.takes(unpacked.taps, unpacked.stride, bound)) {
             return Self::Winograd(kernel, Buffer::from(&(kernel.pack)(unpacked)[..]));
         }
         let kernel = kernels.narrow.filter(|_| few).unwrap_or(kernels.wide);
@@ -64,11 +65,14 @@ impl Method {
 }
 
 impl Layer {
-    /// The size of scratch memory: tiles, and numbers of a product of a tile.
+    /// Numbers of scratch memory: for transformed inputs and for products.
     fn scratch(&self) -> Option<(usize, usize)> {
         match &self.method {
             Method::Row(..) => None,
-            Method::Winograd(kernel, _) => Some((kernel.tiles, self.outputs * kernel.parts)),
+            Method::Winograd(kernel, _) => {
+                let inputs = WinogradKernel::inputs(self.stride);
+                Some((inputs, kernel.products(self.outputs)))
+            }
         }
     }
 }
@@ -112,15 +116,24 @@ impl Int8Path {
                 taps: layer.kernel,
             };
             let few = i + 1 == chain.layers.len() && layer.outputs <= FEW;
-            let method = Method::new(kernels, few, &unpacked);
-            let outputs = layer.outputs.next_multiple_of(method.lanes());
-            let (mut bias, mut multiplier) = (Buffer::new(outputs), Buffer::new(outputs));
             let zero_in = chain.input_of(i).zero_point;
             let taps = layer.inputs * layer.kernel * layer.kernel;
+            let kernel = |o: usize| {
+                layer.weights[o * taps..][..taps]
+                    .iter()
+                    .map(|&w| i32::from(w))
+            };
+            let bound = (0..layer.outputs).map(|o| {
+                let most = 255 * kernel(o).map(|w| i64::from(w.abs())).sum::<i64>();
+                i64::from(layer.bias[o]).abs() + most
+            });
+            let method = Method::new(kernels, few, &unpacked, bound.max().unwrap_or(0));
+            let outputs = layer.outputs.next_multiple_of(method.lanes());
+            let (mut bias, mut multiplier) = (Buffer::new(outputs), Buffer::new(outputs));
             // Kernels sum bytes as they lie: bytes less 128 where they are flipped.
             let centre = i32::from(kernels.flip) - i32::from(zero_in);
-            for (o, kernel) in layer.weights.chunks_exact(taps.max(1)).enumerate() {
-                let sum: i32 = kernel.iter().map(|&w| i32::from(w)).sum();
+            for o in 0..layer.outputs {
+                let sum: i32 = kernel(o).sum();
                 // The true sum fits; this start of it may wrap, and wraps back.
                 bias[o] = layer.bias[o].wrapping_add(centre.wrapping_mul(sum));
             }
@@ -175,18 +188,12 @@ impl Path for Int8Path {
         let rows = GROUPS * self.group;
         let ring = |l: &Layer| Ring::new(rows, l.stride, layout.left, layout.columns());
         let last = self.layers.last().map_or(4, |l| l.outputs);
-        let scratch = |channels: fn(&Layer, usize) -> usize| {
-            let sizes = self.layers.iter().filter_map(|l| {
-                let (tiles, products) = l.scratch()?;
-                Some(tiles * POSITIONS * channels(l, products))
-            });
-            sizes.max().unwrap_or(0)
-        };
+        let scratch = || self.layers.iter().filter_map(Layer::scratch);
         Context {
             rings: self.layers.iter().map(ring).collect(),
             last: Buffer::new(self.group * (layout.right + SLACK) * last),
-            v: Buffer::new(scratch(|l, _| l.stride)),
-            m: Buffer::new(scratch(|_, products| products)),
+            v: Buffer::new(scratch().map(|(v, _)| v).max().unwrap_or(0)),
+            m: Buffer::new(scratch().map(|(_, m)| m).max().unwrap_or(0)),
             row: Buffer::new(layout.samples()),
             line: Buffer::new(layout.samples()),
         }
@@ -263,7 +270,7 @@ impl Path for Int8Path {
                     m: context.m.as_mut_ptr(),
                 };
                 // SAFETY: rings hold a column on each side of the stage's, which are a multiple of
-                // TILE, and v and m the kernel's tiles for the widest layer.
+                // TILE, and v and m what the widest layer needs.
                 unsafe { (kernel.run)(&winograd) };
             }
         }

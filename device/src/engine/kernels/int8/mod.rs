@@ -10,7 +10,7 @@ mod winograd;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(in crate::engine) use winograd::{POSITIONS, TILE, Winograd, WinogradKernel};
+pub(in crate::engine) use winograd::{TILE, Winograd, WinogradKernel};
 
 use super::{blocks, cover, split};
 use crate::engine::isa::Isa;

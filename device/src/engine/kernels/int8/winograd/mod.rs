@@ -6,8 +6,12 @@
 //! 24 and 6, and its results come out as 24, 12, 6 and 6 times the true ones in each direction: 9
 //! times a power of two. Input transforms of bytes stay within 68 * 255 and filter transforms within
 //! 49 * 128, which 16 bits hold. Sums and output transforms wrap at 32 bits; multiplying by the
-//! inverse of 9 modulo 2^32 and shifting right gives the true sum of a convolution whenever that is
-//! below 2^25, as it is for [`MOST_INPUTS`] channels.
+//! inverse of 9 modulo 2^32 gives a convolution's true sum times 4 to 64, whenever that sum is below
+//! [`MOST_SUM`]. The power of two goes into the multiplier: floats of sums times 2^s and multipliers
+//! by 2^s have the products of floats of sums and multipliers, to the last bit.
+//!
+//! The bias takes part in one product only: the transforms' point 1 has a share of 36 in every pixel
+//! of a tile, times what the pixel's sum lies above the true one.
 
 mod kernel;
 #[cfg(target_arch = "aarch64")]
@@ -18,23 +22,16 @@ mod x86;
 
 /// What [`Words`] and [`Sums`] do lane by lane, of vectors or of structs that hold one.
 macro_rules! lane_by_lane {
-    ($number:ty, $store:path, $add:path, $sub:path, $quadruple:path) => {
-        lane_by_lane!(@ $number, $store, $add, $sub, $quadruple, v => v, r => r);
+    ($add:path, $sub:path, $quadruple:path) => {
+        lane_by_lane!(@ $add, $sub, $quadruple, v => v, r => r);
     };
-    ($number:ty, $store:path, $add:path, $sub:path, $quadruple:path, inside) => {
-        lane_by_lane!(@ $number, $store, $add, $sub, $quadruple, v => v.0, r => Self(r));
+    ($add:path, $sub:path, $quadruple:path, inside) => {
+        lane_by_lane!(@ $add, $sub, $quadruple, v => v.0, r => Self(r));
     };
     (
-        @ $number:ty, $store:path, $add:path, $sub:path, $quadruple:path,
+        @ $add:path, $sub:path, $quadruple:path,
         $v:ident => $inner:expr, $r:ident => $outer:expr
     ) => {
-        #[inline(always)]
-        unsafe fn store(self, to: *mut $number) {
-            let $v = self;
-            // SAFETY: the caller points at as many numbers as the vector holds.
-            unsafe { $store(to.cast(), $inner) }
-        }
-
         #[inline(always)]
         unsafe fn add(self, other: Self) -> Self {
             let $v = self;
@@ -77,16 +74,22 @@ use crate::engine::kernels::blocks;
 
 /// Pixels of a tile's side.
 pub(in crate::engine) const TILE: usize = 4;
+/// Rows and columns that a tile's convolution reads.
+const SIDE: usize = TILE + 2;
 /// Products of a tile for each pair of channels.
-pub(in crate::engine) const POSITIONS: usize = 36;
+const POSITIONS: usize = SIDE * SIDE;
 /// Input channels come in multiples of this.
 const INPUTS: usize = 4;
-/// Most input channels: 9 * 112 * 255 * 128 is below 2^25.
+/// Most input channels.
 const MOST_INPUTS: usize = 112;
-/// Tiles transformed at a time: the largest block, which fewer would not fill.
+/// Sums of a convolution and its bias lie below: 64 times as much must fit 32 bits.
+const MOST_SUM: i64 = 1 << 25;
+/// Tiles transformed at a time: a multiple of every block, so that none touches more.
 const TILES: usize = 12;
-/// Tiles past the last one that a block may touch, and one.
-const MORE: usize = 12;
+/// Columns that they read.
+const COLUMNS: usize = TILES * TILE + 2;
+/// Numbers past a row's last one that its vectors may touch.
+const MORE: usize = 16;
 /// The inverse of 9 modulo 2^32.
 const NINTH: i32 = 0x38E3_8E39;
 
@@ -96,7 +99,7 @@ pub(in crate::engine) struct Winograd {
     /// Tiles of four by four pixels.
     pub tiles: usize,
     /// The column before the first pixel, in the row before the first and the five after it.
-    pub rows: [*const u8; 6],
+    pub rows: [*const u8; SIDE],
     /// Channels of an input column, a multiple of [`INPUTS`].
     pub stride: usize,
     /// Vectors of output channels.
@@ -111,9 +114,10 @@ pub(in crate::engine) struct Winograd {
     pub zero: i32,
     /// `[pixel][outputs]` of each row.
     pub out: [Out; TILE],
-    /// Transformed inputs: `[WinogradKernel::tiles][36][stride]`.
+    /// [`WinogradKernel::inputs`] numbers: of the whole transform, `[36][TILES * stride + MORE]`, and
+    /// after them of its first half, `[6][COLUMNS * stride + MORE]`.
     pub v: *mut i16,
-    /// Products: `[WinogradKernel::tiles][36][outputs][WinogradKernel::parts]`.
+    /// [`WinogradKernel::products`] numbers: `[36][TILES][outputs][parts]`.
     pub m: *mut i32,
 }
 
@@ -122,35 +126,55 @@ pub(in crate::engine) struct WinogradKernel {
     /// Output channels are computed in multiples of this.
     pub lanes: usize,
     /// Numbers that a product is kept in until the end.
-    pub parts: usize,
-    /// Fewest input channels for which it is the faster way.
-    least: usize,
-    /// Tiles that scratch memory holds.
-    pub tiles: usize,
+    parts: usize,
     /// Lays weights out.
     pub pack: fn(&Unpacked<'_>) -> Vec<i16>,
-    /// Convolves four rows. `rows` hold `4 * tiles + 2` columns, `out` `4 * tiles` pixels of each.
+    /// Convolves four rows. `rows` hold `4 * tiles + 2` columns and SLACK more, `out` `4 * tiles`
+    /// pixels of each.
     pub run: unsafe fn(&Winograd),
 }
 
 impl WinogradKernel {
-    /// Whether to compute a layer of `taps` a side and `stride` channels in an input column this way.
-    pub fn takes(&self, taps: usize, stride: usize) -> bool {
-        let inputs = self.least..=MOST_INPUTS;
-        taps == 3 && stride.is_multiple_of(INPUTS) && inputs.contains(&stride)
+    /// Whether to compute a layer of `taps` a side and `stride` channels in an input column this
+    /// way, whose sums with their bias stay within `bound`.
+    pub fn takes(&self, taps: usize, stride: usize, bound: i64) -> bool {
+        let inputs = stride.is_multiple_of(INPUTS) && stride <= MOST_INPUTS;
+        taps == 3 && inputs && bound < MOST_SUM
+    }
+
+    /// Numbers of [`Winograd::v`] for `stride` channels.
+    pub fn inputs(stride: usize) -> usize {
+        POSITIONS * pitch(stride) + SIDE * (COLUMNS * stride + MORE)
+    }
+
+    /// Numbers of [`Winograd::m`] for `outputs` channels.
+    pub fn products(&self, outputs: usize) -> usize {
+        POSITIONS * TILES * outputs * self.parts
     }
 }
 
-/// Vectors of i16, one input channel a lane, always inlined into functions that enable their
-/// instructions.
+/// Numbers from a position's transformed inputs to the next one's.
+fn pitch(stride: usize) -> usize {
+    TILES * stride + MORE
+}
+
+/// 2^-`shift`.
+fn fraction(shift: usize) -> f32 {
+    1.0 / (1 << shift) as f32
+}
+
+/// Vectors of i16, always inlined into functions that enable their instructions.
 ///
 /// # Safety
 /// Callers run on a machine with the type's instructions.
 unsafe trait Words: Copy {
-    /// Channels in a vector.
+    /// Lanes.
     const N: usize;
-    /// `N` bytes as they lie, signed where they are flipped.
-    unsafe fn load(from: *const u8) -> Self;
+    /// Tiles in a vector: few channels leave room for more than one. Vectors of one tile take any
+    /// number of channels; what they have too many the next tile's overwrites.
+    const TOGETHER: usize;
+    /// `N / TOGETHER` numbers of each tile, `step` numbers apart.
+    unsafe fn load(from: *const i16, step: usize) -> Self;
     /// `N` numbers, unaligned.
     unsafe fn store(self, to: *mut i16);
     /// Lane by lane.
@@ -159,6 +183,15 @@ unsafe trait Words: Copy {
     unsafe fn sub(self, other: Self) -> Self;
     /// Times four.
     unsafe fn quadruple(self) -> Self;
+}
+
+/// The widest [`Words`].
+///
+/// # Safety
+/// As [`Words`].
+unsafe trait Bytes: Words {
+    /// `N` bytes as they lie, signed where they are flipped.
+    unsafe fn widen(from: *const u8) -> Self;
 }
 
 /// Vectors of i32, always inlined into functions that enable their instructions. Arithmetic wraps.
@@ -174,22 +207,30 @@ unsafe trait Sums: Copy {
     const TOGETHER: usize;
     /// `N * PARTS` numbers, unaligned.
     unsafe fn load(from: *const i32) -> Self;
-    /// `N * PARTS` numbers, unaligned.
-    unsafe fn store(self, to: *mut i32);
+    /// Sums of `N` numbers.
+    unsafe fn spread(from: *const i32) -> Self;
     /// Lane by lane.
     unsafe fn add(self, other: Self) -> Self;
     /// Lane by lane.
     unsafe fn sub(self, other: Self) -> Self;
     /// Times four.
     unsafe fn quadruple(self) -> Self;
-    /// Sums of the products of `inputs` channels of `P` tiles, `tile` numbers apart, with `Q`
-    /// vectors of weights for each group of [`Self::TOGETHER`] inputs.
-    unsafe fn products<const P: usize, const Q: usize>(
-        v: *const i16,
-        tile: usize,
-        inputs: usize,
-        w: *const i16,
-    ) -> [[Self; Q]; P];
+    /// Sums of the products of `P` tiles with `Q` vectors of weights for each group of
+    /// [`Self::TOGETHER`] inputs.
+    unsafe fn products<const P: usize, const Q: usize>(block: &Block);
+}
+
+/// Some tiles and output channels of one of the 36 products.
+struct Block {
+    /// `[tile][inputs]`.
+    v: *const i16,
+    inputs: usize,
+    /// As packed.
+    w: *const i16,
+    /// Where the sums go.
+    m: *mut i32,
+    /// Numbers from a tile's sums to the next one's.
+    step: usize,
 }
 
 /// What becomes of [`Sums`]: requantised bytes, or floats.
@@ -197,22 +238,19 @@ unsafe trait Sums: Copy {
 /// # Safety
 /// As [`Sums`].
 unsafe trait Finish<T>: Sums {
-    /// Makes true sums of four pixels' (times [`NINTH`], shifted right by `shifts`), adds the bias
-    /// and stores what `T` stands for from `to` on, pixels `stride` numbers apart.
+    /// What the sums of a vector's channels are multiplied by.
+    type Scale: Copy;
+    /// Multipliers of sums that lie 2^`shift` above the true ones.
+    unsafe fn scale(multiplier: *const f32, shift: usize) -> Self::Scale;
+    /// Divides four pixels' sums by 9, multiplies them by their scales and stores what `T` stands
+    /// for from `to` on, pixels `stride` numbers apart; bytes get `zero` added.
     unsafe fn finish(
         pixels: [Self; TILE],
-        shifts: [i32; TILE],
-        channels: &Channels,
+        scales: [Self::Scale; TILE],
+        zero: i32,
         to: *mut T,
         stride: usize,
     );
-}
-
-/// What the sums of a vector's channels are multiplied by.
-struct Channels {
-    bias: *const i32,
-    multiplier: *const f32,
-    zero: i32,
 }
 
 /// `[position][block][group of inputs][vector][lane][input of the group]`, blocks of at most `most`

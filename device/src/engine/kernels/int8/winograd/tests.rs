@@ -3,7 +3,7 @@
 use std::array::from_fn;
 
 use super::super::{Int8Kernels, Out, Row, Unpacked, kernels};
-use super::{MOST_INPUTS, POSITIONS, TILE, Winograd, WinogradKernel};
+use super::{MOST_INPUTS, MOST_SUM, TILE, Winograd, WinogradKernel};
 use crate::engine::fused::Buffer;
 use crate::engine::isa::Isa;
 use crate::engine::kernels::SLACK;
@@ -32,14 +32,16 @@ fn four_rows_are_four_rows() {
         for (kernel, narrow) in both.into_iter().filter_map(|(k, n)| Some((k?, n))) {
             for (inputs, outputs, tiles) in [
                 (4, 12, 3),
+                (4, 16, 15),
                 (8, 8, 1),
+                (8, 4, 25),
                 (16, 4, 13),
                 (12, 1, 5),
                 (24, 20, 8),
                 (32, 33, 7),
                 (MOST_INPUTS, 16, 2),
             ] {
-                if !kernel.takes(3, inputs) || narrow && outputs > 4 {
+                if narrow && outputs > 4 {
                     continue;
                 }
                 for extreme in extremes {
@@ -49,7 +51,8 @@ fn four_rows_are_four_rows() {
                     }
                 }
             }
-            assert!(!kernel.takes(1, 16) && !kernel.takes(3, MOST_INPUTS + 16));
+            assert!(kernel.takes(3, 16, MOST_SUM - 1) && !kernel.takes(3, 16, MOST_SUM));
+            assert!(!kernel.takes(1, 16, 0) && !kernel.takes(3, MOST_INPUTS + 16, 0));
         }
     }
     assert!(tested > 0 || Isa::available().all(|isa| kernels(isa).winograd.is_none()));
@@ -63,6 +66,7 @@ fn check(
     floats: bool,
 ) {
     let mut numbers = Numbers(5);
+    assert!(kernel.takes(3, inputs, 0));
     let (wide, pixels) = (kernels.wide, TILE * tiles);
     let padded = outputs.next_multiple_of(wide.lanes);
     let own = outputs.next_multiple_of(kernel.lanes);
@@ -91,8 +95,8 @@ fn check(
     let (one, four) = ((wide.pack)(&unpacked), (kernel.pack)(&unpacked));
     let mut bytes: [Vec<u8>; TILE] = from_fn(|_| vec![0; (pixels + SLACK) * own]);
     let mut values: [Vec<f32>; TILE] = from_fn(|_| vec![0.0; (pixels + SLACK) * own]);
-    let mut v = Buffer::<i16>::new(kernel.tiles * POSITIONS * inputs);
-    let mut m = Buffer::<i32>::new(kernel.tiles * POSITIONS * own * kernel.parts);
+    let mut v = Buffer::<i16>::new(WinogradKernel::inputs(inputs));
+    let mut m = Buffer::<i32>::new(kernel.products(own));
     let winograd = Winograd {
         tiles,
         rows: from_fn(|r| input[r].as_ptr()),

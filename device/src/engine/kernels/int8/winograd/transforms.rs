@@ -1,10 +1,12 @@
 //! Input and output transforms, over any vector type.
 
-use super::{Channels, Finish, POSITIONS, Sums, TILE, Winograd, Words};
+use super::{
+    Bytes, COLUMNS, Finish, MORE, POSITIONS, SIDE, Sums, TILE, TILES, Winograd, Words, pitch,
+};
 
 /// How far results of the output transform lie above the true ones in each direction, besides 3:
 /// 24, 12, 6 and 6.
-const SHIFTS: [i32; TILE] = [3, 2, 1, 1];
+const SHIFTS: [usize; TILE] = [3, 2, 1, 1];
 
 /// An array of an expression for each index. A closure would not be sure to be inlined, and outside
 /// a function that enables vector instructions it runs tens of times slower.
@@ -54,22 +56,39 @@ unsafe fn output_column<V: Sums>(m: [V; 6]) -> [V; TILE] {
     }
 }
 
-/// B^T d B of `tiles` tiles from tile `first` on.
+/// B^T d, the first half of B^T d B, of the columns of `tiles` tiles from tile `first` on, whatever
+/// their channels: neighbouring tiles share columns.
 #[inline(always)]
-pub(super) unsafe fn input<W: Words>(w: &Winograd, first: usize, tiles: usize) {
-    for tile in 0..tiles {
-        for c in (0..w.stride).step_by(W::N) {
-            let at = TILE * (first + tile) * w.stride + c;
-            // SAFETY: the caller's rows hold the tiles' columns, v the tiles.
-            unsafe {
-                let columns = each!([0 1 2 3 4 5] J => input_column(
-                    each!([0 1 2 3 4 5] I => W::load(w.rows[I].add(at + J * w.stride)))
-                ));
-                let to = w.v.add(POSITIONS * tile * w.stride + c);
-                each!([0 1 2 3 4 5] I => {
-                    let row = input_column(each!([0 1 2 3 4 5] J => columns[J][I]));
-                    each!([0 1 2 3 4 5] J => row[J].store(to.add((6 * I + J) * w.stride)));
-                });
+pub(super) unsafe fn input_columns<W: Bytes>(w: &Winograd, first: usize, tiles: usize) {
+    let row = COLUMNS * w.stride + MORE;
+    // SAFETY: the caller's rows hold the tiles' columns and SLACK more, v what is written here.
+    unsafe {
+        let to = w.v.add(POSITIONS * pitch(w.stride));
+        for at in (0..(TILE * tiles + 2) * w.stride).step_by(W::N) {
+            let from = TILE * first * w.stride + at;
+            let column = input_column(each!([0 1 2 3 4 5] I => W::widen(w.rows[I].add(from))));
+            each!([0 1 2 3 4 5] I => column[I].store(to.add(I * row + at)));
+        }
+    }
+}
+
+/// The second half for `tiles` tiles.
+#[inline(always)]
+pub(super) unsafe fn input_rows<W: Words>(w: &Winograd, tiles: usize) {
+    let row = COLUMNS * w.stride + MORE;
+    // SAFETY: v holds all that the first half wrote, and room for whole vectors of tiles.
+    unsafe {
+        let columns = w.v.add(POSITIONS * pitch(w.stride));
+        for i in 0..SIDE {
+            for tile in (0..tiles).step_by(W::TOGETHER) {
+                for c in (0..w.stride).step_by(W::N) {
+                    let from = columns.add(i * row + TILE * tile * w.stride + c);
+                    let numbers = input_column(
+                        each!([0 1 2 3 4 5] J => W::load(from.add(J * w.stride), TILE * w.stride)),
+                    );
+                    let to = w.v.add(SIDE * i * pitch(w.stride) + tile * w.stride + c);
+                    each!([0 1 2 3 4 5] J => numbers[J].store(to.add(J * pitch(w.stride))));
+                }
             }
         }
     }
@@ -85,24 +104,27 @@ pub(super) unsafe fn output<V: Finish<T>, T>(
 ) {
     let outputs = w.vectors * V::N;
     let width = outputs * V::PARTS;
-    for tile in 0..tiles {
-        for c in (0..outputs).step_by(V::N) {
-            // SAFETY: m holds the tiles, bias and multiplier every channel, out the tiles' pixels.
-            unsafe {
-                let m = w.m.add(POSITIONS * tile * width + c * V::PARTS);
-                let columns = each!([0 1 2 3 4 5] J => output_column(
-                    each!([0 1 2 3 4 5] I => V::load(m.add((6 * I + J) * width)))
-                ));
-                let channels = Channels {
-                    bias: w.bias.add(c),
-                    multiplier: w.multiplier.add(c),
-                    zero: w.zero,
-                };
+    for c in (0..outputs).step_by(V::N) {
+        // SAFETY: m holds the tiles, bias and multiplier every channel, out the tiles' pixels.
+        unsafe {
+            let bias = V::spread(w.bias.add(c));
+            let (four, sixteen) = (bias.quadruple(), bias.quadruple().quadruple());
+            let bias = four.add(sixteen).add(sixteen);
+            let scales = each!([2 3 4 5 6] S => V::scale(w.multiplier.add(c), S));
+            for tile in 0..tiles {
+                let m = w.m.add(tile * width + c * V::PARTS);
                 let to = TILE * (first + tile) * outputs + c;
+                let columns = each!([0 1 2 3 4 5] J => output_column(
+                    each!([0 1 2 3 4 5] I => match (I, J) {
+                        // Point 1 in both directions.
+                        (1, 1) => V::load(m.add((SIDE * I + J) * TILES * width)).add(bias),
+                        _ => V::load(m.add((SIDE * I + J) * TILES * width)),
+                    })
+                ));
                 each!([0 1 2 3] I => {
                     let row = output_column(each!([0 1 2 3 4 5] J => columns[J][I]));
-                    let shifts = each!([0 1 2 3] J => SHIFTS[I] + SHIFTS[J]);
-                    V::finish(row, shifts, &channels, out[I].add(to), outputs);
+                    let scales = each!([0 1 2 3] J => scales[SHIFTS[I] + SHIFTS[J] - 2]);
+                    V::finish(row, scales, w.zero, out[I].add(to), outputs);
                 });
             }
         }

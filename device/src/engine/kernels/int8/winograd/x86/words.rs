@@ -1,70 +1,100 @@
-//! Vectors of 16, 8 and 4 input channels.
+//! Vectors of a tile's 16 input channels, of two tiles' 8 and of four tiles' 4.
 
 use std::arch::x86_64::*;
 
-use super::super::{Words, lane_by_lane};
+use super::super::{Bytes, Words, lane_by_lane};
 
-// SAFETY: loads are 16 bytes, stores 16 numbers.
+// SAFETY: loads and stores are 16 numbers.
 unsafe impl Words for __m256i {
     const N: usize = 16;
+    const TOGETHER: usize = 1;
 
     #[inline(always)]
-    unsafe fn load(from: *const u8) -> Self {
+    unsafe fn load(from: *const i16, _: usize) -> Self {
+        // SAFETY: the caller points at 16 numbers.
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut i16) {
+        // SAFETY: the caller points at 16 numbers.
+        unsafe { _mm256_storeu_si256(to.cast(), self) }
+    }
+
+    lane_by_lane!(_mm256_add_epi16, _mm256_sub_epi16, _mm256_slli_epi16::<2>);
+}
+
+// SAFETY: loads are 16 bytes.
+unsafe impl Bytes for __m256i {
+    #[inline(always)]
+    unsafe fn widen(from: *const u8) -> Self {
         // SAFETY: the caller points at 16 bytes.
         unsafe { _mm256_cvtepu8_epi16(_mm_loadu_si128(from.cast())) }
     }
-
-    lane_by_lane!(
-        i16,
-        _mm256_storeu_si256,
-        _mm256_add_epi16,
-        _mm256_sub_epi16,
-        _mm256_slli_epi16::<2>
-    );
 }
 
-// SAFETY: loads are 8 bytes, stores 8 numbers.
-unsafe impl Words for __m128i {
-    const N: usize = 8;
+/// Two tiles of eight channels.
+#[derive(Clone, Copy)]
+pub(super) struct Twos(__m256i);
+
+// SAFETY: loads are 8 numbers of both tiles, stores 16.
+unsafe impl Words for Twos {
+    const N: usize = 16;
+    const TOGETHER: usize = 2;
 
     #[inline(always)]
-    unsafe fn load(from: *const u8) -> Self {
-        // SAFETY: the caller points at 8 bytes.
-        unsafe { _mm_cvtepu8_epi16(_mm_loadl_epi64(from.cast())) }
+    unsafe fn load(from: *const i16, step: usize) -> Self {
+        // SAFETY: the caller points at 8 numbers, and 8 more `step` numbers on.
+        unsafe { Self(_mm256_loadu2_m128i(from.add(step).cast(), from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut i16) {
+        // SAFETY: the caller points at 16 numbers.
+        unsafe { _mm256_storeu_si256(to.cast(), self.0) }
     }
 
     lane_by_lane!(
-        i16,
-        _mm_storeu_si128,
-        _mm_add_epi16,
-        _mm_sub_epi16,
-        _mm_slli_epi16::<2>
+        _mm256_add_epi16,
+        _mm256_sub_epi16,
+        _mm256_slli_epi16::<2>,
+        inside
     );
 }
 
-/// Four channels in the lower half.
+/// Four tiles of four channels.
 #[derive(Clone, Copy)]
-pub(super) struct Few(__m128i);
+pub(super) struct Fours(__m256i);
 
-// SAFETY: loads are 4 bytes, stores 4 numbers.
-unsafe impl Words for Few {
-    const N: usize = 4;
+// SAFETY: loads are 4 numbers of each tile, stores 16.
+unsafe impl Words for Fours {
+    const N: usize = 16;
+    const TOGETHER: usize = 4;
 
     #[inline(always)]
-    unsafe fn load(from: *const u8) -> Self {
-        // SAFETY: the caller points at 4 bytes.
+    unsafe fn load(from: *const i16, step: usize) -> Self {
+        // SAFETY: the caller points at 4 numbers, and 4 more three times, `step` numbers on.
         unsafe {
-            let bytes = from.cast::<i32>().read_unaligned();
-            Self(_mm_cvtepu8_epi16(_mm_cvtsi32_si128(bytes)))
+            let at = |tile: usize| from.add(tile * step).cast::<i64>();
+            Self(_mm256_setr_epi64x(
+                at(0).read_unaligned(),
+                at(1).read_unaligned(),
+                at(2).read_unaligned(),
+                at(3).read_unaligned(),
+            ))
         }
     }
 
+    #[inline(always)]
+    unsafe fn store(self, to: *mut i16) {
+        // SAFETY: the caller points at 16 numbers.
+        unsafe { _mm256_storeu_si256(to.cast(), self.0) }
+    }
+
     lane_by_lane!(
-        i16,
-        _mm_storel_epi64,
-        _mm_add_epi16,
-        _mm_sub_epi16,
-        _mm_slli_epi16::<2>,
+        _mm256_add_epi16,
+        _mm256_sub_epi16,
+        _mm256_slli_epi16::<2>,
         inside
     );
 }
