@@ -103,6 +103,7 @@ impl F32Path {
             height: GROUP,
             align: GROUP,
             across: 1,
+            exact: false,
         };
         let jobs = jobs(cut, &(0..1), &path.reaches());
         let mut context = path.context(Layout::of(&jobs, 1));
@@ -126,6 +127,10 @@ impl Path for F32Path {
 
     fn align(&self) -> usize {
         GROUP
+    }
+
+    fn exact(&self) -> bool {
+        false
     }
 
     fn reaches(&self) -> Vec<usize> {

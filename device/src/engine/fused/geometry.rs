@@ -2,8 +2,10 @@
 //! borders lie.
 //!
 //! Stage 0 loads the frame, stage k computes convolution k. Stages work in groups of `align` rows
-//! and on columns in multiples of `align`: 4 for Winograd, whose 4x4 tiles must see the same inputs
-//! whatever job they fall in (its rounding depends on all of them), 1 for exact integers.
+//! and on columns in multiples of `align`: 4 for Winograd, 1 without. In floats a 4x4 tile must see
+//! the same inputs whatever job it falls in, for its rounding depends on all of them: a stage gets a
+//! whole group more than the next one. Whole numbers do not round, and what a tile has from pixels
+//! that none of the next stage's read may be anything: groups that hold the pixels read suffice.
 
 use std::ops::Range;
 
@@ -59,6 +61,8 @@ pub(in crate::engine) struct Cut {
     pub align: usize,
     /// Jobs side by side.
     pub across: usize,
+    /// Whether the arithmetic is exact.
+    pub exact: bool,
 }
 
 /// Cuts a `band` (of groups of rows) of an image for stages that look `reaches[k - 1]` rows and
@@ -77,12 +81,19 @@ pub(in crate::engine) fn jobs(cut: Cut, band: &Range<usize>, reaches: &[usize]) 
                 groups: y.clone(),
                 columns: x.start as usize * cut.align..x.end as usize * cut.align,
             };
-            let (mut ys, mut xs) = (y.clone(), x.clone());
-            let mut stages = vec![range(&ys, &xs)];
+            let mut stages = vec![range(&y, &x)];
+            // Groups, and rows and columns, that a stage computes beyond the job.
+            let (mut more, mut reached) = (0, 0);
             for &reach in reaches.iter().rev() {
-                let more = reach.div_ceil(cut.align) as isize;
-                ys = (ys.start - more).max(-more.min(1))..(ys.end + more).min(rows + more.min(1));
-                xs = (xs.start - more).max(0)..(xs.end + more).min(columns);
+                let near = reach.div_ceil(cut.align) as isize;
+                reached += reach;
+                more = match cut.exact {
+                    true => reached.div_ceil(cut.align) as isize,
+                    false => more + near,
+                };
+                let outside = near.min(1);
+                let ys = (y.start - more).max(-outside)..(y.end + more).min(rows + outside);
+                let xs = (x.start - more).max(0)..(x.end + more).min(columns);
                 stages.push(range(&ys, &xs));
             }
             stages.reverse();
@@ -102,13 +113,14 @@ mod tests {
     #[test]
     fn stages_get_what_they_read() {
         for (width, height) in [(1, 1), (5, 9), (40, 33)] {
-            for align in [1, 4] {
+            for (align, exact) in [(1, true), (4, true), (4, false)] {
                 for (across, threads) in [(1, 1), (2, 3), (9, 9)] {
                     let cut = Cut {
                         width,
                         height,
                         align,
                         across,
+                        exact,
                     };
                     for band in Shares::even(threads).cut(height.div_ceil(align)) {
                         for job in jobs(cut, &band, &[1, 0, 1, 1]) {
@@ -120,22 +132,41 @@ mod tests {
         }
     }
 
+    /// Every stage reads what the one before it gave: whole groups, or the rows that matter.
     fn check(job: &Job, reaches: &[usize], cut: Cut) {
+        let align = cut.align as isize;
+        let (rows, edge) = (
+            cut.height.div_ceil(cut.align) as isize * align,
+            cut.width.next_multiple_of(cut.align),
+        );
+        let last = &job.stages[job.stages.len() - 1];
+        let (top, end) = (last.groups.start * align, last.groups.end * align);
         let mut given = vec![Vec::new(); job.stages.len()];
         job.walk(|k, group| {
-            if k > 0 && group >= 0 && (group as usize) < cut.height.div_ceil(cut.align) {
+            if k > 0 && group >= 0 && group * align < rows {
                 let reach = reaches[k - 1] as isize;
-                for near in group - reach..=group + reach {
-                    assert!(
-                        given[k - 1].contains(&near),
-                        "stage {k} misses group {near}"
-                    );
-                }
+                let later = reaches[k..].iter().sum::<usize>() as isize;
                 let (own, before) = (&job.stages[k].columns, &job.stages[k - 1].columns);
-                let edge = cut.width.next_multiple_of(cut.align);
-                let reach = reaches[k - 1];
-                assert!(before.start == 0 || before.start + reach <= own.start);
-                assert!(before.end == edge || before.end >= own.end + reach);
+                for row in group * align..(group + 1) * align {
+                    let matters = !cut.exact || (top - later..end + later).contains(&row);
+                    for near in (row - reach..=row + reach).filter(|_| matters) {
+                        let near = near.div_euclid(align);
+                        assert!(
+                            given[k - 1].contains(&near),
+                            "stage {k} misses group {near}"
+                        );
+                    }
+                }
+                let (reach, later) = (reaches[k - 1], later as usize);
+                let (left, right) = match cut.exact {
+                    true => (
+                        last.columns.start.saturating_sub(later).max(own.start),
+                        (last.columns.end + later).min(own.end),
+                    ),
+                    false => (own.start, own.end),
+                };
+                assert!(before.start == 0 || before.start + reach <= left);
+                assert!(before.end == edge || before.end >= right + reach);
             }
             given[k].push(group);
         });

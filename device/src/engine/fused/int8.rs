@@ -175,6 +175,10 @@ impl Path for Int8Path {
         self.group
     }
 
+    fn exact(&self) -> bool {
+        true
+    }
+
     fn reaches(&self) -> Vec<usize> {
         self.layers.iter().map(|l| l.taps / 2).collect()
     }

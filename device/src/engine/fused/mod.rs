@@ -160,6 +160,7 @@ impl<P: Path> FusedEngine<P> {
             width,
             height,
             align: self.path.align(),
+            exact: self.path.exact(),
             across: (self.path.bytes_per_column() * width).div_ceil(CACHE),
         };
         let mut prepared = Prepared {

@@ -58,6 +58,8 @@ pub(super) trait Path: Send + Sync {
     fn step(&self) -> f32;
     /// Rows of a group; columns are computed in multiples of it.
     fn align(&self) -> usize;
+    /// Whether the arithmetic is exact.
+    fn exact(&self) -> bool;
     /// Rows and columns that each convolution looks around.
     fn reaches(&self) -> Vec<usize>;
     /// Bytes of rings for one column.
