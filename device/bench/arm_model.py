@@ -231,8 +231,9 @@ class Kernels:
         whole = lambda name, holds="": find(functions, "4int88winograd4neon", name, holds=holds)
         # Four tiles times four vectors of outputs: the block of 16 channels.
         self.smlal = Kernel(whole("8products", ".h[3]"))
-        self.input8 = straight(whole("15transform_input", ".8h"))
-        self.input4 = straight(whole("15transform_input", ".4h"))
+        # Eight channels of a tile, or four each of two tiles.
+        self.input8 = straight(whole("5input17", "ldr\td"))
+        self.input4 = straight(whole("5input17", "}[1]"))
         self.output_int8 = straight(whole("16transform_output", "sqxtun"))
         self.smull = Kernel(find(functions, "4int84neon5smull"))
         self.sdot = Kernel(find(functions, "4int84neon4sdot"))
@@ -259,7 +260,7 @@ class Kernels:
             return self.smull.cycles(core, turns, 3) / 4 * -(-outputs // 4)
         vectors = -(-outputs // 4)
         products = 36 * self.smlal.cycles(core, inputs / 4, 1) / 4 * vectors / 4
-        transform = inputs / 8 * cycles(core, self.input8) if inputs % 8 == 0 else inputs / 4 * cycles(core, self.input4)
+        transform = cycles(core, self.input4) / 2 if inputs == 4 else -(-inputs // 8) * cycles(core, self.input8)
         return (products + vectors * cycles(core, self.output_int8) + transform) / 16
 
     def rate(self, board, shape, precision):

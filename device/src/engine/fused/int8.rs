@@ -70,8 +70,7 @@ impl Layer {
         match &self.method {
             Method::Row(..) => None,
             Method::Winograd(kernel, _) => {
-                let inputs = WinogradKernel::inputs(self.stride);
-                Some((inputs, kernel.products(self.outputs)))
+                Some(((kernel.inputs)(self.stride), kernel.products(self.outputs)))
             }
         }
     }

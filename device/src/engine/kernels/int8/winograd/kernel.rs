@@ -39,12 +39,13 @@ pub(super) fn until(tiles: usize, big: usize, small: usize) -> usize {
 /// The kernel of an instruction set: block sizes are `vectors: big small` in tiles.
 macro_rules! kernel {
     (
-        $(#[$enable:meta])* static $name:ident, $sums:ty, words [$($few:ty),*] $widest:ty,
+        $(#[$enable:meta])* static $name:ident, $sums:ty, inputs $numbers:expr, $transform:path,
         gives $($out:ident)|*, most $most:expr, [$($q:literal: $big:literal $small:literal),*]
     ) => {
         pub(in crate::engine::kernels::int8) static $name: WinogradKernel = WinogradKernel {
             lanes: <$sums as Sums>::N,
             parts: <$sums as Sums>::PARTS,
+            inputs: $numbers,
             pack: |layer| pack::<$sums>(layer, $most),
             run,
         };
@@ -61,20 +62,6 @@ macro_rules! kernel {
         ) {
             // SAFETY: the caller's promises, passed on.
             unsafe { multiply::<$sums, P, Q>(w, vector, tiles) }
-        }
-
-        $(#[$enable])*
-        #[inline(never)]
-        unsafe fn transform_columns(w: &Winograd, first: usize, tiles: usize) {
-            // SAFETY: the caller's promises, passed on.
-            unsafe { transforms::input_columns::<$widest>(w, first, tiles) }
-        }
-
-        $(#[$enable])*
-        #[inline(never)]
-        unsafe fn transform_rows<W: Words>(w: &Winograd, tiles: usize) {
-            // SAFETY: the caller's promises, passed on.
-            unsafe { transforms::input_rows::<W>(w, tiles) }
         }
 
         $(#[$enable])*
@@ -96,12 +83,7 @@ macro_rules! kernel {
                 let tiles = TILES.min(w.tiles - first);
                 // SAFETY: the caller's promises; v and m hold TILES tiles.
                 unsafe {
-                    transform_columns(w, first, tiles);
-                    $(if w.stride == <$few>::N / <$few>::TOGETHER {
-                        transform_rows::<$few>(w, tiles);
-                    } else)* {
-                        transform_rows::<$widest>(w, tiles);
-                    }
+                    $transform(w, first, tiles);
                     blocks(w.vectors, $most, |q, vector| match q {
                         $($q => {
                             let until = until(tiles, $big, $small);

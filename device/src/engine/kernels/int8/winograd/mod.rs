@@ -86,8 +86,6 @@ const MOST_INPUTS: usize = 112;
 const MOST_SUM: i64 = 1 << 25;
 /// Tiles transformed at a time: a multiple of every block, so that none touches more.
 const TILES: usize = 12;
-/// Columns that they read.
-const COLUMNS: usize = TILES * TILE + 2;
 /// Numbers past a row's last one that its vectors may touch.
 const MORE: usize = 16;
 /// The inverse of 9 modulo 2^32.
@@ -114,8 +112,8 @@ pub(in crate::engine) struct Winograd {
     pub zero: i32,
     /// `[pixel][outputs]` of each row.
     pub out: [Out; TILE],
-    /// [`WinogradKernel::inputs`] numbers: of the whole transform, `[36][TILES * stride + MORE]`, and
-    /// after them of its first half, `[6][COLUMNS * stride + MORE]`.
+    /// [`WinogradKernel::inputs`] numbers: transformed inputs, `[36][TILES * stride + MORE]`, and
+    /// what the transform keeps behind them.
     pub v: *mut i16,
     /// [`WinogradKernel::products`] numbers: `[36][TILES][outputs][parts]`.
     pub m: *mut i32,
@@ -127,6 +125,8 @@ pub(in crate::engine) struct WinogradKernel {
     pub lanes: usize,
     /// Numbers that a product is kept in until the end.
     parts: usize,
+    /// Numbers of [`Winograd::v`] for so many channels.
+    pub inputs: fn(usize) -> usize,
     /// Lays weights out.
     pub pack: fn(&Unpacked<'_>) -> Vec<i16>,
     /// Convolves four rows. `rows` hold `4 * tiles + 2` columns and SLACK more, `out` `4 * tiles`
@@ -140,11 +140,6 @@ impl WinogradKernel {
     pub fn takes(&self, taps: usize, stride: usize, bound: i64) -> bool {
         let inputs = stride.is_multiple_of(INPUTS) && stride <= MOST_INPUTS;
         taps == 3 && inputs && bound < MOST_SUM
-    }
-
-    /// Numbers of [`Winograd::v`] for `stride` channels.
-    pub fn inputs(stride: usize) -> usize {
-        POSITIONS * pitch(stride) + SIDE * (COLUMNS * stride + MORE)
     }
 
     /// Numbers of [`Winograd::m`] for `outputs` channels.
@@ -173,8 +168,6 @@ unsafe trait Words: Copy {
     /// Tiles in a vector: few channels leave room for more than one. Vectors of one tile take any
     /// number of channels; what they have too many the next tile's overwrites.
     const TOGETHER: usize;
-    /// `N / TOGETHER` numbers of each tile, `step` numbers apart.
-    unsafe fn load(from: *const i16, step: usize) -> Self;
     /// `N` numbers, unaligned.
     unsafe fn store(self, to: *mut i16);
     /// Lane by lane.
@@ -183,15 +176,6 @@ unsafe trait Words: Copy {
     unsafe fn sub(self, other: Self) -> Self;
     /// Times four.
     unsafe fn quadruple(self) -> Self;
-}
-
-/// The widest [`Words`].
-///
-/// # Safety
-/// As [`Words`].
-unsafe trait Bytes: Words {
-    /// `N` bytes as they lie, signed where they are flipped.
-    unsafe fn widen(from: *const u8) -> Self;
 }
 
 /// Vectors of i32, always inlined into functions that enable their instructions. Arithmetic wraps.

@@ -4,22 +4,17 @@ use std::arch::aarch64::*;
 use std::ops::Range;
 
 use super::kernel::{kernel, multiply, until};
+use super::transforms::{each, input_column};
 use super::{
-    Block, Bytes, Finish, NINTH, Out, Sums, TILE, TILES, Winograd, WinogradKernel, Words, fraction,
-    lane_by_lane, pack, transforms,
+    Block, Finish, NINTH, Out, POSITIONS, SIDE, Sums, TILE, TILES, Winograd, WinogradKernel, Words,
+    fraction, lane_by_lane, pack, pitch, transforms,
 };
 use crate::engine::kernels::blocks;
 
-// SAFETY: loads and stores are 8 numbers.
+// SAFETY: stores are 8 numbers.
 unsafe impl Words for int16x8_t {
     const N: usize = 8;
     const TOGETHER: usize = 1;
-
-    #[inline(always)]
-    unsafe fn load(from: *const i16, _: usize) -> Self {
-        // SAFETY: the caller points at 8 numbers.
-        unsafe { vld1q_s16(from) }
-    }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut i16) {
@@ -30,29 +25,14 @@ unsafe impl Words for int16x8_t {
     lane_by_lane!(vaddq_s16, vsubq_s16, vshlq_n_s16::<2>);
 }
 
-// SAFETY: loads are 8 bytes.
-unsafe impl Bytes for int16x8_t {
-    #[inline(always)]
-    unsafe fn widen(from: *const u8) -> Self {
-        // SAFETY: the caller points at 8 bytes.
-        unsafe { vmovl_s8(vld1_s8(from.cast())) }
-    }
-}
-
 /// Two tiles of four channels.
 #[derive(Clone, Copy)]
 struct Twos(int16x8_t);
 
-// SAFETY: loads are 4 numbers of both tiles, stores 8.
+// SAFETY: stores are 8 numbers.
 unsafe impl Words for Twos {
     const N: usize = 8;
     const TOGETHER: usize = 2;
-
-    #[inline(always)]
-    unsafe fn load(from: *const i16, step: usize) -> Self {
-        // SAFETY: the caller points at 4 numbers, and 4 more `step` numbers on.
-        unsafe { Self(vcombine_s16(vld1_s16(from), vld1_s16(from.add(step)))) }
-    }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut i16) {
@@ -61,6 +41,72 @@ unsafe impl Words for Twos {
     }
 
     lane_by_lane!(vaddq_s16, vsubq_s16, vshlq_n_s16::<2>, inside);
+}
+
+/// Vectors that come from bytes.
+///
+/// # Safety
+/// As [`Words`].
+unsafe trait Bytes: Words {
+    /// `N / TOGETHER` bytes of each tile as they lie, signed; tiles are `step` bytes apart.
+    unsafe fn widen(from: *const u8, step: usize) -> Self;
+}
+
+// SAFETY: loads are 8 bytes.
+unsafe impl Bytes for int16x8_t {
+    #[inline(always)]
+    unsafe fn widen(from: *const u8, _: usize) -> Self {
+        // SAFETY: the caller points at 8 bytes.
+        unsafe { vmovl_s8(vld1_s8(from.cast())) }
+    }
+}
+
+// SAFETY: loads are 4 bytes of both tiles.
+unsafe impl Bytes for Twos {
+    #[inline(always)]
+    unsafe fn widen(from: *const u8, step: usize) -> Self {
+        // SAFETY: the caller points at 4 bytes, and 4 more `step` bytes on.
+        unsafe {
+            let bytes = vdup_n_u32(from.cast::<u32>().read_unaligned());
+            let bytes = vld1_lane_u32::<1>(from.add(step).cast(), bytes);
+            Self(vmovl_s8(vreinterpret_s8_u32(bytes)))
+        }
+    }
+}
+
+/// B^T d B of `tiles` tiles from tile `first` on.
+#[target_feature(enable = "neon")]
+unsafe fn transform_input(w: &Winograd, first: usize, tiles: usize) {
+    // SAFETY: the caller's promises, passed on.
+    unsafe {
+        match w.stride {
+            4 => input::<Twos>(w, first, tiles),
+            _ => input::<int16x8_t>(w, first, tiles),
+        }
+    }
+}
+
+/// The same for one kind of vectors: 32 registers hold nearly a whole tile's numbers.
+#[inline(never)]
+#[target_feature(enable = "neon")]
+unsafe fn input<W: Bytes>(w: &Winograd, first: usize, tiles: usize) {
+    let step = TILE * w.stride;
+    for tile in (0..tiles).step_by(W::TOGETHER) {
+        for c in (0..w.stride).step_by(W::N) {
+            let at = (first + tile) * step + c;
+            // SAFETY: the caller's rows hold the tiles' columns and SLACK more, v the tiles.
+            unsafe {
+                let columns = each!([0 1 2 3 4 5] J => input_column(
+                    each!([0 1 2 3 4 5] I => W::widen(w.rows[I].add(at + J * w.stride), step))
+                ));
+                let to = w.v.add(tile * w.stride + c);
+                each!([0 1 2 3 4 5] I => {
+                    let row = input_column(each!([0 1 2 3 4 5] J => columns[J][I]));
+                    each!([0 1 2 3 4 5] J => row[J].store(to.add((SIDE * I + J) * pitch(w.stride))));
+                });
+            }
+        }
+    }
 }
 
 // SAFETY: see the methods.
@@ -85,35 +131,42 @@ unsafe impl Sums for int32x4_t {
 
     #[inline(always)]
     unsafe fn products<const P: usize, const Q: usize>(block: &Block) {
-        let (v, w) = (block.v, block.w);
-        // SAFETY: the block's buffers hold the inputs of `P` tiles, a multiple of 4 for each, their
-        // weights and sums.
-        unsafe {
-            let mut acc = [[vdupq_n_s32(0); Q]; P];
-            for k in (0..block.inputs).step_by(4) {
-                let mut x = [vdup_n_s16(0); P];
-                for (p, x) in x.iter_mut().enumerate() {
-                    *x = vld1_s16(v.add(p * block.inputs + k));
-                }
-                macro_rules! lane {
-                    ($lane:literal) => {
-                        for q in 0..Q {
-                            let w = vld1_s16(w.add(((k + $lane) * Q + q) * 4));
-                            for p in 0..P {
-                                acc[p][q] = vmlal_lane_s16::<$lane>(acc[p][q], w, x[p]);
-                            }
-                        }
-                    };
-                }
-                lane!(0);
-                lane!(1);
-                lane!(2);
-                lane!(3);
+        // SAFETY: the caller's promises, passed on.
+        unsafe { sums::<P, Q>(block) }
+    }
+}
+
+/// See [`Sums::products`].
+#[inline(always)]
+unsafe fn sums<const P: usize, const Q: usize>(block: &Block) {
+    let (v, w, inputs) = (block.v, block.w, block.inputs);
+    // SAFETY: the block's buffers hold the inputs of `P` tiles, a multiple of 4 for each, their
+    // weights and sums.
+    unsafe {
+        let mut acc = [[vdupq_n_s32(0); Q]; P];
+        for k in (0..inputs).step_by(4) {
+            let mut x = [vdup_n_s16(0); P];
+            for (p, x) in x.iter_mut().enumerate() {
+                *x = vld1_s16(v.add(p * inputs + k));
             }
-            for (p, tile) in acc.iter().enumerate() {
-                for (q, sums) in tile.iter().enumerate() {
-                    vst1q_s32(block.m.add(p * block.step + q * 4), *sums);
-                }
+            macro_rules! lane {
+                ($lane:literal) => {
+                    for q in 0..Q {
+                        let w = vld1_s16(w.add(((k + $lane) * Q + q) * 4));
+                        for p in 0..P {
+                            acc[p][q] = vmlal_lane_s16::<$lane>(acc[p][q], w, x[p]);
+                        }
+                    }
+                };
+            }
+            lane!(0);
+            lane!(1);
+            lane!(2);
+            lane!(3);
+        }
+        for (p, tile) in acc.iter().enumerate() {
+            for (q, sums) in tile.iter().enumerate() {
+                vst1q_s32(block.m.add(p * block.step + q * 4), *sums);
             }
         }
     }
@@ -196,6 +249,6 @@ unsafe impl Finish<u8> for int32x4_t {
 
 kernel!(
     #[target_feature(enable = "neon")]
-    static NEON, int32x4_t, words [Twos] int16x8_t, gives Bytes | Floats, most 4,
+    static NEON, int32x4_t, inputs |stride| POSITIONS * pitch(stride), transform_input, gives Bytes | Floats, most 4,
     [1: 6 2, 2: 6 2, 3: 6 2, 4: 4 2]
 );

@@ -95,7 +95,7 @@ fn check(
     let (one, four) = ((wide.pack)(&unpacked), (kernel.pack)(&unpacked));
     let mut bytes: [Vec<u8>; TILE] = from_fn(|_| vec![0; (pixels + SLACK) * own]);
     let mut values: [Vec<f32>; TILE] = from_fn(|_| vec![0.0; (pixels + SLACK) * own]);
-    let mut v = Buffer::<i16>::new(WinogradKernel::inputs(inputs));
+    let mut v = Buffer::<i16>::new((kernel.inputs)(inputs));
     let mut m = Buffer::<i32>::new(kernel.products(own));
     let winograd = Winograd {
         tiles,

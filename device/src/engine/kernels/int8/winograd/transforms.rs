@@ -1,8 +1,6 @@
 //! Input and output transforms, over any vector type.
 
-use super::{
-    Bytes, COLUMNS, Finish, MORE, POSITIONS, SIDE, Sums, TILE, TILES, Winograd, Words, pitch,
-};
+use super::{Finish, SIDE, Sums, TILE, TILES, Winograd, Words};
 
 /// How far results of the output transform lie above the true ones in each direction, besides 3:
 /// 24, 12, 6 and 6.
@@ -19,9 +17,11 @@ macro_rules! each {
     };
 }
 
+pub(super) use each;
+
 /// B^T d of F(4,3).
 #[inline(always)]
-unsafe fn input_column<W: Words>(d: [W; 6]) -> [W; 6] {
+pub(super) unsafe fn input_column<W: Words>(d: [W; 6]) -> [W; 6] {
     // SAFETY: arithmetic on values only.
     unsafe {
         let a = d[4].sub(d[2].quadruple());
@@ -53,44 +53,6 @@ unsafe fn output_column<V: Sums>(m: [V; 6]) -> [V; TILE] {
             p.add(r),
             m[5].add(q).add(s.add(s)),
         ]
-    }
-}
-
-/// B^T d, the first half of B^T d B, of the columns of `tiles` tiles from tile `first` on, whatever
-/// their channels: neighbouring tiles share columns.
-#[inline(always)]
-pub(super) unsafe fn input_columns<W: Bytes>(w: &Winograd, first: usize, tiles: usize) {
-    let row = COLUMNS * w.stride + MORE;
-    // SAFETY: the caller's rows hold the tiles' columns and SLACK more, v what is written here.
-    unsafe {
-        let to = w.v.add(POSITIONS * pitch(w.stride));
-        for at in (0..(TILE * tiles + 2) * w.stride).step_by(W::N) {
-            let from = TILE * first * w.stride + at;
-            let column = input_column(each!([0 1 2 3 4 5] I => W::widen(w.rows[I].add(from))));
-            each!([0 1 2 3 4 5] I => column[I].store(to.add(I * row + at)));
-        }
-    }
-}
-
-/// The second half for `tiles` tiles.
-#[inline(always)]
-pub(super) unsafe fn input_rows<W: Words>(w: &Winograd, tiles: usize) {
-    let row = COLUMNS * w.stride + MORE;
-    // SAFETY: v holds all that the first half wrote, and room for whole vectors of tiles.
-    unsafe {
-        let columns = w.v.add(POSITIONS * pitch(w.stride));
-        for i in 0..SIDE {
-            for tile in (0..tiles).step_by(W::TOGETHER) {
-                for c in (0..w.stride).step_by(W::N) {
-                    let from = columns.add(i * row + TILE * tile * w.stride + c);
-                    let numbers = input_column(
-                        each!([0 1 2 3 4 5] J => W::load(from.add(J * w.stride), TILE * w.stride)),
-                    );
-                    let to = w.v.add(SIDE * i * pitch(w.stride) + tile * w.stride + c);
-                    each!([0 1 2 3 4 5] J => numbers[J].store(to.add(J * pitch(w.stride))));
-                }
-            }
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! AVX2: VPMADDWD multiplies pairs of 16 bits.
 
+mod inputs;
 mod narrow;
 mod products;
 mod words;
@@ -8,18 +9,17 @@ use std::arch::x86_64::*;
 use std::ops::Range;
 
 pub(in crate::engine::kernels::int8) use narrow::AVX2_NARROW;
-use words::{Fours, Twos};
 
 use super::kernel::{kernel, multiply, until};
 use super::{
-    Block, Finish, NINTH, Out, Sums, TILE, TILES, Winograd, WinogradKernel, Words, fraction,
-    lane_by_lane, pack, transforms,
+    Block, Finish, NINTH, Out, Sums, TILE, TILES, Winograd, WinogradKernel, fraction, lane_by_lane,
+    pack, transforms,
 };
 use crate::engine::kernels::blocks;
 
 kernel!(
     #[target_feature(enable = "avx2,fma")]
-    static AVX2, __m256i, words [Twos, Fours] __m256i, gives Bytes | Floats, most 2,
+    static AVX2, __m256i, inputs inputs::numbers, inputs::transform, gives Bytes | Floats, most 2,
     [1: 12 4, 2: 6 2]
 );
 

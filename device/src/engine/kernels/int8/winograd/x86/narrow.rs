@@ -5,16 +5,16 @@ use std::ops::Range;
 
 use super::super::kernel::{kernel, multiply, until};
 use super::super::{
-    Block, Finish, NINTH, Out, Sums, TILE, TILES, Winograd, WinogradKernel, Words, fraction,
-    lane_by_lane, pack, transforms,
+    Block, Finish, NINTH, Out, Sums, TILE, TILES, Winograd, WinogradKernel, fraction, lane_by_lane,
+    pack, transforms,
 };
+use super::inputs;
 use super::products::{few_halves, twelve_halves};
-use super::words::{Fours, Twos};
 use crate::engine::kernels::blocks;
 
 kernel!(
     #[target_feature(enable = "avx2,fma")]
-    static AVX2_NARROW, Halves, words [Twos, Fours] __m256i, gives Floats, most 1,
+    static AVX2_NARROW, Halves, inputs inputs::numbers, inputs::transform, gives Floats, most 1,
     [1: 12 4]
 );
 

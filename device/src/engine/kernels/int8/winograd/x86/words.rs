@@ -2,18 +2,21 @@
 
 use std::arch::x86_64::*;
 
-use super::super::{Bytes, Words, lane_by_lane};
+use super::super::{Words, lane_by_lane};
 
-// SAFETY: loads and stores are 16 numbers.
+/// Vectors that come from memory.
+///
+/// # Safety
+/// As [`Words`].
+pub(super) unsafe trait Numbers: Words {
+    /// `N / TOGETHER` numbers of each tile, `step` numbers apart.
+    unsafe fn load(from: *const i16, step: usize) -> Self;
+}
+
+// SAFETY: stores are 16 numbers.
 unsafe impl Words for __m256i {
     const N: usize = 16;
     const TOGETHER: usize = 1;
-
-    #[inline(always)]
-    unsafe fn load(from: *const i16, _: usize) -> Self {
-        // SAFETY: the caller points at 16 numbers.
-        unsafe { _mm256_loadu_si256(from.cast()) }
-    }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut i16) {
@@ -24,12 +27,12 @@ unsafe impl Words for __m256i {
     lane_by_lane!(_mm256_add_epi16, _mm256_sub_epi16, _mm256_slli_epi16::<2>);
 }
 
-// SAFETY: loads are 16 bytes.
-unsafe impl Bytes for __m256i {
+// SAFETY: loads are 16 numbers.
+unsafe impl Numbers for __m256i {
     #[inline(always)]
-    unsafe fn widen(from: *const u8) -> Self {
-        // SAFETY: the caller points at 16 bytes.
-        unsafe { _mm256_cvtepu8_epi16(_mm_loadu_si128(from.cast())) }
+    unsafe fn load(from: *const i16, _: usize) -> Self {
+        // SAFETY: the caller points at 16 numbers.
+        unsafe { _mm256_loadu_si256(from.cast()) }
     }
 }
 
@@ -37,16 +40,10 @@ unsafe impl Bytes for __m256i {
 #[derive(Clone, Copy)]
 pub(super) struct Twos(__m256i);
 
-// SAFETY: loads are 8 numbers of both tiles, stores 16.
+// SAFETY: stores are 16 numbers.
 unsafe impl Words for Twos {
     const N: usize = 16;
     const TOGETHER: usize = 2;
-
-    #[inline(always)]
-    unsafe fn load(from: *const i16, step: usize) -> Self {
-        // SAFETY: the caller points at 8 numbers, and 8 more `step` numbers on.
-        unsafe { Self(_mm256_loadu2_m128i(from.add(step).cast(), from.cast())) }
-    }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut i16) {
@@ -62,15 +59,40 @@ unsafe impl Words for Twos {
     );
 }
 
+// SAFETY: loads are 8 numbers of both tiles.
+unsafe impl Numbers for Twos {
+    #[inline(always)]
+    unsafe fn load(from: *const i16, step: usize) -> Self {
+        // SAFETY: the caller points at 8 numbers, and 8 more `step` numbers on.
+        unsafe { Self(_mm256_loadu2_m128i(from.add(step).cast(), from.cast())) }
+    }
+}
+
 /// Four tiles of four channels.
 #[derive(Clone, Copy)]
 pub(super) struct Fours(__m256i);
 
-// SAFETY: loads are 4 numbers of each tile, stores 16.
+// SAFETY: stores are 16 numbers.
 unsafe impl Words for Fours {
     const N: usize = 16;
     const TOGETHER: usize = 4;
 
+    #[inline(always)]
+    unsafe fn store(self, to: *mut i16) {
+        // SAFETY: the caller points at 16 numbers.
+        unsafe { _mm256_storeu_si256(to.cast(), self.0) }
+    }
+
+    lane_by_lane!(
+        _mm256_add_epi16,
+        _mm256_sub_epi16,
+        _mm256_slli_epi16::<2>,
+        inside
+    );
+}
+
+// SAFETY: loads are 4 numbers of each tile.
+unsafe impl Numbers for Fours {
     #[inline(always)]
     unsafe fn load(from: *const i16, step: usize) -> Self {
         // SAFETY: the caller points at 4 numbers, and 4 more three times, `step` numbers on.
@@ -84,17 +106,4 @@ unsafe impl Words for Fours {
             ))
         }
     }
-
-    #[inline(always)]
-    unsafe fn store(self, to: *mut i16) {
-        // SAFETY: the caller points at 16 numbers.
-        unsafe { _mm256_storeu_si256(to.cast(), self.0) }
-    }
-
-    lane_by_lane!(
-        _mm256_add_epi16,
-        _mm256_sub_epi16,
-        _mm256_slli_epi16::<2>,
-        inside
-    );
 }
