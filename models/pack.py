@@ -4,7 +4,7 @@
 usage: models/pack.py CAMERA --runs DIR --kodak DIR --out DIR [--clip FILE]... [--key FILE] [--bin DIR]
 
 DIR of --runs holds LEVEL/ (a run of `hone distill`), LEVEL.f32.onnx and LEVEL.int8.onnx for every level, and cache/,
-the patches that they were trained on. Beside the bundle and its card lies the card's picture, of a drawn scene.
+the patches that they were trained on (cache-*/ where levels had others). Beside the bundle and its card lies the card's picture, of a drawn scene.
 """
 import argparse
 import json
@@ -75,7 +75,7 @@ def main():
         report.table(["model", "MAC/pixel", "bytes", *(["ms at 720p", "ms at 1080p"] if sizes else [])],
                      speeds),
         "",
-        f"Training, from `models/recipes/{args.camera}.toml` with the sizes of `models/train.sh`, on", card.data(args.runs),
+        f"Training, from `models/recipes/{args.camera}.toml` with the sizes of `models/train.sh`, on", card.data(args.runs, report.LEVELS),
         "", card.training(args.runs, report.LEVELS), "",
         "Hashes are the first 12 digits of SHA-256; `start` names the weights of an earlier run: a first training of the",
         "same size, or `nano` for `small` and `medium` for `large`, with layers put between that pass their input on.", "",
