@@ -1,5 +1,6 @@
 //! AVX2: VPMADDWD multiplies pairs of 16 bits.
 
+mod few;
 mod inputs;
 mod narrow;
 mod products;
@@ -50,7 +51,7 @@ unsafe impl Sums for __m256i {
             match (P, Q) {
                 (12, 1) => products::twelve(block),
                 (6, 2) => products::six_by_two(block),
-                _ => products::few::<P, Q>(block),
+                _ => few::products::<P, Q>(block),
             }
         }
     }

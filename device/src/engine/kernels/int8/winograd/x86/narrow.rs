@@ -8,8 +8,9 @@ use super::super::{
     Block, Finish, NINTH, Out, Sums, TILE, TILES, Winograd, WinogradKernel, fraction, lane_by_lane,
     pack, transforms,
 };
+use super::few;
 use super::inputs;
-use super::products::{few_halves, twelve_halves};
+use super::products::twelve_halves;
 use crate::engine::kernels::blocks;
 
 kernel!(
@@ -53,7 +54,7 @@ unsafe impl Sums for Halves {
         unsafe {
             match P {
                 12 => twelve_halves(block),
-                _ => few_halves::<P>(block),
+                _ => few::halves::<P>(block),
             }
         }
     }
