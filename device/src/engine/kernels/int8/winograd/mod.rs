@@ -80,7 +80,8 @@ const SIDE: usize = TILE + 2;
 const POSITIONS: usize = SIDE * SIDE;
 /// Input channels come in multiples of this.
 const INPUTS: usize = 4;
-/// Most input channels.
+/// Most input channels: of so many even the largest weights' sums stay below [`MOST_SUM`], without a
+/// bias.
 const MOST_INPUTS: usize = 112;
 /// Sums of a convolution and its bias lie below: 64 times as much must fit 32 bits.
 const MOST_SUM: i64 = 1 << 25;

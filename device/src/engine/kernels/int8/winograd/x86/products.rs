@@ -239,47 +239,39 @@ macro_rules! over_inputs {
     };
 }
 
-/// Twelve tiles and eight outputs.
-#[inline]
-#[target_feature(enable = "avx2")]
-pub(super) unsafe fn twelve(block: &Block) {
-    // SAFETY: the block's buffers hold the inputs of twelve tiles, their weights and sums.
-    unsafe {
-        let mut acc = [_mm256_setzero_si256(); 12];
-        over_inputs!(
-            block,
-            acc,
-            8,
-            pairs_of_four,
-            pairs_of_eight,
-            pairs_of_eight_more
-        );
-        for (p, sums) in acc.into_iter().enumerate() {
-            _mm256_storeu_si256(block.m.add(p * block.step).cast(), sums);
+/// A function for twelve tiles and one vector of sums, `$size` weights an input.
+macro_rules! one_vector {
+    ($name:ident, $size:literal, $four:ident, $eight:ident, $eight_more:ident) => {
+        #[inline]
+        #[target_feature(enable = "avx2")]
+        pub(super) unsafe fn $name(block: &Block) {
+            // SAFETY: the block's buffers hold the inputs of twelve tiles, their weights and sums.
+            unsafe {
+                let mut acc = [_mm256_setzero_si256(); 12];
+                over_inputs!(block, acc, $size, $four, $eight, $eight_more);
+                for (p, sums) in acc.into_iter().enumerate() {
+                    _mm256_storeu_si256(block.m.add(p * block.step).cast(), sums);
+                }
+            }
         }
-    }
+    };
 }
 
-/// Twelve tiles and four outputs, the sums of each in two parts.
-#[inline]
-#[target_feature(enable = "avx2")]
-pub(super) unsafe fn twelve_halves(block: &Block) {
-    // SAFETY: as in [`twelve`].
-    unsafe {
-        let mut acc = [_mm256_setzero_si256(); 12];
-        over_inputs!(
-            block,
-            acc,
-            4,
-            fours_of_four,
-            fours_of_eight,
-            fours_of_eight_more
-        );
-        for (p, sums) in acc.into_iter().enumerate() {
-            _mm256_storeu_si256(block.m.add(p * block.step).cast(), sums);
-        }
-    }
-}
+// Eight outputs; four, the sums of each in two parts.
+one_vector!(
+    twelve,
+    8,
+    pairs_of_four,
+    pairs_of_eight,
+    pairs_of_eight_more
+);
+one_vector!(
+    twelve_halves,
+    4,
+    fours_of_four,
+    fours_of_eight,
+    fours_of_eight_more
+);
 
 /// Six tiles and sixteen outputs.
 #[inline]
