@@ -216,16 +216,21 @@ impl QuantConv {
         if let Some(bad) = scales.into_iter().find(|s| !s.is_normal() || **s <= 0.0) {
             return Err(format!("has a scale of {bad}; scales are above 0"));
         }
-        for (weights, bias) in self.weights.chunks_exact(taps).zip(&self.bias) {
-            let reach: i64 = weights
-                .iter()
-                .map(|w| i64::from(w.unsigned_abs()) * 255)
-                .sum();
-            if reach + i64::from(bias.unsigned_abs()) > i64::from(i32::MAX) {
-                return Err("can overflow its 32-bit accumulators".into());
-            }
+        if self.largest_sum() > i64::from(i32::MAX) {
+            return Err("can overflow its 32-bit accumulators".into());
         }
         Ok(())
+    }
+
+    /// Largest size that an output's bias and products of weights and bytes can sum up to.
+    pub fn largest_sum(&self) -> i64 {
+        let taps = self.inputs * self.kernel * self.kernel;
+        let outputs = self.weights.chunks_exact(taps.max(1)).zip(&self.bias);
+        let sums = outputs.map(|(weights, bias)| {
+            let weights = weights.iter().map(|w| i64::from(w.unsigned_abs()));
+            255 * weights.sum::<i64>() + i64::from(bias.unsigned_abs())
+        });
+        sums.max().unwrap_or(0)
     }
 }
 

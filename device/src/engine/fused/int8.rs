@@ -117,22 +117,13 @@ impl Int8Path {
             let few = i + 1 == chain.layers.len() && layer.outputs <= FEW;
             let zero_in = chain.input_of(i).zero_point;
             let taps = layer.inputs * layer.kernel * layer.kernel;
-            let kernel = |o: usize| {
-                layer.weights[o * taps..][..taps]
-                    .iter()
-                    .map(|&w| i32::from(w))
-            };
-            let bound = (0..layer.outputs).map(|o| {
-                let most = 255 * kernel(o).map(|w| i64::from(w.abs())).sum::<i64>();
-                i64::from(layer.bias[o]).abs() + most
-            });
-            let method = Method::new(kernels, few, &unpacked, bound.max().unwrap_or(0));
+            let method = Method::new(kernels, few, &unpacked, layer.largest_sum());
             let outputs = layer.outputs.next_multiple_of(method.lanes());
             let (mut bias, mut multiplier) = (Buffer::new(outputs), Buffer::new(outputs));
             // Kernels sum bytes as they lie: bytes less 128 where they are flipped.
             let centre = i32::from(kernels.flip) - i32::from(zero_in);
-            for o in 0..layer.outputs {
-                let sum: i32 = kernel(o).sum();
+            for (o, kernel) in layer.weights.chunks_exact(taps.max(1)).enumerate() {
+                let sum: i32 = kernel.iter().map(|&w| i32::from(w)).sum();
                 // The true sum fits; this start of it may wrap, and wraps back.
                 bias[o] = layer.bias[o].wrapping_add(centre.wrapping_mul(sum));
             }
