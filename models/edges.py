@@ -16,16 +16,21 @@ FINER = 4
 
 
 def picture(rng, width, height):
-    canvas = np.full((height * FINER, width * FINER, 3), rng.integers(0, 256, 3), np.uint8)
+    # Faint edges as often as strong ones: a student takes a faint one for texture that was blurred.
+    middle, spread = rng.uniform(0, 255), 10 ** rng.uniform(1.2, 2)
+
+    def grey():
+        return rng.uniform(max(0, middle - spread), min(255, middle + spread))
+
+    canvas = np.full((height * FINER, width * FINER, 3), grey(), np.uint8)
     longest = FINER * max(width, height)
     for _ in range(rng.integers(8, 24)):
         # A rectangle at any angle, often long and thin, from a few pixels to the whole picture.
         centre = rng.uniform(0, 1, 2) * (width * FINER, height * FINER)
         sides = longest * 10 ** rng.uniform(-1.8, 0, 2)
-        angle = rng.choice([0, 90, rng.uniform(0, 180)])
+        angle = rng.choice([0, 90, *rng.uniform(0, 180, 6)])
         corners = cv2.boxPoints((tuple(map(float, centre)), tuple(map(float, sides)), float(angle)))
-        grey = rng.integers(0, 256)
-        colour = np.clip(grey + rng.normal(0, 20, 3), 0, 255)
+        colour = np.clip(grey() + rng.normal(0, 20, 3), 0, 255)
         cv2.fillPoly(canvas, [corners.astype(np.int32)], tuple(map(float, colour)))
     return cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
 

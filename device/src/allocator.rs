@@ -15,3 +15,16 @@ pub(crate) fn share_heaps() {
         }
     }
 }
+
+/// Gives pages that nothing lies in back to the system: after a viewer's encoder has gone its heaps keep up to 15 MB in holes, a few
+/// more or less after each. Takes milliseconds.
+///
+/// Does nothing where the C library is another one than glibc.
+#[cfg(feature = "rtsp")]
+pub(crate) fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim takes the heaps' locks itself, and touches no memory that is in use.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}

@@ -31,7 +31,7 @@ pub use frame::{FrameError, FrameView, FrameViewMut, PixelFormat, Plane, PlaneMu
 pub use isa::Isa;
 
 use chain::Chain;
-use hone_shared::student::{Colour, Precision};
+use hone_shared::student::{Colour, ConvChain, Precision};
 
 /// What can go wrong between a model file and a restored frame.
 #[derive(Debug, thiserror::Error)]
@@ -186,6 +186,15 @@ pub fn load(model: &[u8], options: EngineOptions) -> Result<Box<dyn Engine>, Eng
         Ok(Chain::Int8(chain)) => fused::int8_engine(&chain, student, isa, options),
         Err(_) => Ok(Box::new(tract::TractEngine::new(&model, options)?)),
     }
+}
+
+/// The convolutions of an ONNX student in f32, for those who train it further.
+///
+/// # Errors
+/// As [`load`], and when the student is INT8 or no chain of convolutions.
+pub fn convolutions(model: &[u8]) -> Result<ConvChain, EngineError> {
+    let model = model::Model::parse(model)?;
+    chain::convolutions(&model).map_err(EngineError::Load)
 }
 
 /// What a model is and how it would run.

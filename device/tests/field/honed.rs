@@ -100,8 +100,18 @@ impl Honed {
 
     /// Resident memory in KiB.
     pub fn resident(&self) -> u64 {
+        self.kept("VmRSS:")
+    }
+
+    /// Threads that run now.
+    pub fn threads(&self) -> u64 {
+        self.kept("Threads:")
+    }
+
+    /// What the system keeps of the process under `name`.
+    fn kept(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
+        let line = status.lines().find(|l| l.starts_with(name)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::honed::{Honed, PATIENCE, Viewer, free_port};
+use super::honed::{Honed, PATIENCE, Viewer, free_port, until};
 
 /// Growth of resident memory that is taken for flat.
 const FLAT_KIB: u64 = 2048;
@@ -42,6 +42,8 @@ fn memory_stays_flat_and_frames_stay_young() {
     ];
     let honed = Honed::start(folder.path(), &arguments);
     honed.wait_for(1, "live");
+    std::thread::sleep(Duration::from_secs(2));
+    let alone = honed.threads();
     // Viewers come and go all the while. Each brings an encoder, so memory is what is left without one.
     let mut memory = Vec::new();
     let end = Instant::now() + Duration::from_secs(60 * minutes());
@@ -53,6 +55,7 @@ fn memory_stays_flat_and_frames_stay_young() {
             assert!(viewer.frame().is_some(), "{:#?}", honed.log());
         }
         drop(viewer);
+        until("the encoder's end", || honed.threads() <= alone);
         std::thread::sleep(Duration::from_secs(5));
         memory.push(honed.resident() as f64);
     }

@@ -18,6 +18,7 @@ use crate::train::trainer::Outcome;
   hone distill models/recipes/demo.toml --teacher out/teacher --out out/student --resume
   hone distill models/recipes/demo.toml --cache out/cache --out out/student
   hone distill models/recipes/demo.toml --no-teacher --out out/alone --set optimizer.learning_rate=1e-3
+  hone distill models/recipes/motion.toml --no-teacher --from models/motion.hone --out out/ours
   hone distill models/recipes/demo.toml --teacher out/teacher --dry-run
 
 Ctrl-C saves the state; --resume goes on from there, to the same bits as an uninterrupted run.")]
@@ -27,8 +28,9 @@ pub struct DistillArgs {
     /// Folder for weights and logs.
     #[arg(long, value_name = "RUN_DIR", required_unless_present = "dry_run")]
     out: Option<PathBuf>,
-    /// Start from the best weights of this earlier run instead of random ones.
-    #[arg(long, value_name = "RUN_DIR", conflicts_with = "resume")]
+    /// Start from these weights instead of random ones: an earlier run's best, an f32 ONNX file, or
+    /// the f32 student of the recipe's shape in a bundle (.hone).
+    #[arg(long, value_name = "RUN_DIR|FILE", conflicts_with = "resume")]
     from: Option<PathBuf>,
     /// Go on with the run in RUN_DIR.
     #[arg(long)]

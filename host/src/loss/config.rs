@@ -4,63 +4,16 @@ use std::path::{Path as FilePath, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 use tch::nn::Path;
 
+use super::Term;
 use super::feature::{FeatureShapes, FeatureTerm};
+use super::measure::{FeatureMode, Measure};
+use super::output::{TeacherTerm, to_truth};
 use super::perceptual::{PerceptualTerm, Vgg, VggKind};
-use super::picture::{charbonnier, lab, sobel_magnitude, spectrum};
+use super::picture::{charbonnier, lab, overshoot, sobel_magnitude, spectrum};
 use super::ssim::{ms_ssim, ssim};
 use super::temporal::TemporalTerm;
-use super::{Term, View};
-
-/// Distance between two pictures or maps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Measure {
-    /// Mean absolute difference.
-    #[default]
-    L1,
-    /// Mean squared difference.
-    Mse,
-    /// Mean of `sqrt(d^2 + 1e-6)`.
-    Charbonnier,
-    /// `1 - SSIM`, 11x11 Gaussian window; pictures only.
-    Ssim,
-}
-
-impl Measure {
-    /// The distance, a scalar.
-    pub fn between(self, a: &Tensor, b: &Tensor) -> Tensor {
-        match self {
-            Self::L1 => a.l1_loss(b, tch::Reduction::Mean),
-            Self::Mse => a.mse_loss(b, tch::Reduction::Mean),
-            Self::Charbonnier => charbonnier(a, b, 1e-3),
-            Self::Ssim => 1.0 - ssim(a, b),
-        }
-    }
-
-    /// The name used in recipes.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::L1 => "l1",
-            Self::Mse => "mse",
-            Self::Charbonnier => "charbonnier",
-            Self::Ssim => "ssim",
-        }
-    }
-}
-
-/// How feature maps are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FeatureMode {
-    /// Through a learned 1x1 adaptor (FitNets, Romero et al., ICLR 2015).
-    #[default]
-    Adaptor,
-    /// Normalised channel energy (attention transfer, Zagoruyko and Komodakis, ICLR 2017).
-    Attention,
-}
 
 /// A term of the loss and its weight.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,6 +51,14 @@ pub enum LossConfig {
     Edge {
         /// Factor in the sum.
         weight: f64,
+    },
+    /// Mean of how far the output leaves the range of the truth around a pixel, as a share of that range: halos cost extra.
+    Overshoot {
+        /// Factor in the sum.
+        weight: f64,
+        /// Side of what counts as around a pixel, odd.
+        #[serde(default = "window")]
+        window: usize,
     },
     /// L1 in CIE Lab (D65), divided by 100; RGB only.
     Lab {
@@ -155,6 +116,10 @@ fn epsilon() -> f64 {
     1e-3
 }
 
+fn window() -> usize {
+    5
+}
+
 /// Two steps of a byte.
 fn noise() -> f64 {
     0.008
@@ -170,6 +135,7 @@ impl LossConfig {
             | Self::Ssim { weight }
             | Self::MsSsim { weight }
             | Self::Edge { weight }
+            | Self::Overshoot { weight, .. }
             | Self::Lab { weight }
             | Self::Frequency { weight }
             | Self::Perceptual { weight, .. }
@@ -188,6 +154,7 @@ impl LossConfig {
             Self::Ssim { .. } => "ssim".into(),
             Self::MsSsim { .. } => "ms-ssim".into(),
             Self::Edge { .. } => "edge".into(),
+            Self::Overshoot { .. } => "overshoot".into(),
             Self::Lab { .. } => "lab".into(),
             Self::Frequency { .. } => "frequency".into(),
             Self::Perceptual { .. } => "perceptual".into(),
@@ -261,6 +228,9 @@ impl LossConfig {
             Self::Temporal { noise, .. } if !(0.0..=0.5).contains(noise) => {
                 bail!("loss 'temporal' has noise {noise}; it must be 0 to 0.5")
             }
+            Self::Overshoot { window, .. } if window % 2 == 0 || *window > 15 => {
+                bail!("loss 'overshoot' has window {window}; it must be odd, 15 at most")
+            }
             Self::Charbonnier { epsilon, .. } if !(*epsilon > 0.0 && epsilon.is_finite()) => {
                 bail!("loss 'charbonnier' has epsilon {epsilon}; it must be above 0")
             }
@@ -305,38 +275,14 @@ impl LossConfig {
             Self::Edge { .. } => {
                 to_truth(|a, b| Measure::L1.between(&sobel_magnitude(a), &sobel_magnitude(b)))
             }
+            Self::Overshoot { window, .. } => {
+                let window = *window as i64;
+                to_truth(move |a, b| overshoot(a, b, window))
+            }
             Self::Lab { .. } => to_truth(|a, b| Measure::L1.between(&lab(a), &lab(b)) / 100.0),
             Self::Frequency { .. } => {
                 to_truth(|a, b| Measure::L1.between(&spectrum(a), &spectrum(b)))
             }
         })
-    }
-}
-
-/// A term that compares the output with the truth only.
-struct TruthTerm<F>(F);
-
-fn to_truth<F>(distance: F) -> Box<dyn Term>
-where
-    F: Fn(&Tensor, &Tensor) -> Tensor + Send + 'static,
-{
-    Box::new(TruthTerm(distance))
-}
-
-impl<F: Fn(&Tensor, &Tensor) -> Tensor + Send> Term for TruthTerm<F> {
-    fn value(&self, view: &View) -> Result<Tensor> {
-        Ok((self.0)(view.restored, view.truth))
-    }
-}
-
-/// Distance to the teacher's output.
-struct TeacherTerm(Measure);
-
-impl Term for TeacherTerm {
-    fn value(&self, view: &View) -> Result<Tensor> {
-        match view.teacher {
-            Some(teacher) => Ok(self.0.between(view.restored, teacher)),
-            None => bail!("the loss compares with a teacher, but the recipe has none"),
-        }
     }
 }

@@ -93,6 +93,7 @@ fn of_losses_on_pictures() {
         "kind = 'ssim'",
         "kind = 'ms-ssim'",
         "kind = 'edge'",
+        "kind = 'overshoot'",
         "kind = 'lab'",
         "kind = 'frequency'",
         "kind = 'teacher'",

@@ -5,6 +5,8 @@
 
 mod config;
 mod feature;
+mod measure;
+mod output;
 mod perceptual;
 mod picture;
 mod ssim;
@@ -17,10 +19,11 @@ use anyhow::Result;
 use tch::Tensor;
 use tch::nn::Path;
 
-pub use config::{FeatureMode, LossConfig, Measure};
+pub use config::LossConfig;
 pub use feature::{FeatureShapes, FeatureTerm};
+pub use measure::{FeatureMode, Measure};
 pub use perceptual::{Vgg, VggKind};
-pub use picture::{charbonnier, lab, sobel_magnitude, spectrum};
+pub use picture::{charbonnier, lab, overshoot, sobel_magnitude, spectrum};
 pub use ssim::{ms_ssim, ssim};
 pub use temporal::SecondLook;
 use weighting::Weighting;

@@ -79,6 +79,23 @@ fn edge_lab_and_charbonnier_agree_with_scikit_image() {
 }
 
 #[test]
+fn only_what_leaves_the_truths_range_is_overshoot() {
+    // A step from 0.2 to 0.8 between the third and the fourth column.
+    let row = |values: [f32; 6]| Tensor::from_slice(&values).reshape([1, 1, 1, 6]);
+    let truth = row([0.2, 0.2, 0.2, 0.8, 0.8, 0.8]);
+    let of = |picture: &Tensor, window| overshoot(picture, &truth, window).double_value(&[]);
+    let soft = row([0.2, 0.2, 0.4, 0.6, 0.8, 0.8]);
+    assert_eq!(of(&truth, 3), 0.0);
+    assert_eq!(of(&soft, 3), 0.0);
+    let halos = row([0.2, 0.2, 0.1, 0.9, 0.8, 0.8]);
+    assert!((of(&halos, 3) - 0.2 / 6.0).abs() < 1e-6);
+    // Two pixels away from the step, three pixels see one side of it only, five see both.
+    let far = row([0.2, 0.5, 0.2, 0.8, 0.8, 0.8]);
+    assert!((of(&far, 3) - 0.3 / 6.0).abs() < 1e-6);
+    assert_eq!(of(&far, 5), 0.0);
+}
+
+#[test]
 fn white_and_a_primary_have_their_lab_values() {
     let rgb = Tensor::from_slice(&[1.0f32, 1.0, 0.0, 1.0, 0.0, 1.0]);
     let rgb = rgb.reshape([1, 3, 1, 2]);

@@ -83,6 +83,22 @@ impl BranchedConv {
         (kernel, self.bias.shallow_clone())
     }
 
+    /// Takes over a merged kernel `[O,I,3,3]` and bias `[O]`: the plain branch holds it less the identity, the others begin
+    /// at zero and can learn.
+    pub(super) fn unmerge(&self, kernel: &Tensor, bias: &Tensor) {
+        let plain = match &self.identity {
+            Some(identity) => kernel - identity,
+            None => kernel.shallow_clone(),
+        };
+        tch::no_grad(|| {
+            self.plain.shallow_clone().copy_(&plain);
+            self.bias.shallow_clone().copy_(bias);
+            for strength in [&self.narrow, &self.edge_strength] {
+                let _ = strength.shallow_clone().zero_();
+            }
+        });
+    }
+
     /// The same convolution branch by branch, as the paper computes it; tests hold the fold to it.
     #[cfg(test)]
     fn forward_by_branches(&self, x: &Tensor) -> Tensor {

@@ -1,7 +1,7 @@
 //! Students that are a chain of convolutions: SpaceToDepth, convolutions with ReLU between them,
 //! DepthToSpace, Add.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use hone_shared::student::{Colour, ConvChain, ConvLayer};
 use tch::nn::{BatchNorm, BatchNormConfig, Init, ModuleT, Path};
 use tch::{Kind, Tensor};
@@ -107,15 +107,37 @@ impl Unit {
         }
     }
 
+    /// Takes over a plain convolution's kernel `[O,I,k,k]` and bias `[O]`.
+    fn unfold(&self, plain: &Tensor, shift: &Tensor) -> Result<()> {
+        match self {
+            Self::Branched(conv) => conv.unmerge(plain, shift),
+            Self::Plain { kernel, bias } => tch::no_grad(|| {
+                kernel.shallow_clone().copy_(plain);
+                bias.shallow_clone().copy_(shift);
+            }),
+            Self::Normed { kernel, bias, norm } => {
+                let (scale, offset) = trained(norm)?;
+                let unchanged = 1.0 + BatchNormConfig::default().eps;
+                tch::no_grad(|| {
+                    kernel.shallow_clone().copy_(plain);
+                    bias.shallow_clone().copy_(shift);
+                    let _ = scale.shallow_clone().fill_(unchanged.sqrt());
+                    let _ = offset.shallow_clone().zero_();
+                    let _ = norm.running_mean.shallow_clone().zero_();
+                    let _ = norm.running_var.shallow_clone().fill_(1.0);
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Kernel `[O,I,k,k]` and bias `[O]` of the equivalent plain convolution.
     fn folded(&self) -> Result<(Tensor, Tensor)> {
         Ok(match self {
             Self::Plain { kernel, bias } => (kernel.shallow_clone(), bias.shallow_clone()),
             Self::Branched(conv) => conv.merged(),
             Self::Normed { kernel, bias, norm } => {
-                let missing = || anyhow!("the batch normalisation has no scale and shift to fold");
-                let scale = norm.ws.as_ref().ok_or_else(missing)?;
-                let shift = norm.bs.as_ref().ok_or_else(missing)?;
+                let (scale, shift) = trained(norm)?;
                 let epsilon = BatchNormConfig::default().eps;
                 let factor = scale / (&norm.running_var + epsilon).sqrt();
                 let kernel = kernel * factor.reshape([-1, 1, 1, 1]);
@@ -124,6 +146,17 @@ impl Unit {
             }
         })
     }
+}
+
+/// The scale and shift of a batch normalisation.
+fn trained(norm: &BatchNorm) -> Result<(&Tensor, &Tensor)> {
+    let both = norm.ws.as_ref().zip(norm.bs.as_ref());
+    both.ok_or_else(|| anyhow!("the batch normalisation has no scale and shift"))
+}
+
+/// Sides `[O,I,k,k]` of a layer's kernel.
+fn sides(layer: &ConvLayer) -> [i64; 4] {
+    [layer.outputs, layer.inputs, layer.kernel, layer.kernel].map(|side| side as i64)
 }
 
 fn convolve(x: &Tensor, kernel: &Tensor, bias: &Tensor) -> Tensor {
@@ -184,6 +217,30 @@ impl Student for ChainStudent {
             .map_err(|e| anyhow!("the student does not fold: {e}"))?;
         Ok(chain)
     }
+
+    fn unfold(&self, chain: &ConvChain) -> Result<()> {
+        let (own, theirs) = (shape(&self.fold()?), shape(chain));
+        ensure!(
+            own == theirs,
+            "its shape is {theirs}; the recipe's is {own}"
+        );
+        for (unit, layer) in self.units.iter().zip(&chain.layers) {
+            let kernel = Tensor::from_slice(&layer.weights).reshape(sides(layer));
+            unit.unfold(&kernel, &Tensor::from_slice(&layer.bias))?;
+        }
+        Ok(())
+    }
+}
+
+/// What a chain looks like, for people.
+fn shape(chain: &ConvChain) -> String {
+    let layer = |l: &ConvLayer| {
+        let relu = if l.relu { " ReLU" } else { "" };
+        format!("{}-{} {2}x{2}{relu}", l.inputs, l.outputs, l.kernel)
+    };
+    let layers: Vec<String> = chain.layers.iter().map(layer).collect();
+    let (colour, scale) = (chain.colour, chain.scale);
+    format!("{colour}, SpaceToDepth {scale}, {}", layers.join(", "))
 }
 
 fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
@@ -238,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn folding_keeps_the_output() {
+    fn folding_keeps_the_output_and_is_undone() {
         tch::manual_seed(1);
         let recipes = [
             "architecture = 'plain'\nscale = 2\nchannels = 8\nconvs = 4",
@@ -266,6 +323,16 @@ mod tests {
                         .max()
                         .double_value(&[]);
                     assert!(error < 1e-5, "{text}: {error}");
+
+                    let store = VarStore::new(Device::Cpu);
+                    let other = build(&config, colour, &store.root()).unwrap();
+                    other.unfold(&chain).unwrap();
+                    let back = other.fold().unwrap();
+                    for (a, b) in back.layers.iter().zip(&chain.layers) {
+                        let weights = a.weights.iter().zip(&b.weights);
+                        let far = weights.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                        assert!(far < 1e-6 && a.bias == b.bias, "{text}: {far}");
+                    }
                 });
             }
         }

@@ -58,6 +58,13 @@ pub trait Student: Send {
     /// When the architecture is no chain of convolutions.
     fn fold(&self) -> Result<ConvChain>;
 
+    /// Takes the weights of a folded student of the same shape: what [`Student::fold`] gives then. Training branches begin
+    /// with nothing to add, batch normalisation with nothing to change.
+    ///
+    /// # Errors
+    /// When the shape is another one, or the architecture is no chain of convolutions.
+    fn unfold(&self, chain: &ConvChain) -> Result<()>;
+
     /// The student as a graph of operations, for those that are no chain.
     fn graph(&self) -> Option<&Graph> {
         None

@@ -36,6 +36,13 @@ impl Student for GraphStudent {
         )
     }
 
+    fn unfold(&self, _: &ConvChain) -> Result<()> {
+        bail!(
+            "student '{}' is no chain of convolutions: start it from the folder of an earlier run",
+            self.name
+        )
+    }
+
     fn graph(&self) -> Option<&Graph> {
         Some(&self.graph)
     }

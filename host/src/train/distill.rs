@@ -92,7 +92,11 @@ pub fn run(options: &DistillOptions) -> Result<Outcome> {
         Some(_) => sample_rows(&recipe, options, source.as_ref(), &validation, &parts)?,
         None => Vec::new(),
     };
-    let start = start::fill(&parts.network, options.from.as_deref())?;
+    let start = start::fill(
+        &parts.network,
+        parts.student.as_ref(),
+        options.from.as_deref(),
+    )?;
     let mut inputs =
         RunInputs::new(RunKind::Student, &options.text, parts.teacher).started_from(start);
     if let Some(pool) = &pool {

@@ -1,64 +1,171 @@
-//! Starting a training from the best weights of an earlier one, instead of random ones.
+//! Starting a training from weights that are there, instead of random ones: an earlier run's, or a student's that was exported.
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use hone_shared::student::Precision;
 use tch::nn::VarStore;
 
 use super::checkpoint::Checkpoint;
+use crate::bundle;
 use crate::data::index;
+use crate::recipe::sha256;
+use crate::student::Student;
 
-/// Fills `network` with the best weights of the run in `from`, if any; gives their SHA-256.
+/// Fills `network`, which `student` computes with, from the best weights of a run's folder, an f32 ONNX file or the f32 student
+/// of the same shape in a bundle; gives the SHA-256 of the weights or of the ONNX file.
 ///
 /// # Errors
-/// When the run has no weights, or those of a network of another shape.
-pub(super) fn fill(network: &VarStore, from: Option<&Path>) -> Result<Option<String>> {
+/// When there are no weights, or those of a network of another shape.
+pub(super) fn fill(
+    network: &VarStore,
+    student: &dyn Student,
+    from: Option<&Path>,
+) -> Result<Option<String>> {
     let Some(from) = from else {
         return Ok(None);
     };
-    let weights = from.join("best.safetensors");
-    let checkpoint = Checkpoint::read(&weights)
-        .with_context(|| format!("--from {}: no weights to start from", from.display()))?;
+    let filled = match from.extension().and_then(|e| e.to_str()) {
+        Some("onnx") => of_onnx(student, from),
+        Some("hone") => of_bundle(student, from),
+        _ => of_run(network, from),
+    };
+    filled
+        .with_context(|| format!("cannot start from {}", from.display()))
+        .map(Some)
+}
+
+fn of_run(network: &VarStore, run: &Path) -> Result<String> {
+    let weights = run.join("best.safetensors");
+    let checkpoint = Checkpoint::read(&weights).context("it is no run's folder with weights")?;
     checkpoint
         .fill("", network)
-        .with_context(|| format!("--from {}: its network is not the recipe's", from.display()))?;
-    Ok(Some(index::sha256(&weights)?))
+        .context("its network is not the recipe's")?;
+    index::sha256(&weights)
+}
+
+fn of_onnx(student: &dyn Student, file: &Path) -> Result<String> {
+    let bytes = std::fs::read(file).context("it cannot be read")?;
+    take(student, &bytes)?;
+    Ok(sha256(&bytes))
+}
+
+fn of_bundle(student: &dyn Student, file: &Path) -> Result<String> {
+    let bundle = bundle::open(file)?;
+    let mut refused = Vec::new();
+    for model in &bundle.manifest().models {
+        if model.precision != Precision::F32 {
+            continue;
+        }
+        let bytes = bundle.model_bytes(model);
+        match take(student, bytes) {
+            Ok(()) => return Ok(sha256(bytes)),
+            Err(error) => refused.push(format!("{}: {error:#}", model.name)),
+        }
+    }
+    if refused.is_empty() {
+        bail!("it holds no f32 student, and INT8 is not trained on");
+    }
+    bail!("none of its f32 students serves: {}", refused.join("; "))
+}
+
+fn take(student: &dyn Student, onnx: &[u8]) -> Result<()> {
+    student.unfold(&hone_device::engine::convolutions(onnx)?)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::student::{StudentConfig, build};
     use hone_shared::student::Colour;
     use tch::Device;
 
+    fn project(path: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+    }
+
+    fn network(shape: &str) -> (VarStore, Box<dyn Student>) {
+        let config = format!("architecture = 'plain'\nscale = 2\n{shape}");
+        let config: StudentConfig = toml::from_str(&config).unwrap();
+        let store = VarStore::new(Device::Cpu);
+        let student = build(&config, Colour::Luma, &store.root()).unwrap();
+        (store, student)
+    }
+
+    fn refusal(shape: &str, from: &Path) -> String {
+        let (store, student) = network(shape);
+        format!(
+            "{:#}",
+            fill(&store, student.as_ref(), Some(from)).unwrap_err()
+        )
+    }
+
     #[test]
-    fn weights_are_taken_over_and_another_shape_is_refused() {
+    fn an_earlier_runs_weights_are_taken_over_and_another_shape_is_refused() {
         tch::manual_seed(1);
-        let network = |channels: usize| {
-            let config =
-                format!("architecture = 'plain'\nscale = 2\nchannels = {channels}\nconvs = 3");
-            let config: StudentConfig = toml::from_str(&config).unwrap();
-            let store = VarStore::new(Device::Cpu);
-            build(&config, Colour::Luma, &store.root()).unwrap();
-            store
-        };
-        let (old, new) = (network(8), network(8));
+        let shape = "channels = 8\nconvs = 3";
+        let ((old, _), (new, student)) = (network(shape), network(shape));
         let folder = tempfile::tempdir().unwrap();
         let mut checkpoint = Checkpoint::default();
         checkpoint.add("", &old);
         checkpoint
             .write(&folder.path().join("best.safetensors"))
             .unwrap();
-        assert_eq!(fill(&new, None).unwrap(), None);
-        let sha256 = fill(&new, Some(folder.path())).unwrap().unwrap();
-        assert_eq!(sha256.len(), 64);
+        assert_eq!(fill(&new, student.as_ref(), None).unwrap(), None);
+        let sha256 = fill(&new, student.as_ref(), Some(folder.path())).unwrap();
+        assert_eq!(sha256.unwrap().len(), 64);
         let variables = new.variables();
         assert!(old.variables().iter().all(|(k, v)| variables[k] == *v));
 
-        let error = fill(&network(4), Some(folder.path())).unwrap_err();
-        assert!(error.to_string().contains("is not the recipe's"), "{error}");
-        let error = fill(&new, Some(&folder.path().join("none"))).unwrap_err();
-        assert!(error.to_string().contains("no weights"), "{error}");
+        let error = refusal("channels = 4\nconvs = 3", folder.path());
+        assert!(error.contains("is not the recipe's"), "{error}");
+        let error = refusal(shape, &folder.path().join("none"));
+        assert!(error.contains("no run's folder"), "{error}");
+    }
+
+    #[test]
+    fn a_bundles_student_of_the_recipes_shape_is_found_and_its_file_does_as_well() {
+        tch::manual_seed(2);
+        let bundle = project("models/motion.hone");
+        let opened = bundle::open(&bundle).unwrap();
+        let level = opened.manifest().model("small", Precision::F32).unwrap();
+        let small = opened.model_bytes(level);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("small.onnx");
+        std::fs::write(&file, small).unwrap();
+        let want = hone_device::engine::convolutions(small).unwrap();
+        for from in [&bundle, &file] {
+            let (store, student) = network("channels = 8\nconvs = 6");
+            let hash = fill(&store, student.as_ref(), Some(from)).unwrap();
+            assert_eq!(hash, Some(sha256(small)));
+            let got = student.fold().unwrap();
+            for (a, b) in got.layers.iter().zip(&want.layers) {
+                let weights = a.weights.iter().zip(&b.weights);
+                assert!(weights.into_iter().all(|(a, b)| (a - b).abs() < 1e-6));
+                assert_eq!(a.bias, b.bias);
+            }
+        }
+        let error = refusal("channels = 7\nconvs = 3", &bundle);
+        assert!(
+            error.contains("medium: its shape is luma, SpaceToDepth 2, 4-16 3x3 ReLU, ")
+                && error.contains("; the recipe's is luma, SpaceToDepth 2, 4-7 3x3 ReLU, 7-7"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn int8_and_damaged_files_are_refused() {
+        let shape = "channels = 8\nconvs = 3";
+        let error = refusal(shape, &project("device/tests/data/luma.int8.onnx"));
+        assert!(error.contains("its weights are INT8"), "{error}");
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["damaged.onnx", "damaged.hone"] {
+            let file = folder.path().join(name);
+            std::fs::write(&file, b"nothing of the kind").unwrap();
+            let error = refusal(shape, &file);
+            assert!(error.contains(name), "{error}");
+        }
     }
 }

@@ -11,6 +11,7 @@ mod server;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -43,6 +44,8 @@ struct Stream {
     feed: Option<gst_app::AppSrc>,
     encoder: Option<gst::Element>,
     caps: Option<gst::Caps>,
+    /// When the last viewer left, until the memory that the encoder took is given back.
+    left: Option<Instant>,
 }
 
 /// An output that serves RTSP.
@@ -125,13 +128,17 @@ fn join(
         feed: feed.clone(),
         encoder,
         caps: None,
+        left: None,
     };
     let stream = stream.clone();
     media.connect_unprepared(move |_| {
         let mut stream = lock(&stream);
         // The next viewer's pipeline may be there already.
         if stream.feed == feed {
-            *stream = Stream::default();
+            *stream = Stream {
+                left: Some(Instant::now()),
+                ..Stream::default()
+            };
         }
     });
 }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 use gstreamer::glib;
@@ -11,11 +12,14 @@ use gstreamer_rtsp_server::prelude::*;
 use gstreamer_video as gst_video;
 
 use super::Stream;
+use crate::allocator;
 use crate::camera::rtsp_address::RtspAddress;
 use crate::camera::sharpener::lock;
 
 /// Seconds between two looks for viewers that went without a word.
 const CLEAN_EVERY: u32 = 2;
+/// By then an encoder whose last viewer left is gone.
+const ENCODER_GONE: Duration = Duration::from_secs(1);
 /// What viewers that know the password are to the server.
 const ROLE: &str = "viewer";
 
@@ -43,8 +47,9 @@ impl Server {
         mounts.add_factory(&address.path, factory.clone());
         server.set_mount_points(Some(&mounts));
         let stream = stream.clone();
+        let watched = stream.clone();
         server.connect_client_connected(move |_, client| {
-            let stream = stream.clone();
+            let stream = watched.clone();
             client.connect_play_request(move |_, _| key_frame(&lock(&stream)));
         });
 
@@ -63,6 +68,11 @@ impl Server {
                 glib::Priority::DEFAULT,
                 move || {
                     pool.cleanup();
+                    let gone = |at: &mut Instant| at.elapsed() > ENCODER_GONE;
+                    let left = lock(&stream).left.take_if(gone);
+                    if left.is_some() {
+                        allocator::give_back();
+                    }
                     glib::ControlFlow::Continue
                 },
             );

@@ -64,6 +64,23 @@ pub(super) fn recognise(model: &Model) -> Result<Chain, Reason> {
     }
 }
 
+/// An f32 model's convolutions, channels in its file's order.
+///
+/// # Errors
+/// What stands in the way, in words.
+pub(super) fn convolutions(model: &Model) -> Result<ConvChain, Reason> {
+    if model.precision == Precision::Int8 {
+        return Err("its weights are INT8".into());
+    }
+    let graph = model.graph().map_err(|e| e.to_string())?;
+    let found = f32::recognise(model, graph, &stored::of(graph))?;
+    check_inputs(model, found.chain.is_temporal())?;
+    if found.ceilings.iter().any(|ceiling| ceiling.is_finite()) {
+        return Err("it cuts values from above".into());
+    }
+    Ok(found.chain)
+}
+
 fn check_inputs(model: &Model, temporal: bool) -> Result<(), Reason> {
     if model.temporal == temporal {
         return Ok(());
