@@ -36,9 +36,10 @@ def training(runs, levels):
 
 
 SCENES = "photographs and of 40 drawn scenes (`hone data synth --seed 7`)"
-EDGES = "photographs, of 40 drawn scenes (`hone data synth --seed 7`) and of 60 pictures of edges (`models/edges.py --seed 7`)"
+EDGES = "photographs, of 40 drawn scenes (`hone data synth --seed 7`) and of 120 pictures of edges (`models/edges.py --seed 8`)"
+STRONG_EDGES = "photographs, of 40 drawn scenes (`hone data synth --seed 7`) and of 60 pictures of strong edges"
 # By the pictures' hash, where it is not what models/train.sh collects today.
-COLLECTED = {"2549d27bee30": SCENES, "3230ebdd2da9": SCENES}
+COLLECTED = {"2549d27bee30": SCENES, "3230ebdd2da9": SCENES, "08d299375e64": STRONG_EDGES}
 
 
 def data(runs, levels):

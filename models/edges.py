@@ -38,9 +38,9 @@ def picture(rng, width, height):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--images", type=int, default=60)
+    parser.add_argument("--images", type=int, default=120)
     parser.add_argument("--size", default="768x512")
-    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--seed", type=int, default=8)
     args = parser.parse_args()
     width, height = map(int, args.size.split("x"))
     args.out.mkdir(parents=True, exist_ok=True)

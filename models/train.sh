@@ -29,7 +29,7 @@ mkdir -p "$out"
 if [ ! -e "$out/sharp.ready" ]; then
   step "photographs, drawn scenes and edges"
   rm -rf "$out/scenes" "$out/edges" "$out/sharp"
-  "$python" models/edges.py --seed 7 --out "$out/edges"
+  "$python" models/edges.py --seed 8 --out "$out/edges"
   "$hone" data synth --degrade none --images 40 --size 768x512 --seed 7 --out "$out/scenes"
   mkdir -p "$out/sharp"
   find "$photos" -type f -exec ln -s -t "$out/sharp" {} +

@@ -12,7 +12,7 @@ use super::measure::{FeatureMode, Measure};
 use super::output::{TeacherTerm, to_truth};
 use super::perceptual::{PerceptualTerm, Vgg, VggKind};
 use super::picture::{charbonnier, lab, overshoot, sobel_magnitude, spectrum};
-use super::ssim::{ms_ssim, ssim};
+use super::ssim::ms_ssim;
 use super::temporal::TemporalTerm;
 
 /// A term of the loss and its weight.
@@ -52,7 +52,7 @@ pub enum LossConfig {
         /// Factor in the sum.
         weight: f64,
     },
-    /// Mean of how far the output leaves the range of the truth around a pixel, as a share of that range: halos cost extra.
+    /// Mean of how far the output leaves the range of the truth around a pixel: halos cost extra.
     Overshoot {
         /// Factor in the sum.
         weight: f64,

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use tch::nn::{Init, Path};
 use tch::{Kind, Tensor};
 
-use super::config::FeatureMode;
+use super::measure::FeatureMode;
 use super::{Term, View};
 
 /// Channels of the maps that student and teacher offer.

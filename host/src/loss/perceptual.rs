@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use super::config::Measure;
+use super::measure::Measure;
 use super::{Term, View};
 use crate::teacher::load::read_weights;
 

@@ -8,17 +8,14 @@ pub fn charbonnier(a: &Tensor, b: &Tensor, epsilon: f64) -> Tensor {
 }
 
 /// Mean of how far `a` lies above the largest or below the smallest value of `truth` among the `window` x `window` pixels around
-/// each, as a share of the range between the two and a tenth, `[N,C,H,W]`; `window` is odd. Only halos cost, and those at faint edges no less
-/// than those at strong ones.
+/// each, `[N,C,H,W]`; `window` is odd. Only halos cost: what stays between its neighbours' values does not.
 pub fn overshoot(a: &Tensor, truth: &Tensor, window: i64) -> Tensor {
-    const FAINT: f64 = 0.1;
     let largest = |x: &Tensor| {
         let half = window / 2;
         x.max_pool2d([window, window], [1, 1], [half, half], [1, 1], false)
     };
-    let (high, low) = (largest(truth), -largest(&-truth));
-    let over = (a - &high).relu() + (&low - a).relu();
-    (over / (high - low + FAINT)).mean(None)
+    let (above, below) = (a - largest(truth), -largest(&-truth) - a);
+    (above.relu() + below.relu()).mean(None)
 }
 
 /// Sobel gradient magnitude of each channel, `[N,C,H,W]`, border repeated, kernels unnormalised

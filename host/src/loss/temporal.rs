@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use rand::Rng;
 use tch::{Kind, Tensor};
 
-use super::config::Measure;
+use super::measure::Measure;
 use super::{Term, View};
 use crate::data::random::{normal, stream};
 
