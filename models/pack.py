@@ -78,7 +78,7 @@ def main():
         f"Training, from `models/recipes/{args.camera}.toml` with the sizes of `models/train.sh`, on", card.data(args.runs, report.LEVELS),
         "", card.training(args.runs, report.LEVELS), "",
         "Hashes are the first 12 digits of SHA-256; `start` names the weights of an earlier run: a first training of the",
-        "same size, or `nano` for `small` and `medium` for `large`, with layers put between that pass their input on.", "",
+        "same size, the bundle's before, or `nano` for `small` and `medium` for `large`, with layers put between that pass their input on.", "",
         "## Limits", "", card.LIMITS, "", "## Licence", "", "MIT or Apache-2.0, as the project.", "",
     ]
     args.out.mkdir(parents=True, exist_ok=True)
