@@ -16,7 +16,7 @@ FINER = 4
 
 
 def picture(rng, width, height):
-    # Faint edges as often as strong ones: a student takes a faint one for texture that was blurred.
+    # Fainter than most edges: a student takes a faint one for texture that was blurred.
     middle, spread = rng.uniform(0, 255), 10 ** rng.uniform(1.2, 2)
 
     def grey():

@@ -16,8 +16,8 @@ pub(crate) fn share_heaps() {
     }
 }
 
-/// Gives pages that nothing lies in back to the system: after a viewer's encoder has gone its heaps keep up to 15 MB in holes, a few
-/// more or less after each. Takes milliseconds.
+/// Gives pages that nothing lies in back to the system: after a viewer's encoder has gone its heaps keep megabytes in holes, more
+/// or less after each.
 ///
 /// Does nothing where the C library is another one than glibc.
 #[cfg(feature = "rtsp")]

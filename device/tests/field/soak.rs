@@ -42,6 +42,7 @@ fn memory_stays_flat_and_frames_stay_young() {
     ];
     let honed = Honed::start(folder.path(), &arguments);
     honed.wait_for(1, "live");
+    // Threads of the start are gone by then; those of encoders have not come.
     std::thread::sleep(Duration::from_secs(2));
     let alone = honed.threads();
     // Viewers come and go all the while. Each brings an encoder, so memory is what is left without one.

@@ -37,7 +37,8 @@ pub(super) fn fill(
 
 fn of_run(network: &VarStore, run: &Path) -> Result<String> {
     let weights = run.join("best.safetensors");
-    let checkpoint = Checkpoint::read(&weights).context("it is no run's folder with weights")?;
+    let checkpoint = Checkpoint::read(&weights)
+        .context("it is no run's folder with weights, no .onnx and no .hone file")?;
     checkpoint
         .fill("", network)
         .context("its network is not the recipe's")?;

@@ -46,10 +46,9 @@ impl Server {
         let mounts = server.mount_points().unwrap_or_default();
         mounts.add_factory(&address.path, factory.clone());
         server.set_mount_points(Some(&mounts));
-        let stream = stream.clone();
-        let watched = stream.clone();
+        let shown = stream.clone();
         server.connect_client_connected(move |_, client| {
-            let stream = watched.clone();
+            let stream = shown.clone();
             client.connect_play_request(move |_, _| key_frame(&lock(&stream)));
         });
 
@@ -62,6 +61,7 @@ impl Server {
         })?;
         let listening = context.find_source_by_id(&id);
         if let Some(pool) = server.session_pool() {
+            let stream = stream.clone();
             let cleaning = glib::timeout_source_new_seconds(
                 CLEAN_EVERY,
                 None,

@@ -70,7 +70,7 @@ pub(super) fn recognise(model: &Model) -> Result<Chain, Reason> {
 /// What stands in the way, in words.
 pub(super) fn convolutions(model: &Model) -> Result<ConvChain, Reason> {
     if model.precision == Precision::Int8 {
-        return Err("its weights are INT8".into());
+        return Err("its weights are INT8: take the f32 file that it was made from".into());
     }
     let graph = model.graph().map_err(|e| e.to_string())?;
     let found = f32::recognise(model, graph, &stored::of(graph))?;
