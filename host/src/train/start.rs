@@ -79,6 +79,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::onnx::{Metadata, write_chain_f32};
     use crate::student::{StudentConfig, build};
     use hone_shared::student::Colour;
     use tch::Device;
@@ -154,6 +155,27 @@ mod tests {
                 && error.contains("; the recipe's is luma, SpaceToDepth 2, 4-7 3x3 ReLU, 7-7"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_temporal_students_file_brings_its_channels_back_in_order() {
+        tch::manual_seed(3);
+        let shape = "channels = 8\nconvs = 3\ntemporal = true";
+        let chain = network(shape).1.fold().unwrap();
+        let metadata = Metadata {
+            scale: 2,
+            ..Metadata::default()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("temporal.onnx");
+        std::fs::write(&file, write_chain_f32(&chain, &metadata)).unwrap();
+        let (store, student) = network(shape);
+        fill(&store, student.as_ref(), Some(&file)).unwrap();
+        let got = student.fold().unwrap();
+        for (a, b) in got.layers.iter().zip(&chain.layers) {
+            let mut weights = a.weights.iter().zip(&b.weights);
+            assert!(weights.all(|(a, b)| (a - b).abs() < 1e-6));
+        }
     }
 
     #[test]
