@@ -11,6 +11,7 @@
 
 pub mod bundle;
 pub mod config;
+pub mod limit;
 pub mod quant;
 pub mod student;
 pub mod telemetry;

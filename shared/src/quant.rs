@@ -12,7 +12,8 @@
 //! 4. `q_out = clamp(round(f32(acc) * multiplier) + zero_out, 0, 255)`, the conversion and the
 //!    product in f32, halves to even ([`requantise`]). ReLU is the clamp at zero point 0.
 //! 5. The last layer's bytes are the residual; `out = clamp(round(byte + g * (q - zero)), 0, 255)`
-//!    with `g = strength * (scale * 255)` in f32, halves to even ([`Residual`]).
+//!    with `g = strength * (scale * 255)` in f32, halves to even ([`Residual`]). A limited student's are then held
+//!    between the two bytes of [`crate::limit`].
 //!
 //! Weights stay in -127..=127, so that two products of a byte and a weight fit in 16 bits after
 //! the byte is centred, and so that negation is exact.
@@ -123,6 +124,8 @@ pub struct QuantChain {
     pub scale: usize,
     /// Convolutions in order.
     pub layers: Vec<QuantConv>,
+    /// Whether its output keeps to the range of [`crate::limit`].
+    pub limited: bool,
 }
 
 impl QuantChain {
@@ -290,6 +293,7 @@ mod tests {
             colour: Colour::Luma,
             scale: 1,
             layers: vec![conv],
+            limited: false,
         };
         assert_eq!(chain.validate(), Ok(()));
         let broken = |change: fn(&mut QuantConv)| {

@@ -8,6 +8,9 @@
 //! * The student predicts a residual: `restored = frame + residual`, the Add is the last node. The
 //!   board computes `out = clamp(frame + strength * residual)`, so strength 0 leaves the camera's
 //!   bytes untouched.
+//! * A limited student's output also keeps to the range that [`crate::limit`] reads off the frame: `restored =
+//!   Max(Min(frame + residual, high), low)`, those two the last nodes. The board holds what it shows to
+//!   that range at any strength.
 //! * Real-time students are [`ConvChain`]s: SpaceToDepth, 3x3 or 1x1 convolutions with ReLU between
 //!   them, DepthToSpace.
 
@@ -136,6 +139,8 @@ pub struct ConvChain {
     /// Convolutions in order; the first takes and the last gives `C * scale * scale` channels. The
     /// first of a temporal chain takes twice as many.
     pub layers: Vec<ConvLayer>,
+    /// Whether its output keeps to the range of [`crate::limit`].
+    pub limited: bool,
 }
 
 /// Whether a chain whose first convolution takes `inputs` channels sees the frame before too.
@@ -153,7 +158,11 @@ impl ConvChain {
     /// Halo in full-resolution pixels: how far an output pixel looks in each direction, rounded up
     /// to whole blocks of `scale`.
     pub fn halo(&self) -> usize {
-        self.scale * self.layers.iter().map(|l| l.kernel / 2).sum::<usize>()
+        let halo = self.scale * self.layers.iter().map(|l| l.kernel / 2).sum::<usize>();
+        if self.limited {
+            return halo.max(crate::limit::REACH.next_multiple_of(self.scale));
+        }
+        halo
     }
 
     /// Multiply-accumulates per full-resolution pixel.
@@ -247,11 +256,18 @@ mod tests {
             colour: Colour::Luma,
             scale: 2,
             layers,
+            limited: false,
         };
         assert_eq!(chain.validate(), Ok(()));
         assert_eq!(chain.halo(), 4);
         assert_eq!(chain.macs_per_pixel(), (576 + 256 + 576) as f64 / 4.0);
         assert!(!chain.is_temporal());
+        let limited = ConvChain {
+            limited: true,
+            layers: vec![layer(4, 4, 1)],
+            ..chain
+        };
+        assert_eq!(limited.halo(), 4);
     }
 
     #[test]
@@ -260,6 +276,7 @@ mod tests {
             colour: Colour::Rgb,
             scale: 2,
             layers: vec![layer(24, 12, 3)],
+            limited: false,
         };
         assert_eq!((chain.validate(), chain.is_temporal()), (Ok(()), true));
         chain.layers.push(layer(24, 12, 3));
@@ -272,6 +289,7 @@ mod tests {
             colour: Colour::Rgb,
             scale: 1,
             layers: vec![layer(3, 3, 3)],
+            limited: false,
         };
         assert_eq!(chain.validate(), Ok(()));
         chain.layers[0].bias[1] = f32::NAN;

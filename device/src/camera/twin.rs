@@ -31,6 +31,7 @@ impl InvertingEngine {
                 halo: Some(0),
                 precision: Precision::Int8,
                 temporal: false,
+                limited: false,
                 macs_per_pixel: 1.0,
             },
             resets: Arc::default(),

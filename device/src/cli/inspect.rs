@@ -92,6 +92,7 @@ fn student(model: &[u8]) -> anyhow::Result<(Value, String)> {
         "scale": student.scale,
         "halo": student.halo,
         "temporal": student.temporal,
+        "limited": student.limited,
         "macs_per_pixel": student.macs_per_pixel,
         "fused": reason.is_none(),
         "tract_because": reason,
@@ -105,6 +106,10 @@ fn student(model: &[u8]) -> anyhow::Result<(Value, String)> {
         true => " and at what it gave for the frame before",
         false => "",
     };
+    let limit = match student.limited {
+        true => ", held to the overshoot limit",
+        false => "",
+    };
     let executor = match &found.layers {
         Ok(layers) => format!("fused with {}: {}", isa.name(), layers.join(", ")),
         Err(reason) if student.precision == Precision::Int8 => {
@@ -113,7 +118,7 @@ fn student(model: &[u8]) -> anyhow::Result<(Value, String)> {
         Err(reason) => format!("runs on tract: {reason}"),
     };
     let text = format!(
-        "{} student in {}, SpaceToDepth {}, {:.0} MAC/pixel, looks at {halo}{before}\n{executor}",
+        "{} student in {}, SpaceToDepth {}, {:.0} MAC/pixel, looks at {halo}{before}{limit}\n{executor}",
         student.colour,
         student.precision.name(),
         student.scale,

@@ -109,7 +109,8 @@ pub(super) fn residual(graph: &GraphProto) -> Result<String, EngineError> {
     let last = giver(OUTPUT_NAME).filter(|n| n.op_type == "Add");
     let Some([a, b]) = last.map(|n| n.input.as_slice()) else {
         return breach(format!(
-            "the node that gives '{OUTPUT_NAME}' is not an Add of the frame and a residual"
+            "the node that gives '{OUTPUT_NAME}' is not an Add of the frame and a residual, nor the overshoot \
+             limit on one"
         ));
     };
     if let Some(node) = graph

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use hone_shared::student::Colour;
 
 use super::frame::{FrameError, FrameView, PixelFormat};
+use super::limit::{Bounds, hold};
 use super::rows::{Source, restore};
 
 /// Two frames of restored samples, interleaved: the last one is read, the next one written.
@@ -33,7 +34,7 @@ impl Memory {
     }
 
     /// What `frame`, whose samples are `source`, is restored with: before a first frame, and before
-    /// one of another size, comes the frame itself. `step` is what a residual of 1 adds, in bytes.
+    /// one of another size, comes the frame itself. `step` is what a residual of 1 adds, in bytes; `bounds` hold it.
     /// Nothing is allocated between frames of one size.
     ///
     /// # Errors
@@ -43,6 +44,7 @@ impl Memory {
         frame: &FrameView<'_>,
         source: Source<'a>,
         step: f32,
+        bounds: Option<Bounds<'a>>,
     ) -> Result<Feedback<'a>, FrameError> {
         let (width, height) = (frame.width, frame.height);
         let row = width * self.colour.channels();
@@ -70,6 +72,7 @@ impl Memory {
             rows: height,
             channels: self.colour.channels(),
             step,
+            bounds,
             borrow: PhantomData,
         })
     }
@@ -96,6 +99,7 @@ pub(super) struct Feedback<'a> {
     rows: usize,
     channels: usize,
     step: f32,
+    bounds: Option<Bounds<'a>>,
     borrow: PhantomData<&'a mut [u8]>,
 }
 
@@ -124,6 +128,9 @@ impl Feedback<'_> {
         for ((out, &sample), &residual) in out.iter_mut().zip(samples).zip(residual) {
             *out = restore(sample, residual, self.step);
         }
+        if let Some(bounds) = self.bounds {
+            hold(out, bounds.row(y, x0, len / self.channels));
+        }
     }
 }
 
@@ -138,7 +145,7 @@ mod tests {
             let size = (width, bytes.len() / width);
             let frame = FrameView::packed(PixelFormat::Gray8, size.0, size.1, bytes).unwrap();
             let source = Source::new(&frame, Colour::Luma).unwrap();
-            let feedback = memory.open(&frame, source, 1.0).unwrap();
+            let feedback = memory.open(&frame, source, 1.0, None).unwrap();
             let mut scratch = vec![0; width];
             let seen = feedback.previous.row(0, 0, width, &mut scratch).to_vec();
             // SAFETY: one thread.

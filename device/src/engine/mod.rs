@@ -9,6 +9,7 @@ mod fused;
 mod interface;
 mod isa;
 mod kernels;
+mod limit;
 mod memory;
 mod model;
 mod normalise;
@@ -31,6 +32,7 @@ pub use frame::{FrameError, FrameView, FrameViewMut, PixelFormat, Plane, PlaneMu
 pub use isa::Isa;
 
 use chain::Chain;
+use hone_shared::limit::REACH;
 use hone_shared::student::{Colour, ConvChain, Precision};
 
 /// What can go wrong between a model file and a restored frame.
@@ -65,18 +67,24 @@ pub struct StudentInfo {
     pub macs_per_pixel: f64,
     /// Whether it also sees what it gave for the frame before; the engine keeps that.
     pub temporal: bool,
+    /// Whether its output is held to the overshoot limit ([`hone_shared::limit`]).
+    pub limited: bool,
 }
 
 impl StudentInfo {
     fn of(model: &model::Model) -> Result<Self, EngineError> {
         let reach = reach::reach(model)?;
+        let least = if model.limited { REACH } else { 0 };
         Ok(Self {
             colour: model.colour,
             scale: reach.scale,
-            halo: reach.halo,
+            halo: reach
+                .halo
+                .map(|h| h.max(least.next_multiple_of(reach.scale))),
             precision: model.precision,
             macs_per_pixel: reach.macs_per_pixel,
             temporal: model.temporal,
+            limited: model.limited,
         })
     }
 }

@@ -12,7 +12,7 @@ use tract_onnx::pb::{
 };
 
 use super::normalise::normalise;
-use super::{EngineError, interface};
+use super::{EngineError, interface, limit};
 
 /// Largest integer attribute (kernel side, stride, padding, block) that a student may carry.
 const MAX_ATTRIBUTE: i64 = 1 << 16;
@@ -30,6 +30,8 @@ pub(super) struct Model {
     pub precision: Precision,
     /// Whether it has the second input, for what it gave before.
     pub temporal: bool,
+    /// Whether its output is held to the overshoot limit, which is no part of the graph any more.
+    pub limited: bool,
     /// Name of the tensor that the last node adds to the frame.
     pub residual: String,
 }
@@ -55,6 +57,7 @@ impl Model {
             check_attributes(node)?;
         }
         normalise(graph);
+        let limited = limit::take(graph);
         check_opset(&proto)?;
         let graph = self::graph(&proto)?;
         let (colour, temporal) = interface::check(&proto, graph)?;
@@ -69,6 +72,7 @@ impl Model {
             colour,
             precision,
             temporal,
+            limited,
             residual,
             proto,
         })

@@ -209,7 +209,7 @@ fn clips_to_relu(graph: &mut GraphProto) {
 }
 
 /// Removes nodes that lead nowhere.
-fn remove_dead(graph: &mut GraphProto) {
+pub(super) fn remove_dead(graph: &mut GraphProto) {
     let mut read: HashSet<String> = graph.output.iter().map(|o| o.name.clone()).collect();
     let mut kept = Vec::with_capacity(graph.node.len());
     for node in std::mem::take(&mut graph.node).into_iter().rev() {

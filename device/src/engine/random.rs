@@ -21,6 +21,7 @@ pub fn chain(numbers: &mut Numbers) -> ConvChain {
     }
     channels.push(ends);
     let mut chain = sample::chain(colour, scale, &channels, numbers.next());
+    chain.limited = below(numbers, 2) == 0;
     for layer in &mut chain.layers {
         if below(numbers, 4) == 0 {
             layer.kernel = 1;

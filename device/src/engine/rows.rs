@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use hone_shared::student::Colour;
 
 use super::frame::{FrameError, FrameView, FrameViewMut, PixelFormat, Plane};
+use super::limit::{Bounds, hold};
 
 /// The samples of a frame that a student restores, row by row, interleaved.
 #[derive(Clone, Copy)]
@@ -109,6 +110,7 @@ pub(super) struct Sink<'a> {
     out_len: usize,
     out_stride: usize,
     strength: f32,
+    bounds: Option<Bounds<'a>>,
     borrow: PhantomData<&'a mut [u8]>,
 }
 
@@ -147,8 +149,14 @@ impl<'a> Sink<'a> {
             out_len: plane.data.len(),
             out_stride: plane.stride,
             strength,
+            bounds: None,
             borrow: PhantomData,
         })
+    }
+
+    /// Holds what is written to `bounds`, where there are any.
+    pub fn within(self, bounds: Option<Bounds<'a>>) -> Self {
+        Self { bounds, ..self }
     }
 
     /// Writes row `y` from pixel `x0` on: `residual` holds C samples a pixel, in bytes (not 0..1).
@@ -181,8 +189,9 @@ impl<'a> Sink<'a> {
         // 'a; the caller keeps other threads off these pixels.
         let out = unsafe { std::slice::from_raw_parts_mut(self.out.add(start), len) };
         let input = &self.input.data[y * self.input.stride + x0 * bytes..][..len];
-        match (self.format, self.colour) {
-            (PixelFormat::Rgb8, Colour::Luma) => {
+        let bounds = self.bounds.map(|bounds| bounds.row(y, x0, x1 - x0));
+        match (self.format, self.colour, bounds) {
+            (PixelFormat::Rgb8, Colour::Luma, None) => {
                 let pixels = out.chunks_exact_mut(3).zip(input.chunks_exact(3));
                 for ((out, input), &residual) in pixels.zip(residual) {
                     for (out, &input) in out.iter_mut().zip(input) {
@@ -190,15 +199,37 @@ impl<'a> Sink<'a> {
                     }
                 }
             }
-            (PixelFormat::Yuyv, _) => {
+            // The limit is luma's: it holds what luma changes by, and colours change by as much.
+            (PixelFormat::Rgb8, Colour::Luma, Some((low, high))) => {
+                let pixels = out.chunks_exact_mut(3).zip(input.chunks_exact(3));
+                let bounds = low.iter().zip(high);
+                for (((out, p), &residual), (&low, &high)) in pixels.zip(residual).zip(bounds) {
+                    let luma = f32::from(luma(p[0], p[1], p[2]));
+                    let (low, high) = (f32::from(low) - luma, f32::from(high) - luma);
+                    let change = (strength * residual).min(high).max(low);
+                    for (out, &input) in out.iter_mut().zip(p) {
+                        *out = restore(input, change, 1.0);
+                    }
+                }
+            }
+            (PixelFormat::Yuyv, ..) => {
                 out.copy_from_slice(input);
                 for (out, &residual) in out.chunks_exact_mut(2).zip(&residual[..x1 - x0]) {
                     out[0] = restore(out[0], residual, strength);
+                }
+                if let Some((low, high)) = bounds {
+                    let bounds = low.iter().zip(high);
+                    for (out, (&low, &high)) in out.chunks_exact_mut(2).zip(bounds) {
+                        out[0] = out[0].min(high).max(low);
+                    }
                 }
             }
             _ => {
                 for ((out, &input), &residual) in out.iter_mut().zip(input).zip(residual) {
                     *out = restore(input, residual, strength);
+                }
+                if let Some(bounds) = bounds {
+                    hold(out, bounds);
                 }
             }
         }

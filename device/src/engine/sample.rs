@@ -34,6 +34,18 @@ impl Numbers {
     }
 }
 
+/// Interleaved samples of patches of five by four pixels, whose edges a limit holds; noise leaves it no range to hold.
+pub fn patches(numbers: &mut Numbers, (width, height): (usize, usize), planes: usize) -> Vec<u8> {
+    let across = width.div_ceil(5);
+    let patches = numbers.bytes(across * height.div_ceil(4) * planes);
+    let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+    let samples = pixels.flat_map(|(x, y)| {
+        let at = (y / 4 * across + x / 5) * planes;
+        patches[at..at + planes].to_vec()
+    });
+    samples.collect()
+}
+
 /// A chain of 3x3 convolutions with ReLU between; `channels[0]` and the last are its ends.
 pub fn chain(colour: Colour, scale: usize, channels: &[usize], seed: u64) -> ConvChain {
     let mut numbers = Numbers(seed);
@@ -55,6 +67,7 @@ pub fn chain(colour: Colour, scale: usize, channels: &[usize], seed: u64) -> Con
         colour,
         scale,
         layers: layers.collect(),
+        limited: false,
     }
 }
 
@@ -138,8 +151,37 @@ pub fn onnx(chain: &ConvChain) -> Vec<u8> {
         nodes.push(node("DepthToSpace", &[&last], "residual", block()));
         last = "residual".into();
     }
-    nodes.push(node("Add", &["frame", &last], "restored", vec![]));
+    end(&mut nodes, &mut weights, &last, chain.limited);
     model(chain, nodes, weights)
+}
+
+/// What becomes of the residual: added to the frame, and held to the limit of a limited student.
+fn end(nodes: &mut Vec<NodeProto>, weights: &mut Vec<TensorProto>, residual: &str, limited: bool) {
+    let restored = if limited { "free" } else { "restored" };
+    nodes.push(node("Add", &["frame", residual], restored, vec![]));
+    if !limited {
+        return;
+    }
+    weights.push(floats("room", &[], &[2.0]));
+    let mut add = |op: &str, inputs: &[&str], output: &str| {
+        let window = vec![ints("kernel_shape", &[3, 3]), ints("pads", &[1; 4])];
+        let attributes = if op == "MaxPool" { window } else { vec![] };
+        nodes.push(node(op, inputs, output, attributes));
+    };
+    add("Neg", &["frame"], "turned");
+    for (x, turned, p) in [("frame", "turned", "h"), ("turned", "frame", "l")] {
+        let name = |part: &str| format!("{p}.{part}");
+        add("MaxPool", &[turned], &name("dilated"));
+        add("Neg", &[&name("dilated")], &name("eroded"));
+        add("MaxPool", &[&name("eroded")], &name("opened"));
+        add("Sub", &[x, &name("opened")], &name("peak"));
+        add("Mul", &["room", &name("peak")], &name("allowed"));
+        add("Add", &[x, &name("allowed")], &name("raised"));
+        add("MaxPool", &[&name("raised")], &name("bound"));
+    }
+    add("Neg", &["l.bound"], "low");
+    add("Min", &["h.bound", "free"], "held");
+    add("Max", &["low", "held"], "restored");
 }
 
 /// What a network reads: the frame, or it and the one before.
@@ -243,6 +285,7 @@ pub fn quantised(colour: Colour, scale: usize, channels: &[usize], seed: u64) ->
         colour,
         scale,
         layers: layers.collect(),
+        limited: false,
     };
     assert_eq!(chain.validate(), Ok(()));
     chain
@@ -320,7 +363,7 @@ pub fn qdq(chain: &QuantChain) -> Vec<u8> {
         nodes.push(node("DepthToSpace", &[&last], "residual", block()));
         last = "residual".into();
     }
-    nodes.push(node("Add", &["frame", &last], "restored", vec![]));
+    end(&mut nodes, &mut weights, &last, chain.limited);
     let shape = self::chain(chain.colour, chain.scale, &[1, 1], 0);
     model(&shape, nodes, weights)
 }

@@ -14,6 +14,7 @@ use tract_onnx::pb::{ModelProto, ValueInfoProto};
 use tract_onnx::prelude::*;
 
 use super::frame::{FrameView, FrameViewMut};
+use super::limit::Limit;
 use super::memory::{Feedback, Memory};
 use super::model::Model;
 use super::pool::Pool;
@@ -34,6 +35,8 @@ pub(super) struct TractEngine {
     /// The frame, then what a temporal student gave before: where the model takes them.
     inputs: Vec<usize>,
     memory: Option<Memory>,
+    /// Of a limited student.
+    limit: Option<Limit>,
     plans: HashMap<(usize, usize), Plan>,
     pool: Pool,
 }
@@ -85,6 +88,7 @@ impl TractEngine {
             student: StudentInfo::of(model)?,
             inputs,
             memory: model.temporal.then(|| Memory::new(model.colour)),
+            limit: model.limited.then(Limit::default),
             model: translated,
             plans: HashMap::new(),
             pool,
@@ -277,17 +281,25 @@ impl Engine for TractEngine {
         let bands = self
             .bands(frame.width, frame.height)
             .map_err(EngineError::Run)?;
+        let (planes, scale) = (self.student.colour.channels(), self.student.scale);
+        let bounds = match &mut self.limit {
+            Some(limit) => {
+                let frame = (frame.width, frame.height);
+                Some(limit.of(&source, frame, (planes, scale), &mut self.pool)?)
+            }
+            None => None,
+        };
         let feedback = match &mut self.memory {
-            Some(memory) => Some(memory.open(frame, source, 1.0)?),
+            Some(memory) => Some(memory.open(frame, source, 1.0, bounds)?),
             None => None,
         };
         let task = Task {
             source,
-            sink: Sink::new(frame, out, self.student.colour, strength)?,
+            sink: Sink::new(frame, out, self.student.colour, strength)?.within(bounds),
             feedback,
             inputs: &self.inputs,
             width: frame.width.next_multiple_of(self.student.scale),
-            channels: self.student.colour.channels(),
+            channels: planes,
         };
         let next = AtomicUsize::new(0);
         let failure = Mutex::new(None);

@@ -114,6 +114,7 @@ impl Board {
                     halo: Some(0),
                     precision: Precision::Int8,
                     temporal: false,
+                    limited: false,
                     macs_per_pixel: 1.0,
                 },
                 millis: cost.clone(),

@@ -27,10 +27,26 @@ pub enum Layer<'a> {
     Int8(&'a QuantConv, Affine),
 }
 
+/// How a chain reads the frame and what becomes of its residual.
+#[derive(Debug, Clone, Copy)]
+pub struct Ends {
+    /// Planes restored.
+    pub colour: Colour,
+    /// SpaceToDepth factor.
+    pub scale: usize,
+    /// Whether its output keeps to the range of [`hone_shared::limit`].
+    pub limited: bool,
+}
+
 /// An f32 student's file.
 pub fn write_chain_f32(chain: &ConvChain, metadata: &Metadata) -> Vec<u8> {
     let layers: Vec<_> = chain.layers.iter().map(Layer::Float).collect();
-    write_layers(chain.colour, chain.scale, &layers, Format::Qdq, metadata)
+    let ends = Ends {
+        colour: chain.colour,
+        scale: chain.scale,
+        limited: chain.limited,
+    };
+    write_layers(ends, &layers, Format::Qdq, metadata)
 }
 
 /// An INT8 student's file.
@@ -39,17 +55,26 @@ pub fn write_chain_int8(chain: &QuantChain, format: Format, metadata: &Metadata)
     let layers: Vec<_> = numbered
         .map(|(i, layer)| Layer::Int8(layer, chain.input_of(i)))
         .collect();
-    write_layers(chain.colour, chain.scale, &layers, format, metadata)
+    let ends = Ends {
+        colour: chain.colour,
+        scale: chain.scale,
+        limited: chain.limited,
+    };
+    write_layers(ends, &layers, format, metadata)
 }
 
 /// A student's file whose layers may differ in number format.
 pub fn write_layers(
-    colour: Colour,
-    scale: usize,
+    ends: Ends,
     layers: &[Layer<'_>],
     format: Format,
     metadata: &Metadata,
 ) -> Vec<u8> {
+    let Ends {
+        colour,
+        scale,
+        limited,
+    } = ends;
     let mut graph = Graph::new();
     let inputs = layers.first().map(|layer| match layer {
         Layer::Float(conv) => conv.inputs,
@@ -84,6 +109,9 @@ pub fn write_layers(
         residual = writer
             .graph
             .node("DepthToSpace", &[&residual], "residual", &attributes);
+    }
+    if limited {
+        writer.graph.limit();
     }
     writer.graph.finish(&residual, colour, metadata)
 }

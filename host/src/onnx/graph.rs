@@ -37,6 +37,8 @@ pub struct Graph {
     proto: GraphProto,
     /// Whether it has the second input of temporal students.
     temporal: bool,
+    /// Whether the output is held to the limit.
+    limited: bool,
 }
 
 impl Graph {
@@ -111,9 +113,19 @@ impl Graph {
         self.node("Concat", &[INPUT_NAME, PREVIOUS_NAME], "frames", &axis)
     }
 
+    /// Makes it a limited student's: [`Graph::finish`] holds the output to the range of [`hone_shared::limit`].
+    pub fn limit(&mut self) {
+        self.limited = true;
+    }
+
     /// Adds `restored = frame + residual` and gives the file's bytes.
     pub fn finish(mut self, residual: &str, colour: Colour, metadata: &Metadata) -> Vec<u8> {
-        self.node("Add", &[INPUT_NAME, residual], OUTPUT_NAME, &[]);
+        if self.limited {
+            let free = self.node("Add", &[INPUT_NAME, residual], "free", &[]);
+            super::limit::hold(&mut self, &free);
+        } else {
+            self.node("Add", &[INPUT_NAME, residual], OUTPUT_NAME, &[]);
+        }
         self.proto.name = metadata.name.clone();
         self.proto.input = vec![frame_type(INPUT_NAME, colour)];
         if self.temporal {

@@ -16,6 +16,7 @@
 //! SpaceToDepth comes before the first Q for the same reason: runtimes look for DQ directly in
 //! front of a Conv. ReLU is the clamp of a u8 tensor with zero point 0, so no Relu node is left.
 //! A layer kept in f32 reads the dequantised tensor and has a plain Conv (> Relu).
+//! A limited student's goes on: Min(., high), Max(., low), whose bounds MaxPools read off the frame (`limit.rs`).
 //! A temporal student's graph begins with Concat(frame, previous) on the channels.
 //! Students that are no chain have Q and DQ around every Conv alike, and other f32 operators between
 //! them; all their steps are powers of two ([`crate::quantise::MixedGraph`] says why).
@@ -26,12 +27,13 @@
 
 mod chain;
 mod graph;
+mod limit;
 mod network;
 mod parameters;
 mod runtimes;
 mod simplify;
 
-pub use chain::{Format, Layer, write_chain_f32, write_chain_int8, write_layers};
+pub use chain::{Ends, Format, Layer, write_chain_f32, write_chain_int8, write_layers};
 pub use graph::{Attribute, Graph};
 pub use network::write_graph;
 pub use parameters::parameters;

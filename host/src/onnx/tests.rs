@@ -32,6 +32,7 @@ pub(crate) fn float_chain(colour: Colour, scale: usize, kernels: &[usize], seed:
         colour,
         scale,
         layers,
+        limited: false,
     }
 }
 
@@ -71,6 +72,7 @@ fn int8_chain(colour: Colour, scale: usize, kernels: &[usize], seed: u64) -> Qua
         colour,
         scale,
         layers,
+        limited: false,
     }
 }
 
@@ -185,5 +187,41 @@ fn int8_files_agree_with_onnx_runtime_to_the_bit() {
                 assert_eq!(off, 0, "{colour} {scale} {format:?} {runtime:?}");
             }
         }
+    }
+}
+
+#[test]
+fn limited_files_agree_with_onnx_runtime_to_the_bit_and_are_known_for_it() {
+    for (colour, scale, kernels) in [SHAPES[0], SHAPES[1]] {
+        let mut chain = int8_chain(colour, scale, kernels, 3);
+        chain.limited = true;
+        let (h, w) = (6 * scale, 9 * scale);
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        // Patches with edges between them; noise leaves the limit nothing to hold.
+        let patches: Vec<u8> = (0..colour.channels() * h).map(|_| rng.random()).collect();
+        let frame: Vec<u8> = (0..colour.channels() * h * w)
+            .map(|at| patches[at / (4 * w) * 4 + at % w / 6])
+            .collect();
+        let want = chain.restore(&frame, h, w, 1.0);
+        let free = QuantChain {
+            limited: false,
+            ..chain.clone()
+        };
+        assert_ne!(want, free.restore(&frame, h, w, 1.0), "nothing was held");
+        let floats: Vec<f32> = frame.iter().map(|&b| f32::from(b) / 255.0).collect();
+        let shape = [colour.channels(), h, w];
+        let file = write_chain_int8(&chain, Format::Qdq, &metadata(scale, 2 * scale));
+        let known = hone_device::engine::describe(&file).unwrap();
+        assert!(known.student.limited && known.layers.is_ok());
+        let opinion = SecondOpinion::new(&file).unwrap();
+        let got = opinion.run(Runtime::Ort, &floats, shape).unwrap();
+        let to_byte = |v: &f32| (v.clamp(0.0, 1.0) * 255.0).round_ties_even() as u8;
+        assert_eq!(got.iter().map(to_byte).collect::<Vec<_>>(), want);
+    }
+    let mut chain = float_chain(Colour::Luma, 2, &[3, 3], 1);
+    chain.limited = true;
+    let file = write_chain_f32(&chain, &metadata(2, chain.halo()));
+    for file in [&file, &simplify(&file).unwrap()] {
+        assert_eq!(hone_device::engine::convolutions(file).unwrap(), chain);
     }
 }

@@ -6,8 +6,8 @@ use hone_shared::student::{Colour, ConvChain, ConvLayer};
 use tch::Tensor;
 
 use super::fake::{IntegerConv, levels, reals};
-use crate::onnx::{Format, Layer, Metadata, write_layers};
-use crate::student::{depth_to_space, space_to_depth};
+use crate::onnx::{Ends, Format, Layer, Metadata, write_layers};
+use crate::student::{depth_to_space, limit, space_to_depth};
 
 /// A convolution in f32, or in INT8 with what it reads.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +27,8 @@ pub struct MixedChain {
     pub scale: usize,
     /// Convolutions in order.
     pub layers: Vec<MixedLayer>,
+    /// Whether its output keeps to the range of [`hone_shared::limit`].
+    pub limited: bool,
 }
 
 /// `[1,C,H,W]` as the first convolution reads it.
@@ -71,14 +73,19 @@ impl MixedLayer {
 }
 
 impl MixedChain {
-    /// `frame + residual`, `[1,C,H,W]`; sides are multiples of the factor. A temporal chain takes
+    /// `frame + residual`, held to the limit where there is one, `[1,C,H,W]`; sides are multiples of the factor. A temporal chain takes
     /// `[1,2C,H,W]`, the frame and what it gave before.
     pub fn restore(&self, frame: &Tensor) -> Tensor {
         let mut x = blocks(frame, self.scale);
         for layer in &self.layers {
             x = layer.run(&x);
         }
-        frame.narrow(1, 0, self.colour.channels() as i64) + depth_to_space(&x, self.scale as i64)
+        let frame = frame.narrow(1, 0, self.colour.channels() as i64);
+        let restored = &frame + depth_to_space(&x, self.scale as i64);
+        match self.limited {
+            true => limit(&restored, &frame),
+            false => restored,
+        }
     }
 
     /// The chain when all of it is INT8.
@@ -91,6 +98,7 @@ impl MixedChain {
             colour: self.colour,
             scale: self.scale,
             layers: convs.collect::<Option<_>>()?,
+            limited: self.limited,
         })
     }
 
@@ -101,6 +109,7 @@ impl MixedChain {
             colour: chain.colour,
             scale: chain.scale,
             layers: layers.collect(),
+            limited: chain.limited,
         }
     }
 
@@ -112,6 +121,7 @@ impl MixedChain {
             colour: chain.colour,
             scale: chain.scale,
             layers: layers.collect(),
+            limited: chain.limited,
         }
     }
 
@@ -125,7 +135,12 @@ impl MixedChain {
                 MixedLayer::Int8(conv, input) => Layer::Int8(conv, *input),
             })
             .collect();
-        write_layers(self.colour, self.scale, &layers, format, metadata)
+        let ends = Ends {
+            colour: self.colour,
+            scale: self.scale,
+            limited: self.limited,
+        };
+        write_layers(ends, &layers, format, metadata)
     }
 
     /// Refuses layers that could overflow or hold scales that are no numbers.

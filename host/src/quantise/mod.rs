@@ -74,6 +74,7 @@ fn with_ranges(
         colour: chain.colour,
         scale: chain.scale,
         layers: Vec::new(),
+        limited: chain.limited,
     };
     let mut exact: Vec<Tensor> = blocks.iter().map(Tensor::shallow_clone).collect();
     let mut approximate: Vec<Tensor> = exact.iter().map(Tensor::shallow_clone).collect();

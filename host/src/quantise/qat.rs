@@ -14,7 +14,7 @@ use tch::{Device, Kind, Tensor};
 use super::fake::{IntegerConv, levels, round};
 use super::mixed::{self, MixedLayer};
 use super::weights::{self, BIAS_LIMIT, LEVELS, SMALLEST};
-use crate::student::{depth_to_space, space_to_depth};
+use crate::student::{depth_to_space, limit, space_to_depth};
 
 /// Parameter group of the scales.
 const SCALES: usize = 1;
@@ -141,6 +141,7 @@ impl Trainee {
             colour: self.shape.colour,
             scale: self.shape.scale,
             layers,
+            limited: self.shape.limited,
         };
         chain
             .validate()
@@ -206,7 +207,7 @@ pub fn fine_tune(
         };
         let (guide, guide_inner) = tch::no_grad(|| float_forward(chain, &input));
         let (residual, inner) = trainee.forward(&input);
-        let restored = &input + residual;
+        let restored = held(&input + residual, &input, chain);
         let spread = guide_inner.abs().mean(Kind::Float).clamp_min(1e-6);
         let to_truth = (&restored - truth).abs().mean(Kind::Float);
         let to_student = (&restored - guide).abs().mean(Kind::Float);
@@ -238,7 +239,15 @@ fn corrected(chain: &ConvChain, start: &QuantChain) -> ConvChain {
     chain
 }
 
-/// `frame + residual` and the last inner map of the f32 chain.
+/// What a chain makes of `frame + residual`.
+fn held(restored: Tensor, frame: &Tensor, chain: &ConvChain) -> Tensor {
+    match chain.limited {
+        true => limit(&restored, frame),
+        false => restored,
+    }
+}
+
+/// What the f32 chain restores, and its last inner map.
 fn float_forward(chain: &ConvChain, frame: &Tensor) -> (Tensor, Tensor) {
     let mut x = mixed::blocks(frame, chain.scale);
     let mut inner = x.shallow_clone();
@@ -246,5 +255,6 @@ fn float_forward(chain: &ConvChain, frame: &Tensor) -> (Tensor, Tensor) {
         inner = x;
         x = MixedLayer::Float(layer.clone()).run(&inner);
     }
-    (frame + depth_to_space(&x, chain.scale as i64), inner)
+    let restored = frame + depth_to_space(&x, chain.scale as i64);
+    (held(restored, frame, chain), inner)
 }

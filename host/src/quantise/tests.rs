@@ -208,6 +208,7 @@ fn fine_tuning_lowers_the_error_of_a_coarse_start() {
             colour: chain.colour,
             scale: chain.scale,
             layers: floats,
+            limited: chain.limited,
         }
         .restore(&input)
     });

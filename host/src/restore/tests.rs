@@ -17,6 +17,7 @@ impl Sharpen {
             halo: Some(2),
             precision: Precision::F32,
             temporal: false,
+            limited: false,
             macs_per_pixel: 5.0,
         };
         Student::new(Box::new(Self(info)), "sharpen".into())

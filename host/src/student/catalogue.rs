@@ -17,6 +17,7 @@ pub fn catalogue() -> Vec<(&'static str, Colour, StudentConfig)> {
             convs: channels.len() + 1,
             branches: true,
             temporal: false,
+            limited: true,
         })
     };
     let temporal = StudentConfig::Plain(PlainConfig {
@@ -25,6 +26,7 @@ pub fn catalogue() -> Vec<(&'static str, Colour, StudentConfig)> {
         convs: 6,
         branches: true,
         temporal: true,
+        limited: true,
     });
     let channels = vec![16, 32, 16];
     let cnn4 = StudentConfig::Cnn4(Cnn4Config { channels });

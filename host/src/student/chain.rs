@@ -6,7 +6,7 @@ use hone_shared::student::{Colour, ConvChain, ConvLayer};
 use tch::nn::{BatchNorm, BatchNormConfig, Init, ModuleT, Path};
 use tch::{Kind, Tensor};
 
-use super::{BranchedConv, Student, StudentOutput, depth_to_space, space_to_depth};
+use super::{BranchedConv, Student, StudentOutput, depth_to_space, limit, space_to_depth};
 
 /// How one convolution of a chain trains; all fold into a kernel and a bias.
 #[derive(Debug)]
@@ -32,12 +32,22 @@ pub(super) struct ConvShape {
     pub norm: bool,
 }
 
+/// Shape of a chain to build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ChainShape {
+    pub scale: usize,
+    pub temporal: bool,
+    pub limited: bool,
+    pub convs: Vec<ConvShape>,
+}
+
 /// A trainable [`ConvChain`].
 #[derive(Debug)]
 pub struct ChainStudent {
     colour: Colour,
     scale: usize,
     temporal: bool,
+    limited: bool,
     units: Vec<Unit>,
 }
 
@@ -45,13 +55,13 @@ impl ChainStudent {
     /// Builds the chain's variables under `path`; ReLU follows every convolution but the last. The
     /// last starts at a tenth of the usual size, so that training starts near `restored = frame`.
     /// A `temporal` chain reads the frame before as well.
-    pub(super) fn new(
-        path: &Path,
-        colour: Colour,
-        scale: usize,
-        temporal: bool,
-        shapes: &[ConvShape],
-    ) -> Self {
+    pub(super) fn new(path: &Path, colour: Colour, build: &ChainShape) -> Self {
+        let ChainShape {
+            scale,
+            temporal,
+            limited,
+            convs: ref shapes,
+        } = *build;
         let seen = if temporal { 2 } else { 1 };
         let mut inputs = (seen * colour.channels() * scale * scale) as i64;
         let mut units = Vec::with_capacity(shapes.len());
@@ -65,6 +75,7 @@ impl ChainStudent {
             colour,
             scale,
             temporal,
+            limited,
             units,
         }
     }
@@ -182,7 +193,11 @@ impl Student for ChainStudent {
                 features.push((format!("conv{}", i + 1), x.shallow_clone()));
             }
         }
-        let restored = frame.narrow(1, 0, planes) + depth_to_space(&x, scale).to_kind(Kind::Float);
+        let frame = frame.narrow(1, 0, planes);
+        let mut restored = &frame + depth_to_space(&x, scale).to_kind(Kind::Float);
+        if self.limited {
+            restored = limit(&restored, &frame);
+        }
         StudentOutput { restored, features }
     }
 
@@ -211,6 +226,7 @@ impl Student for ChainStudent {
             colour: self.colour,
             scale: self.scale,
             layers: tch::no_grad(fold_all)?,
+            limited: self.limited,
         };
         chain
             .validate()
@@ -268,7 +284,12 @@ mod tests {
                 x = x.relu();
             }
         }
-        frame.narrow(1, 0, chain.colour.channels() as i64) + depth_to_space(&x, s)
+        let frame = frame.narrow(1, 0, chain.colour.channels() as i64);
+        let restored = &frame + depth_to_space(&x, s);
+        match chain.limited {
+            true => limit(&restored, &frame),
+            false => restored,
+        }
     }
 
     #[test]
@@ -302,6 +323,7 @@ mod tests {
             "architecture = 'plain'\nscale = 1\nchannels = [8, 12]\nconvs = 3\nbranches = false",
             "architecture = 'studentnet'\nconvs = 5\nchannels = 8",
             "architecture = 'plain'\nscale = 2\nchannels = 8\nconvs = 3\ntemporal = true",
+            "architecture = 'plain'\nscale = 2\nchannels = 8\nconvs = 3\nlimited = true",
             "architecture = 'cnn4'",
             "architecture = 'studentcnn'",
         ];

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tch::nn::Path;
 
 use super::Student;
-use super::chain::{ChainStudent, ConvShape};
+use super::chain::{ChainShape, ChainStudent, ConvShape};
 use super::unet::GraphStudent;
 
 /// Largest number of convolutions or channels that a recipe may ask for.
@@ -60,6 +60,9 @@ pub struct PlainConfig {
     /// Whether it also sees what it gave for the frame before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub temporal: bool,
+    /// Whether its output keeps to the range of [`hone_shared::limit`]: no halos at step edges.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub limited: bool,
 }
 
 /// Four plain 3x3 convolutions.
@@ -297,10 +300,15 @@ pub fn build(config: &StudentConfig, colour: Colour, path: &Path) -> Result<Box<
             branches,
             norm,
         };
-        let mut shapes: Vec<_> = widths.iter().map(|w| conv(*w, norm)).collect();
-        shapes.push(conv(colour.channels() * scale * scale, false));
-        let temporal = config.seen() > 1;
-        Box::new(ChainStudent::new(path, colour, scale, temporal, &shapes))
+        let mut convs: Vec<_> = widths.iter().map(|w| conv(*w, norm)).collect();
+        convs.push(conv(colour.channels() * scale * scale, false));
+        let shape = ChainShape {
+            scale,
+            temporal: config.seen() > 1,
+            limited: matches!(config, StudentConfig::Plain(plain) if plain.limited),
+            convs,
+        };
+        Box::new(ChainStudent::new(path, colour, &shape))
     };
     Ok(match config {
         StudentConfig::Plain(p) => chain(p.scale, &p.widths(), p.branches, false),

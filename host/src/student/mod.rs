@@ -13,6 +13,7 @@ mod catalogue;
 mod chain;
 mod config;
 pub mod graph;
+mod limit;
 mod space;
 mod unet;
 
@@ -25,13 +26,14 @@ pub use catalogue::catalogue;
 pub use chain::ChainStudent;
 pub use config::{Channels, PlainConfig, StudentConfig, build};
 pub use graph::Graph;
+pub use limit::limit;
 pub use space::{depth_to_space, space_to_depth};
 pub use unet::GraphStudent;
 
 /// What a forward pass gives.
 #[derive(Debug)]
 pub struct StudentOutput {
-    /// `frame + residual`, `[N,C,H,W]`, not clamped.
+    /// `frame + residual`, `[N,C,H,W]`, not clamped, but held to the frame's range where the student is limited.
     pub restored: Tensor,
     /// Named inner maps `[N,F,h,w]` for feature distillation, in the order of computation.
     pub features: Vec<(String, Tensor)>,

@@ -1,6 +1,7 @@
 //! The definition in plain loops: slow, and what every fast version is compared with.
 
 use super::{QuantChain, QuantConv, Residual, requantise};
+use crate::limit;
 use crate::tiling::block_order;
 
 impl QuantChain {
@@ -34,7 +35,17 @@ impl QuantChain {
         let table = Residual::new(self.residual_affine(), strength);
         let residual = self.residual(frame, height, width);
         let pairs = frame.iter().zip(residual);
-        pairs.map(|(&byte, q)| table.apply(byte, q)).collect()
+        let mut restored: Vec<u8> = pairs.map(|(&byte, q)| table.apply(byte, q)).collect();
+        if self.limited {
+            let planes = frame.chunks_exact(height * width);
+            for (out, plane) in restored.chunks_exact_mut(height * width).zip(planes) {
+                let (low, high) = limit::bounds(plane, height, width);
+                for (out, (low, high)) in out.iter_mut().zip(low.into_iter().zip(high)) {
+                    *out = (*out).clamp(low, high);
+                }
+            }
+        }
+        restored
     }
 }
 
@@ -141,6 +152,7 @@ mod tests {
             colour: Colour::Rgb,
             scale: 1,
             layers,
+            limited: false,
         };
         assert_eq!(chain.validate(), Ok(()));
         for (rows, columns) in [(1, 1), (2, 9), (6, 3)] {

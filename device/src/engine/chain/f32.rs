@@ -19,6 +19,7 @@ pub(super) fn recognise(
         colour: model.colour,
         scale: 1,
         layers: Vec::new(),
+        limited: model.limited,
     };
     let mut ceilings = Vec::new();
     let mut at = start(model, graph)?;

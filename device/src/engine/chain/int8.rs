@@ -44,6 +44,7 @@ pub(super) fn recognise(
             colour: model.colour,
             scale: 1,
             layers: Vec::new(),
+            limited: model.limited,
         },
         affine: None,
         open: None,
