@@ -36,10 +36,6 @@ def training(runs, levels):
 
 
 SCENES = "photographs and of 40 drawn scenes (`hone data synth --seed 7`)"
-EDGES = "photographs, of 40 drawn scenes (`hone data synth --seed 7`) and of 120 pictures of edges (`models/edges.py --seed 8`)"
-STRONG_EDGES = "photographs, of 40 drawn scenes (`hone data synth --seed 7`) and of 60 pictures of strong edges"
-# By the pictures' hash, where it is not what models/train.sh collects today.
-COLLECTED = {"2549d27bee30": SCENES, "3230ebdd2da9": SCENES, "08d299375e64": STRONG_EDGES}
 
 
 def data(runs, levels):
@@ -56,7 +52,7 @@ def data(runs, levels):
     for pool, those in taught.items():
         pictures = pools[pool]["pictures_sha256"][:12]
         who = "" if len(taught) == 1 else f" ({', '.join(those)})"
-        texts.append(f"{pools[pool]['count']:,} patches of {COLLECTED.get(pictures, EDGES)},\npictures' SHA-256 {pictures}, "
+        texts.append(f"{pools[pool]['count']:,} patches of {SCENES},\npictures' SHA-256 {pictures}, "
                      f"data table's {pools[pool]['data_sha256'][:12]}{who}")
     return "; on\n".join(texts) + "."
 

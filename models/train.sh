@@ -24,16 +24,14 @@ recipes=models/recipes
 step() { printf '\n-- %s\n' "$*"; }
 mkdir -p "$out"
 
-# Drawn scenes and plain edges beside the photographs: they are as sharp as edges can be, which few photographs' are, so
-# that a student learns to leave such edges alone.
+# Drawn scenes beside the photographs: they are as sharp as edges can be, which few photographs' are, so that a student
+# learns to leave such edges alone.
 if [ ! -e "$out/sharp.ready" ]; then
-  step "photographs, drawn scenes and edges"
-  rm -rf "$out/scenes" "$out/edges" "$out/sharp"
-  "$python" models/edges.py --seed 8 --out "$out/edges"
+  step "photographs and drawn scenes"
+  rm -rf "$out/scenes" "$out/sharp"
   "$hone" data synth --degrade none --images 40 --size 768x512 --seed 7 --out "$out/scenes"
   mkdir -p "$out/sharp"
   find "$photos" -type f -exec ln -s -t "$out/sharp" {} +
-  find "$(realpath "$out/edges")" -type f -exec ln -s -t "$out/sharp" {} +
   for scene in "$(realpath "$out")"/scenes/*/sharp/*.png; do ln -s "$scene" "$out/sharp/scene-$(basename "$scene")"; done
   touch "$out/sharp.ready"
 fi

@@ -14,6 +14,8 @@ mod memory;
 mod model;
 mod normalise;
 mod peak;
+#[cfg(test)]
+mod plain;
 mod pool;
 #[cfg(test)]
 mod random;

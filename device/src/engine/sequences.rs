@@ -4,8 +4,9 @@ use hone_shared::student::{Colour, ConvChain};
 use prost::Message;
 use tract_onnx::pb::{ModelProto, tensor_shape_proto::dimension::Value};
 
+use super::plain::expected;
 use super::sample::{self, Numbers};
-use super::tests::{executors, expected, options, packed, run};
+use super::tests::{executors, options, packed, run};
 use super::*;
 
 /// Planes, factor and channels of the chains that are tried.

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use tch::nn::Path;
 
 use super::Student;
-use super::chain::{ChainShape, ChainStudent, ConvShape};
+use super::chain::{ChainShape, ChainStudent};
 use super::unet::GraphStudent;
+use super::unit::ConvShape;
 
 /// Largest number of convolutions or channels that a recipe may ask for.
 const MAX_SIZE: usize = 1024;

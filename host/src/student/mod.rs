@@ -16,6 +16,7 @@ pub mod graph;
 mod limit;
 mod space;
 mod unet;
+mod unit;
 
 use anyhow::Result;
 use hone_shared::student::ConvChain;
@@ -23,7 +24,7 @@ use tch::{Kind, Tensor};
 
 pub use branched::BranchedConv;
 pub use catalogue::catalogue;
-pub use chain::ChainStudent;
+pub use chain::{ChainStudent, shape};
 pub use config::{Channels, PlainConfig, StudentConfig, build};
 pub use graph::Graph;
 pub use limit::limit;

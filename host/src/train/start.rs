@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use hone_device::engine::convolutions;
 use hone_shared::student::Precision;
 use tch::nn::VarStore;
 
@@ -10,7 +11,7 @@ use super::checkpoint::Checkpoint;
 use crate::bundle;
 use crate::data::index;
 use crate::recipe::sha256;
-use crate::student::Student;
+use crate::student::{Student, shape};
 
 /// Fills `network`, which `student` computes with, from the best weights of a run's folder, an f32 ONNX file or the f32 student
 /// of the same shape in a bundle; gives the SHA-256 of the weights or of the ONNX file.
@@ -47,31 +48,33 @@ fn of_run(network: &VarStore, run: &Path) -> Result<String> {
 
 fn of_onnx(student: &dyn Student, file: &Path) -> Result<String> {
     let bytes = std::fs::read(file).context("it cannot be read")?;
-    take(student, &bytes)?;
+    student.unfold(&convolutions(&bytes)?)?;
     Ok(sha256(&bytes))
 }
 
 fn of_bundle(student: &dyn Student, file: &Path) -> Result<String> {
     let bundle = bundle::open(file)?;
-    let mut refused = Vec::new();
+    let own = shape(&student.fold()?);
+    let mut others = Vec::new();
     for model in &bundle.manifest().models {
         if model.precision != Precision::F32 {
             continue;
         }
         let bytes = bundle.model_bytes(model);
-        match take(student, bytes) {
-            Ok(()) => return Ok(sha256(bytes)),
-            Err(error) => refused.push(format!("{}: {error:#}", model.name)),
+        match convolutions(bytes) {
+            Ok(chain) if shape(&chain) == own => {
+                student.unfold(&chain)?;
+                return Ok(sha256(bytes));
+            }
+            Ok(chain) => others.push(format!("{} is {}", model.name, shape(&chain))),
+            Err(error) => others.push(format!("{}: {error}", model.name)),
         }
     }
-    if refused.is_empty() {
+    if others.is_empty() {
         bail!("it holds no f32 student, and INT8 is not trained on");
     }
-    bail!("none of its f32 students serves: {}", refused.join("; "))
-}
-
-fn take(student: &dyn Student, onnx: &[u8]) -> Result<()> {
-    student.unfold(&hone_device::engine::convolutions(onnx)?)
+    let others = others.join("; ");
+    bail!("the recipe's student is {own}, and none of its f32 students is: {others}")
 }
 
 #[cfg(test)]
@@ -137,7 +140,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("small.onnx");
         std::fs::write(&file, small).unwrap();
-        let want = hone_device::engine::convolutions(small).unwrap();
+        let want = convolutions(small).unwrap();
         for from in [&bundle, &file] {
             let (store, student) = network("channels = 8\nconvs = 6");
             let hash = fill(&store, student.as_ref(), Some(from)).unwrap();
@@ -151,8 +154,9 @@ mod tests {
         }
         let error = refusal("channels = 7\nconvs = 3", &bundle);
         assert!(
-            error.contains("medium: its shape is luma, SpaceToDepth 2, 4-16 3x3 ReLU, ")
-                && error.contains("; the recipe's is luma, SpaceToDepth 2, 4-7 3x3 ReLU, 7-7"),
+            error.contains("; medium is luma, SpaceToDepth 2, 4-16 3x3 ReLU, ")
+                && error
+                    .contains("the recipe's student is luma, SpaceToDepth 2, 4-7 3x3 ReLU, 7-7"),
             "{error}"
         );
     }
