@@ -11,7 +11,7 @@ use super::feature::{FeatureShapes, FeatureTerm};
 use super::measure::{FeatureMode, Measure};
 use super::output::{TeacherTerm, to_truth};
 use super::perceptual::{PerceptualTerm, Vgg, VggKind};
-use super::picture::{charbonnier, lab, overshoot, sobel_magnitude, spectrum};
+use super::picture::{charbonnier, lab, missing_decibels, overshoot, sobel_magnitude, spectrum};
 use super::ssim::ms_ssim;
 use super::temporal::TemporalTerm;
 
@@ -36,6 +36,15 @@ pub enum LossConfig {
         /// Width of the quadratic region.
         #[serde(default = "epsilon")]
         epsilon: f64,
+    },
+    /// Decibels that each patch lies below the PSNR of a mean squared error of `floor`: patches count by what PSNR says of them,
+    /// not by how much is wrong with them.
+    Psnr {
+        /// Factor in the sum.
+        weight: f64,
+        /// Mean squared error below which a patch counts as done.
+        #[serde(default = "floor")]
+        floor: f64,
     },
     /// `1 - SSIM` to the truth, 11x11 Gaussian window.
     Ssim {
@@ -116,6 +125,11 @@ fn epsilon() -> f64 {
     1e-3
 }
 
+/// 40 dB.
+fn floor() -> f64 {
+    1e-4
+}
+
 fn window() -> usize {
     5
 }
@@ -132,6 +146,7 @@ impl LossConfig {
             Self::L1 { weight }
             | Self::Mse { weight }
             | Self::Charbonnier { weight, .. }
+            | Self::Psnr { weight, .. }
             | Self::Ssim { weight }
             | Self::MsSsim { weight }
             | Self::Edge { weight }
@@ -151,6 +166,7 @@ impl LossConfig {
             Self::L1 { .. } => "l1".into(),
             Self::Mse { .. } => "mse".into(),
             Self::Charbonnier { .. } => "charbonnier".into(),
+            Self::Psnr { .. } => "psnr".into(),
             Self::Ssim { .. } => "ssim".into(),
             Self::MsSsim { .. } => "ms-ssim".into(),
             Self::Edge { .. } => "edge".into(),
@@ -234,6 +250,9 @@ impl LossConfig {
             Self::Charbonnier { epsilon, .. } if !(*epsilon > 0.0 && epsilon.is_finite()) => {
                 bail!("loss 'charbonnier' has epsilon {epsilon}; it must be above 0")
             }
+            Self::Psnr { floor, .. } if !(*floor > 0.0 && floor.is_finite()) => {
+                bail!("loss 'psnr' has floor {floor}; it must be above 0")
+            }
             _ => Ok(()),
         }
     }
@@ -269,6 +288,10 @@ impl LossConfig {
             Self::Charbonnier { epsilon, .. } => {
                 let epsilon = *epsilon;
                 to_truth(move |a, b| charbonnier(a, b, epsilon))
+            }
+            Self::Psnr { floor, .. } => {
+                let floor = *floor;
+                to_truth(move |a, b| missing_decibels(a, b, floor))
             }
             Self::Ssim { .. } => to_truth(|a, b| Measure::Ssim.between(a, b)),
             Self::MsSsim { .. } => to_truth(|a, b| 1.0 - ms_ssim(a, b)),

@@ -90,6 +90,7 @@ fn of_losses_on_pictures() {
         "kind = 'mse'",
         "kind = 'charbonnier'",
         "kind = 'charbonnier'\nepsilon = 0.03",
+        "kind = 'psnr'",
         "kind = 'ssim'",
         "kind = 'ms-ssim'",
         "kind = 'edge'",

@@ -23,7 +23,7 @@ pub use config::LossConfig;
 pub use feature::{FeatureShapes, FeatureTerm};
 pub use measure::{FeatureMode, Measure};
 pub use perceptual::{Vgg, VggKind};
-pub use picture::{charbonnier, lab, overshoot, sobel_magnitude, spectrum};
+pub use picture::{charbonnier, lab, missing_decibels, overshoot, sobel_magnitude, spectrum};
 pub use ssim::{ms_ssim, ssim};
 pub use temporal::SecondLook;
 use weighting::Weighting;

@@ -7,6 +7,15 @@ pub fn charbonnier(a: &Tensor, b: &Tensor, epsilon: f64) -> Tensor {
     ((a - b).square() + epsilon * epsilon).sqrt().mean(None)
 }
 
+/// Mean over patches `[N,C,H,W]` of `10 log10(1 + MSE / floor)`: the PSNR that a patch has with an error of `floor` less the one it has, a
+/// floor under the loss of NAFNet (Chen et al., "Simple Baselines for Image Restoration", ECCV 2022).
+pub fn missing_decibels(a: &Tensor, b: &Tensor, floor: f64) -> Tensor {
+    let error = (a - b)
+        .square()
+        .mean_dim([1i64, 2, 3].as_slice(), false, None);
+    (error / floor).log1p().mean(None) * (10.0 / std::f64::consts::LN_10)
+}
+
 /// Mean of how far `a` lies above the largest or below the smallest value of `truth` among the `window` x `window` pixels around
 /// each, `[N,C,H,W]`; `window` is odd. Only halos cost: what stays between its neighbours' values does not.
 pub fn overshoot(a: &Tensor, truth: &Tensor, window: i64) -> Tensor {

@@ -48,6 +48,17 @@ fn ssim_and_ms_ssim_agree_with_pytorch_msssim() {
 }
 
 #[test]
+fn missing_decibels_are_counted_patch_by_patch() {
+    let truth = Tensor::zeros([2, 1, 4, 4], tch::kind::FLOAT_CPU);
+    // One patch at 20 dB, 20 below a floor of 40 less what the floor itself adds, and a perfect one.
+    let worse = Tensor::full([1, 1, 4, 4], 0.1, tch::kind::FLOAT_CPU);
+    let picture = Tensor::cat(&[worse, truth.narrow(0, 1, 1)], 0);
+    let found = missing_decibels(&picture, &truth, 1e-4).double_value(&[]);
+    let want = 10.0 * 101f64.log10() / 2.0;
+    assert!((found - want).abs() < 1e-4, "{found}, expected {want}");
+}
+
+#[test]
 fn edge_lab_and_charbonnier_agree_with_scikit_image() {
     for (pair, values) in expected().as_object().unwrap() {
         let a = tensor(&format!("metrics/{pair}_reference.png"));

@@ -35,7 +35,8 @@ fn free(graph: &GraphProto) -> Option<String> {
         graph,
         stored: stored::of(graph),
     };
-    let node = |name: &str, op: &str| formula.giver(name).filter(|n| n.op_type == op);
+    let gives_one = |n: &&NodeProto, op: &str| n.op_type == op && n.output.len() == 1;
+    let node = |name: &str, op: &str| formula.giver(name).filter(|n| gives_one(n, op));
     // The two inputs of Max and of Min stand in any order.
     let split = |node: &NodeProto, bound: &str| match node.input.as_slice() {
         [a, b] if formula.of(b, DEPTH).as_deref() == Some(bound) => Some(a.clone()),
