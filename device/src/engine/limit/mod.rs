@@ -1,11 +1,12 @@
 //! The overshoot limit on frames: the bytes between which each restored sample must lie, for whole frames before the network runs.
-//! [`hone_shared::limit`] defines them; here rows of them are computed from rings of three, by every thread a band of the frame.
+//! [`hone_shared::limit`] defines them; here rows of them are computed from rings of three, in bands that threads take in turn.
 
 mod graph;
 #[cfg(test)]
 mod tests;
 mod window;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use hone_shared::limit::{above, below};
@@ -16,6 +17,11 @@ use super::EngineError;
 use super::frame::FrameError;
 use super::pool::Pool;
 use super::rows::Source;
+
+/// Bands of a frame for each thread, so that a busy core takes fewer.
+const SHARES: usize = 4;
+/// Fewest rows of a band; six around it are looked at twice.
+const LEAST_ROWS: usize = 48;
 
 /// The bounds of one frame size, and what computing them takes.
 #[derive(Default)]
@@ -61,19 +67,25 @@ impl Limit {
             let scratch = || Mutex::new(Scratch::default());
             self.scratch = (0..pool.threads()).map(|_| scratch()).collect();
         }
-        let rows = size.1.div_ceil(pool.threads());
+        let rows = size.1.div_ceil(pool.threads() * SHARES).max(LEAST_ROWS);
         let bands = self.low.chunks_mut(rows * row);
         let bands = bands.zip(self.high.chunks_mut(rows * row));
         let bands: Vec<_> = bands.map(Mutex::new).collect();
+        let next = AtomicUsize::new(0);
         let done = pool.run(&|thread| {
-            let own = bands.get(thread).zip(self.scratch.get(thread));
-            let Some((band, scratch)) = own else {
+            let Some(scratch) = self.scratch.get(thread) else {
                 return;
             };
-            let mut band = band.lock().unwrap_or_else(PoisonError::into_inner);
             let mut scratch = scratch.lock().unwrap_or_else(PoisonError::into_inner);
-            let (low, high) = &mut *band;
-            scratch.band(source, size, channels, thread * rows, (low, high));
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(band) = bands.get(number) else {
+                    return;
+                };
+                let mut band = band.lock().unwrap_or_else(PoisonError::into_inner);
+                let (low, high) = &mut *band;
+                scratch.band(source, size, channels, number * rows, (low, high));
+            }
         });
         drop(bands);
         done.map_err(|_| EngineError::Run("a worker thread failed".into()))?;
