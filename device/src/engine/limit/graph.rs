@@ -68,7 +68,8 @@ impl Formula<'_> {
             let room = stored::floats(tensor).ok()? == [f32::from(ROOM)];
             return room.then(|| "room".into());
         }
-        let node = self.giver(name)?;
+        // A bound's nodes take two tensors at most; a hostile file's may take thousands, each level anew.
+        let node = self.giver(name).filter(|n| n.input.len() <= 2)?;
         let depth = depth.checked_sub(1)?;
         let operands: Option<Vec<_>> = node.input.iter().map(|i| self.of(i, depth)).collect();
         let mut operands = operands?;

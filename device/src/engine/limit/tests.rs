@@ -23,7 +23,7 @@ fn bounds_are_those_of_the_definition_on_any_size() {
         let mut pool = Pool::new(threads, false).unwrap();
         for (colour, scale) in [(Colour::Luma, 1), (Colour::Luma, 2), (Colour::Rgb, 4)] {
             let planes = colour.channels();
-            for (width, height) in [(1, 1), (2, 7), (17, 3), (40, 33)] {
+            for (width, height) in [(1, 1), (2, 7), (17, 3), (40, 33), (17, 150)] {
                 let bytes = sample::patches(&mut Numbers(3), (width, height), planes);
                 let frame = FrameView::packed(packed(colour), width, height, &bytes).unwrap();
                 let source = Source::new(&frame, colour).unwrap();
