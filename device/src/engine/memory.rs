@@ -34,7 +34,7 @@ impl Memory {
     }
 
     /// What `frame`, whose samples are `source`, is restored with: before a first frame, and before
-    /// one of another size, comes the frame itself. `step` is what a residual of 1 adds, in bytes; `bounds` hold it.
+    /// one of another size, comes the frame itself. `step` is what a residual of 1 adds, in bytes.
     /// Nothing is allocated between frames of one size.
     ///
     /// # Errors
@@ -44,7 +44,6 @@ impl Memory {
         frame: &FrameView<'_>,
         source: Source<'a>,
         step: f32,
-        bounds: Option<Bounds<'a>>,
     ) -> Result<Feedback<'a>, FrameError> {
         let (width, height) = (frame.width, frame.height);
         let row = width * self.colour.channels();
@@ -72,7 +71,6 @@ impl Memory {
             rows: height,
             channels: self.colour.channels(),
             step,
-            bounds,
             borrow: PhantomData,
         })
     }
@@ -99,7 +97,6 @@ pub(super) struct Feedback<'a> {
     rows: usize,
     channels: usize,
     step: f32,
-    bounds: Option<Bounds<'a>>,
     borrow: PhantomData<&'a mut [u8]>,
 }
 
@@ -109,11 +106,17 @@ unsafe impl Sync for Feedback<'_> {}
 
 impl Feedback<'_> {
     /// Keeps row `y` from pixel `x0` on as it is at strength 1: `samples` and `residual` hold C
-    /// values a pixel. What lies beyond the frame's edges is dropped.
+    /// values a pixel, `bounds` hold the result. What lies beyond the frame's edges is dropped.
     ///
     /// # Safety
     /// No other thread writes any of these pixels at the same time.
-    pub unsafe fn write(&self, y: usize, x0: usize, samples: &[u8], residual: &[f32]) {
+    pub unsafe fn write(
+        &self,
+        (y, x0): (usize, usize),
+        samples: &[u8],
+        residual: &[f32],
+        bounds: Option<Bounds<'_>>,
+    ) {
         let start = x0 * self.channels;
         let len = residual.len().min(self.row.saturating_sub(start));
         if y >= self.rows || len == 0 {
@@ -128,8 +131,8 @@ impl Feedback<'_> {
         for ((out, &sample), &residual) in out.iter_mut().zip(samples).zip(residual) {
             *out = restore(sample, residual, self.step);
         }
-        if let Some(bounds) = self.bounds {
-            hold(out, bounds.row(y, x0, len / self.channels));
+        if let Some(bounds) = bounds {
+            hold(out, bounds);
         }
     }
 }
@@ -145,11 +148,11 @@ mod tests {
             let size = (width, bytes.len() / width);
             let frame = FrameView::packed(PixelFormat::Gray8, size.0, size.1, bytes).unwrap();
             let source = Source::new(&frame, Colour::Luma).unwrap();
-            let feedback = memory.open(&frame, source, 1.0, None).unwrap();
+            let feedback = memory.open(&frame, source, 1.0).unwrap();
             let mut scratch = vec![0; width];
             let seen = feedback.previous.row(0, 0, width, &mut scratch).to_vec();
             // SAFETY: one thread.
-            unsafe { feedback.write(0, 0, bytes, &vec![1.0; width]) };
+            unsafe { feedback.write((0, 0), bytes, &vec![1.0; width], None) };
             match keep {
                 true => memory.keep(size),
                 false => memory.forget(),

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use hone_shared::student::Colour;
 
 use super::frame::{FrameError, FrameView, FrameViewMut, PixelFormat, Plane};
-use super::limit::{Bounds, hold};
+use super::limit::{Bounds, Extent, hold};
 
 /// The samples of a frame that a student restores, row by row, interleaved.
 #[derive(Clone, Copy)]
@@ -39,23 +39,43 @@ impl<'a> Source<'a> {
         })
     }
 
+    /// The frame as a network of this SpaceToDepth factor sees it.
+    pub fn extent(&self, scale: usize) -> Extent {
+        Extent {
+            width: self.width.next_multiple_of(scale),
+            height: self.height.next_multiple_of(scale),
+            channels: self.colour.channels(),
+        }
+    }
+
     /// Samples of the pixels `x0..x1` of row `y`; pixels beyond the right or bottom edge repeat it.
     /// `scratch` holds at least `(x1 - x0) * C` bytes and is used when the plane cannot be lent.
     pub fn row<'s>(&self, y: usize, x0: usize, x1: usize, scratch: &'s mut [u8]) -> &'s [u8]
     where
         'a: 's,
     {
-        let row = &self.first.data[y.min(self.height - 1) * self.first.stride..];
         let channels = self.colour.channels();
-        let inside = x1.min(self.width);
         let lent = match (self.format, self.colour) {
             (PixelFormat::Rgb8, Colour::Luma) | (PixelFormat::Yuyv, _) => false,
             _ => x1 <= self.width,
         };
         if lent {
-            return &row[x0 * channels..x1 * channels];
+            return &self.plane_row(y)[x0 * channels..x1 * channels];
         }
         let out = &mut scratch[..(x1 - x0) * channels];
+        self.copy(y, x0, out);
+        out
+    }
+
+    fn plane_row(&self, y: usize) -> &'a [u8] {
+        &self.first.data[y.min(self.height - 1) * self.first.stride..]
+    }
+
+    /// Fills `out` with the samples of row `y` from pixel `x0` on, as [`Source::row`] gives them.
+    pub fn copy(&self, y: usize, x0: usize, out: &mut [u8]) {
+        let row = self.plane_row(y);
+        let channels = self.colour.channels();
+        let inside = (x0 + out.len() / channels).min(self.width);
         let (own, beyond) = out.split_at_mut((inside - x0) * channels);
         match (self.format, self.colour) {
             (PixelFormat::Rgb8, Colour::Luma) => {
@@ -78,7 +98,6 @@ impl<'a> Source<'a> {
                 pixel.copy_from_slice(last);
             }
         }
-        out
     }
 }
 
@@ -110,7 +129,6 @@ pub(super) struct Sink<'a> {
     out_len: usize,
     out_stride: usize,
     strength: f32,
-    bounds: Option<Bounds<'a>>,
     borrow: PhantomData<&'a mut [u8]>,
 }
 
@@ -149,22 +167,16 @@ impl<'a> Sink<'a> {
             out_len: plane.data.len(),
             out_stride: plane.stride,
             strength,
-            bounds: None,
             borrow: PhantomData,
         })
     }
 
-    /// Holds what is written to `bounds`, where there are any.
-    pub fn within(self, bounds: Option<Bounds<'a>>) -> Self {
-        Self { bounds, ..self }
-    }
-
     /// Writes row `y` from pixel `x0` on: `residual` holds C samples a pixel, in bytes (not 0..1).
-    /// What lies beyond the frame's edges is dropped.
+    /// `bounds` hold what is written, where there are any. What lies beyond the frame's edges is dropped.
     ///
     /// # Safety
     /// No other thread writes any of these pixels of this sink at the same time.
-    pub unsafe fn write(&self, y: usize, x0: usize, residual: &[f32]) {
+    pub unsafe fn write(&self, y: usize, x0: usize, residual: &[f32], bounds: Option<Bounds<'_>>) {
         let x1 = (x0 + residual.len() / self.colour.channels()).min(self.width);
         if y >= self.height || x0 >= x1 {
             return;
@@ -189,7 +201,6 @@ impl<'a> Sink<'a> {
         // 'a; the caller keeps other threads off these pixels.
         let out = unsafe { std::slice::from_raw_parts_mut(self.out.add(start), len) };
         let input = &self.input.data[y * self.input.stride + x0 * bytes..][..len];
-        let bounds = self.bounds.map(|bounds| bounds.row(y, x0, x1 - x0));
         match (self.format, self.colour, bounds) {
             (PixelFormat::Rgb8, Colour::Luma, None) => {
                 let pixels = out.chunks_exact_mut(3).zip(input.chunks_exact(3));

@@ -14,7 +14,7 @@ use tract_onnx::pb::{ModelProto, ValueInfoProto};
 use tract_onnx::prelude::*;
 
 use super::frame::{FrameView, FrameViewMut};
-use super::limit::Limit;
+use super::limit::{Extent, Limit};
 use super::memory::{Feedback, Memory};
 use super::model::Model;
 use super::pool::Pool;
@@ -35,8 +35,6 @@ pub(super) struct TractEngine {
     /// The frame, then what a temporal student gave before: where the model takes them.
     inputs: Vec<usize>,
     memory: Option<Memory>,
-    /// Of a limited student.
-    limit: Option<Limit>,
     plans: HashMap<(usize, usize), Plan>,
     pool: Pool,
 }
@@ -88,7 +86,6 @@ impl TractEngine {
             student: StudentInfo::of(model)?,
             inputs,
             memory: model.temporal.then(|| Memory::new(model.colour)),
-            limit: model.limited.then(Limit::default),
             model: translated,
             plans: HashMap::new(),
             pool,
@@ -175,14 +172,13 @@ struct Task<'a> {
     sink: Sink<'a>,
     feedback: Option<Feedback<'a>>,
     inputs: &'a [usize],
-    /// Columns, padded.
-    width: usize,
-    channels: usize,
+    extent: Extent,
+    limited: bool,
 }
 
 /// Rows of samples as `[1,C,rows,width]`, 0..1.
 fn planar(source: &Source<'_>, task: &Task<'_>, span: &Span) -> Result<Tensor, String> {
-    let (width, channels) = (task.width, task.channels);
+    let (width, channels) = (task.extent.width, task.extent.channels);
     let rows = span.read_end - span.read_start;
     let mut scratch = vec![0_u8; width * channels];
     let mut planar = vec![0.0_f32; rows * width * channels];
@@ -200,7 +196,7 @@ fn planar(source: &Source<'_>, task: &Task<'_>, span: &Span) -> Result<Tensor, S
 /// Restores one band.
 fn run_band(task: &Task<'_>, band: &(Span, Plan)) -> Result<(), String> {
     let (span, plan) = band;
-    let (width, channels) = (task.width, task.channels);
+    let (width, channels) = (task.extent.width, task.extent.channels);
     let rows = span.read_end - span.read_start;
     let previous = task.feedback.as_ref().map(|f| &f.previous);
     let frames = std::iter::once(&task.source).chain(previous);
@@ -214,6 +210,7 @@ fn run_band(task: &Task<'_>, band: &(Span, Plan)) -> Result<(), String> {
         .to_vec();
     let mut line = vec![0.0_f32; width * channels];
     let mut scratch = vec![0_u8; width * channels];
+    let mut limit = Limit::default();
     for y in span.start..span.end {
         for c in 0..channels {
             let from = (c * rows + y - span.read_start) * width;
@@ -221,12 +218,15 @@ fn run_band(task: &Task<'_>, band: &(Span, Plan)) -> Result<(), String> {
                 line[x * channels + c] = 255.0 * value;
             }
         }
+        let bounds = task
+            .limited
+            .then(|| limit.row(&task.source, task.extent, y, 0..width));
         // SAFETY: bands do not overlap and each is taken by one thread.
-        unsafe { task.sink.write(y, 0, &line) };
+        unsafe { task.sink.write(y, 0, &line, bounds) };
         if let Some(feedback) = &task.feedback {
             let samples = task.source.row(y, 0, width, &mut scratch);
             // SAFETY: as above.
-            unsafe { feedback.write(y, 0, samples, &line) };
+            unsafe { feedback.write((y, 0), samples, &line, bounds) };
         }
     }
     Ok(())
@@ -281,25 +281,17 @@ impl Engine for TractEngine {
         let bands = self
             .bands(frame.width, frame.height)
             .map_err(EngineError::Run)?;
-        let (planes, scale) = (self.student.colour.channels(), self.student.scale);
-        let bounds = match &mut self.limit {
-            Some(limit) => {
-                let frame = (frame.width, frame.height);
-                Some(limit.of(&source, frame, (planes, scale), &mut self.pool)?)
-            }
-            None => None,
-        };
         let feedback = match &mut self.memory {
-            Some(memory) => Some(memory.open(frame, source, 1.0, bounds)?),
+            Some(memory) => Some(memory.open(frame, source, 1.0)?),
             None => None,
         };
         let task = Task {
             source,
-            sink: Sink::new(frame, out, self.student.colour, strength)?.within(bounds),
+            sink: Sink::new(frame, out, self.student.colour, strength)?,
             feedback,
             inputs: &self.inputs,
-            width: frame.width.next_multiple_of(self.student.scale),
-            channels: planes,
+            extent: source.extent(self.student.scale),
+            limited: self.student.limited,
         };
         let next = AtomicUsize::new(0);
         let failure = Mutex::new(None);

@@ -4,8 +4,11 @@
 
 use std::ops::Range;
 
+use crate::engine::limit::{Extent, Limit};
 use crate::engine::memory::Feedback;
 use crate::engine::rows::{Sink, Source};
+
+use super::buffer::Buffer;
 
 /// A frame on its way through the executor.
 pub(in crate::engine) struct Io<'a> {
@@ -15,10 +18,38 @@ pub(in crate::engine) struct Io<'a> {
     pub sink: Sink<'a>,
     /// The frame before, for a temporal student; its channels follow the frame's.
     pub feedback: Option<Feedback<'a>>,
+    /// The frame that a limited student's samples are held to.
+    pub limited: Option<Extent>,
     /// SpaceToDepth factor.
     pub scale: usize,
     /// Planes: 1 or 3.
     pub planes: usize,
+}
+
+/// One thread's rows of samples.
+pub(in crate::engine) struct Rows {
+    /// Bytes, where the frame's cannot be lent.
+    pub samples: Buffer<u8>,
+    /// Residual.
+    pub line: Buffer<f32>,
+    /// Of a limited student.
+    pub limit: Limit,
+}
+
+impl Rows {
+    /// Of as many samples.
+    pub fn new(samples: usize) -> Self {
+        Self {
+            samples: Buffer::new(samples),
+            line: Buffer::new(samples),
+            limit: Limit::default(),
+        }
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.samples.bytes() + self.line.bytes() + self.limit.bytes()
+    }
 }
 
 impl Io<'_> {
@@ -58,7 +89,7 @@ impl Io<'_> {
     }
 
     /// Adds the residual of block row `y` from block column `x` on: `stride` floats a block.
-    /// `line` and `scratch` hold a row of samples each.
+    /// `rows` are the thread's.
     ///
     /// # Safety
     /// As [`Sink::write`]: no other thread writes these blocks.
@@ -67,11 +98,11 @@ impl Io<'_> {
         y: usize,
         x: usize,
         (residual, stride): (&[f32], usize),
-        (line, scratch): (&mut [f32], &mut [u8]),
+        rows: &mut Rows,
     ) {
         let s = self.scale;
         let run = s * self.planes;
-        let line = &mut line[..residual.len() / stride * run];
+        let line = &mut rows.line[..residual.len() / stride * run];
         for by in 0..s {
             let from = (residual, stride, by * run);
             match run {
@@ -83,13 +114,18 @@ impl Io<'_> {
                 _ => gather::<12>(from, line),
             }
             let row = y * s + by;
+            let columns = x * s..x * s + line.len() / self.planes;
+            let bounds = self.limited.map(|extent| {
+                let columns = columns.clone();
+                rows.limit.row(&self.source, extent, row, columns)
+            });
             // SAFETY: the caller's promise.
-            unsafe { self.sink.write(row, x * s, line) };
+            unsafe { self.sink.write(row, columns.start, line, bounds) };
             if let Some(feedback) = &self.feedback {
-                let end = x * s + line.len() / self.planes;
-                let samples = self.source.row(row, x * s, end, scratch);
+                let (start, end) = (columns.start, columns.end);
+                let samples = self.source.row(row, start, end, &mut rows.samples);
                 // SAFETY: the caller's promise.
-                unsafe { feedback.write(row, x * s, samples, line) };
+                unsafe { feedback.write((row, start), samples, line, bounds) };
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use hone_shared::student::ConvLayer;
 
 use super::buffer::{Buffer, Ring};
-use super::ends::Io;
+use super::ends::{Io, Rows};
 use super::geometry::{Cut, Job, jobs};
 use super::layer::{Layer, Method, Shape};
 use super::stages::{Layout, Path};
@@ -39,8 +39,7 @@ pub(super) struct Context {
     /// Four rows of residual blocks.
     last: Buffer<f32>,
     bytes: Buffer<u8>,
-    row: Buffer<u8>,
-    line: Buffer<f32>,
+    rows: Rows,
 }
 
 impl F32Path {
@@ -158,20 +157,23 @@ impl Path for F32Path {
             m: Buffer::new(batch * (36 * outputs + PAD)),
             last: Buffer::new(GROUP * (layout.right + SLACK) * last),
             bytes: Buffer::new(layout.columns() * first),
-            row: Buffer::new(layout.samples()),
-            line: Buffer::new(layout.samples()),
+            rows: Rows::new(layout.samples()),
         }
     }
 
     fn context_bytes(context: &Context) -> usize {
         let rings: usize = context.rings.iter().map(Ring::bytes).sum();
-        let floats = [&context.v, &context.m, &context.last, &context.line];
+        let floats = [&context.v, &context.m, &context.last];
         let floats: usize = floats.into_iter().map(Buffer::bytes).sum();
-        rings + floats + context.bytes.bytes() + context.row.bytes()
+        rings + floats + context.bytes.bytes() + context.rows.bytes()
     }
 
     fn rings(context: &mut Context) -> &mut [Ring<f32>] {
         &mut context.rings
+    }
+
+    fn rows(context: &mut Context) -> &mut Rows {
+        &mut context.rows
     }
 
     fn edge(&self, _: usize) -> f32 {
@@ -182,7 +184,7 @@ impl Path for F32Path {
         let ring = &mut context.rings[0];
         let stride = ring.channels;
         let bytes = &mut context.bytes[..columns.len() * stride];
-        io.load(y, columns, 0, &mut context.row, (bytes, stride));
+        io.load(y, columns, 0, &mut context.rows.samples, (bytes, stride));
         // SAFETY: these kernels run on this machine.
         unsafe { (self.kernels.widen)(bytes, ring.row_mut(y as isize, x)) };
     }
@@ -284,7 +286,7 @@ impl Path for F32Path {
         let outputs = self.layers.last().map_or(4, |l| l.outputs);
         let start = within * context.last.len() / GROUP;
         let residual = &context.last[start..][..columns.len() * outputs];
-        let rows = (&mut context.line[..], &mut context.row[..]);
+        let rows = &mut context.rows;
         // SAFETY: jobs do not overlap and each is run by one thread.
         unsafe { io.store(y, columns.start, (residual, outputs), rows) };
     }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use hone_shared::quant::QuantChain;
 
 use super::buffer::{Buffer, Ring};
-use super::ends::Io;
+use super::ends::{Io, Rows};
 use super::geometry::Job;
 use super::stages::{Layout, Path};
 use crate::engine::kernels::SLACK;
@@ -94,8 +94,7 @@ pub(super) struct Context {
     /// Transformed inputs and products of four rows.
     v: Buffer<i16>,
     m: Buffer<i32>,
-    row: Buffer<u8>,
-    line: Buffer<f32>,
+    rows: Rows,
 }
 
 impl Int8Path {
@@ -188,19 +187,22 @@ impl Path for Int8Path {
             last: Buffer::new(self.group * (layout.right + SLACK) * last),
             v: Buffer::new(scratch().map(|(v, _)| v).max().unwrap_or(0)),
             m: Buffer::new(scratch().map(|(_, m)| m).max().unwrap_or(0)),
-            row: Buffer::new(layout.samples()),
-            line: Buffer::new(layout.samples()),
+            rows: Rows::new(layout.samples()),
         }
     }
 
     fn context_bytes(context: &Context) -> usize {
         let rings: usize = context.rings.iter().map(Ring::bytes).sum();
         let products = context.v.bytes() + context.m.bytes();
-        rings + products + context.last.bytes() + context.row.bytes() + context.line.bytes()
+        rings + products + context.last.bytes() + context.rows.bytes()
     }
 
     fn rings(context: &mut Context) -> &mut [Ring<u8>] {
         &mut context.rings
+    }
+
+    fn rows(context: &mut Context) -> &mut Rows {
+        &mut context.rows
     }
 
     fn edge(&self, k: usize) -> u8 {
@@ -211,7 +213,13 @@ impl Path for Int8Path {
         let ring = &mut context.rings[0];
         let stride = ring.channels;
         let to = &mut ring.row_mut(y as isize, x)[..columns.len() * stride];
-        io.load(y, columns, self.flip, &mut context.row, (to, stride));
+        io.load(
+            y,
+            columns,
+            self.flip,
+            &mut context.rows.samples,
+            (to, stride),
+        );
     }
 
     fn convolve(&self, context: &mut Context, job: &Job, k: usize, group: isize) {
@@ -286,7 +294,7 @@ impl Path for Int8Path {
         let residual = &mut context.last[start..][..columns.len() * layer.outputs];
         settle(residual, -zero, 255.0 - zero);
         let residual = (&*residual, layer.outputs);
-        let rows = (&mut context.line[..], &mut context.row[..]);
+        let rows = &mut context.rows;
         // SAFETY: jobs do not overlap and each is run by one thread.
         unsafe { io.store(y, columns.start, residual, rows) };
     }

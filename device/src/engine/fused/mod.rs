@@ -37,7 +37,6 @@ use super::chain::F32Chain;
 use super::frame::{FrameView, FrameViewMut};
 use super::isa::Isa;
 use super::kernels;
-use super::limit::Limit;
 use super::memory::Memory;
 use super::pool::Pool;
 use super::rows::{Sink, Source, copy_planes};
@@ -102,8 +101,6 @@ struct FusedEngine<P: Path> {
     prepared: Option<Prepared<P::Context>>,
     /// What a temporal student gave before.
     memory: Option<Memory>,
-    /// Of a limited student.
-    limit: Option<Limit>,
 }
 
 /// A fused engine for an f32 chain.
@@ -142,7 +139,6 @@ fn engine<P: Path + 'static>(
         .map_err(|e| EngineError::Run(format!("cannot start threads: {e}")))?;
     Ok(Box::new(FusedEngine {
         memory: student.temporal.then(|| Memory::new(student.colour)),
-        limit: student.limited.then(Limit::default),
         student,
         isa,
         path,
@@ -229,8 +225,7 @@ impl<P: Path> Engine for FusedEngine<P> {
         let bytes =
             contexts.map(|c| P::context_bytes(&c.lock().unwrap_or_else(PoisonError::into_inner)));
         let kept = self.memory.as_ref().map_or(0, Memory::bytes);
-        let limit = self.limit.as_ref().map_or(0, Limit::bytes);
-        Some(bytes.sum::<usize>() + kept + limit)
+        Some(bytes.sum::<usize>() + kept)
     }
 
     fn reset(&mut self) {
@@ -259,25 +254,18 @@ impl<P: Path> Engine for FusedEngine<P> {
         let Some(prepared) = &self.prepared else {
             return Err(EngineError::Run("no memory was prepared".into()));
         };
-        let planes = self.student.colour.channels();
-        let bounds = match &mut self.limit {
-            Some(limit) => {
-                let frame = (frame.width, frame.height);
-                Some(limit.of(&source, frame, (planes, scale), &mut self.pool)?)
-            }
-            None => None,
-        };
         let step = self.path.step();
         let feedback = match &mut self.memory {
-            Some(memory) => Some(memory.open(frame, source, step, bounds)?),
+            Some(memory) => Some(memory.open(frame, source, step)?),
             None => None,
         };
         let io = Io {
             source,
-            sink: Sink::new(frame, out, self.student.colour, strength * step)?.within(bounds),
+            sink: Sink::new(frame, out, self.student.colour, strength * step)?,
             feedback,
+            limited: self.student.limited.then(|| source.extent(scale)),
             scale,
-            planes,
+            planes: self.student.colour.channels(),
         };
         for band in &prepared.bands {
             band.next.store(0, Ordering::Relaxed);

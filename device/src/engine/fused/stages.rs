@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::buffer::{Plain, Ring};
-use super::ends::Io;
+use super::ends::{Io, Rows};
 use super::geometry::Job;
 use crate::engine::kernels::SLACK;
 
@@ -70,6 +70,8 @@ pub(super) trait Path: Send + Sync {
     fn context_bytes(context: &Self::Context) -> usize;
     /// The rings that convolutions read, the first one's first.
     fn rings(context: &mut Self::Context) -> &mut [Ring<Self::Number>];
+    /// The rows at the ends.
+    fn rows(context: &mut Self::Context) -> &mut Rows;
     /// What stands for nothing in ring `k`, outside the image.
     fn edge(&self, k: usize) -> Self::Number;
     /// Fills `columns` of row `y` of the first ring from the frame.
@@ -96,6 +98,7 @@ pub(super) trait Path: Send + Sync {
 
 /// Prepares the rings for a job: what lies left of the image stays as it is.
 pub(super) fn begin<P: Path>(path: &P, context: &mut P::Context, job: &Job) {
+    P::rows(context).limit.forget();
     if job.x0 == 0 {
         for (k, ring) in P::rings(context).iter_mut().enumerate() {
             ring.fill_left(path.edge(k));

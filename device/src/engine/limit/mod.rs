@@ -1,209 +1,145 @@
-//! The overshoot limit on frames: the bytes between which each restored sample must lie, for whole frames before the network runs.
-//! [`hone_shared::limit`] defines them; here rows of them are computed from rings of three, in bands that threads take in turn.
+//! The overshoot limit on frames: the bytes between which each restored sample must lie.
+//!
+//! [`hone_shared::limit`] defines them; here they are computed row by row from rings of three, by the thread that restores the row.
 
 mod graph;
 #[cfg(test)]
 mod tests;
 mod window;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::ops::Range;
 
-use hone_shared::limit::{above, below};
+use hone_shared::limit::REACH;
 
 pub(super) use self::graph::take;
-use self::window::{Line, Ring, around, largest, smallest};
-use super::EngineError;
-use super::frame::FrameError;
-use super::pool::Pool;
+use self::window::{Lines, Ring, around, extend, extremes};
 use super::rows::Source;
 
-/// Bands of a frame for each thread, so that a busy core takes fewer.
-const SHARES: usize = 4;
-/// Fewest rows of a band; six around it are looked at twice.
-const LEAST_ROWS: usize = 48;
-
-/// The bounds of one frame size, and what computing them takes.
-#[derive(Default)]
-pub(super) struct Limit {
-    low: Vec<u8>,
-    high: Vec<u8>,
-    scratch: Vec<Mutex<Scratch>>,
-}
-
-/// Lowest and highest bytes of one frame, interleaved rows of `row` samples.
+/// A frame as the network sees it: its sides are rounded up to multiples of the student's scale.
 #[derive(Clone, Copy)]
-pub(super) struct Bounds<'a> {
-    low: &'a [u8],
-    high: &'a [u8],
-    row: usize,
-    channels: usize,
+pub(super) struct Extent {
+    pub width: usize,
+    pub height: usize,
+    /// Samples of a pixel.
+    pub channels: usize,
 }
 
-impl Limit {
-    /// Computes the bounds of a frame of `width` x `height` pixels whose samples are `source`; its sides are rounded up to
-    /// multiples of `scale`, as the network sees them. Nothing large is allocated between frames of one size.
-    ///
-    /// # Errors
-    /// When a side is zero or a worker thread fails.
-    pub fn of<'a>(
-        &'a mut self,
-        source: &Source<'_>,
-        (width, height): (usize, usize),
-        (channels, scale): (usize, usize),
-        pool: &mut Pool,
-    ) -> Result<Bounds<'a>, EngineError> {
-        if width == 0 || height == 0 {
-            return Err(FrameError::Empty { width, height }.into());
-        }
-        let size = (
-            width.next_multiple_of(scale),
-            height.next_multiple_of(scale),
-        );
-        let row = size.0 * channels;
-        if self.low.len() != row * size.1 || self.scratch.len() != pool.threads() {
-            self.low = vec![0; row * size.1];
-            self.high = vec![0; row * size.1];
-            let scratch = || Mutex::new(Scratch::default());
-            self.scratch = (0..pool.threads()).map(|_| scratch()).collect();
-        }
-        let rows = size.1.div_ceil(pool.threads() * SHARES).max(LEAST_ROWS);
-        let bands = self.low.chunks_mut(rows * row);
-        let bands = bands.zip(self.high.chunks_mut(rows * row));
-        let bands: Vec<_> = bands.map(Mutex::new).collect();
-        let next = AtomicUsize::new(0);
-        let done = pool.run(&|thread| {
-            let Some(scratch) = self.scratch.get(thread) else {
-                return;
-            };
-            let mut scratch = scratch.lock().unwrap_or_else(PoisonError::into_inner);
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                let Some(band) = bands.get(number) else {
-                    return;
-                };
-                let mut band = band.lock().unwrap_or_else(PoisonError::into_inner);
-                let (low, high) = &mut *band;
-                scratch.band(source, size, channels, number * rows, (low, high));
-            }
-        });
-        drop(bands);
-        done.map_err(|_| EngineError::Run("a worker thread failed".into()))?;
-        Ok(Bounds {
-            low: &self.low,
-            high: &self.high,
-            row,
-            channels,
-        })
-    }
-
-    /// Bytes held, the few rows of each thread left out.
-    pub fn bytes(&self) -> usize {
-        self.low.len() + self.high.len()
-    }
-}
-
-impl<'a> Bounds<'a> {
-    /// The bounds of `pixels` pixels of row `y` from pixel `x0` on.
-    pub fn row(self, y: usize, x0: usize, pixels: usize) -> (&'a [u8], &'a [u8]) {
-        let start = y * self.row + x0 * self.channels;
-        let end = start + pixels * self.channels;
-        (&self.low[start..end], &self.high[start..end])
-    }
-}
+/// Lowest and highest byte of each sample of a row.
+pub(super) type Bounds<'a> = (&'a [u8], &'a [u8]);
 
 /// Holds bytes between their bounds.
-pub(super) fn hold(bytes: &mut [u8], (low, high): (&[u8], &[u8])) {
+pub(super) fn hold(bytes: &mut [u8], (low, high): Bounds<'_>) {
     for ((byte, &low), &high) in bytes.iter_mut().zip(low).zip(high) {
         *byte = (*byte).min(high).max(low);
     }
 }
 
-/// Rows that one thread keeps.
+/// One thread's rows on the way to bounds: each is looked at once while rows are asked for from top to bottom.
 #[derive(Default)]
-struct Scratch {
-    /// Where the frame's rows go that cannot be lent.
-    samples: [Vec<u8>; 3],
-    line: Line,
-    opened: Vec<u8>,
-    /// Smallest and largest of 3x3, then peaks raised and troughs lowered.
+pub(super) struct Limit {
+    /// The pixels that were asked for, and the row that comes next.
+    columns: Range<usize>,
+    next: Option<usize>,
+    /// Rows read, rows whose extremes are known, and rows whose peaks and troughs are extended.
+    read: usize,
+    seen: usize,
+    extended: usize,
+    samples: Ring,
     smallest: Ring,
     largest: Ring,
     raised: Ring,
     lowered: Ring,
+    lines: Lines,
+    opened: Vec<u8>,
+    closed: Vec<u8>,
+    low: Vec<u8>,
+    high: Vec<u8>,
 }
 
-impl Scratch {
-    /// Fills one band, whose first row is `start`, of a frame of `size`.
-    fn band(
+impl Limit {
+    /// What is known is of another frame.
+    pub fn forget(&mut self) {
+        self.next = None;
+    }
+
+    /// The bounds of the pixels `columns` of row `y` of `source`. Nothing is allocated once the widest rows were asked for.
+    pub fn row(
         &mut self,
         source: &Source<'_>,
-        size: (usize, usize),
-        channels: usize,
-        start: usize,
-        (low, high): (&mut [u8], &mut [u8]),
-    ) {
-        let (width, height) = size;
-        let row = width * channels;
-        self.resize(row, channels);
-        let (mut windowed, mut moved) = (start.saturating_sub(2), start.saturating_sub(1));
-        let rows = low.chunks_exact_mut(row).zip(high.chunks_exact_mut(row));
-        for (y, (low, high)) in (start..).zip(rows) {
-            while moved < (y + 2).min(height) {
-                while windowed < (moved + 2).min(height) {
-                    self.window(source, windowed, size);
-                    windowed += 1;
-                }
-                self.shift(source, moved, size);
-                moved += 1;
-            }
-            let near = around(y, height);
-            smallest(self.lowered.rows(near), &mut self.line, low);
-            largest(self.raised.rows(near), &mut self.line, high);
+        extent: Extent,
+        y: usize,
+        columns: Range<usize>,
+    ) -> Bounds<'_> {
+        let (channels, height) = (extent.channels, extent.height);
+        let start = columns.start.saturating_sub(REACH);
+        let wide = start..(columns.end + REACH).min(extent.width);
+        let own = (columns.start - start) * channels..(columns.end - start) * channels;
+        if self.next != Some(y) || self.columns != columns {
+            let before = |rows| y.saturating_sub(rows);
+            (self.read, self.seen, self.extended) = (before(3), before(2), before(1));
+            self.columns = columns;
+            self.resize(wide.len() * channels, channels);
         }
+        self.next = Some(y + 1);
+        while self.extended < (y + 2).min(height) {
+            while self.seen < (self.extended + 2).min(height) {
+                while self.read < (self.seen + 2).min(height) {
+                    let row = self.samples.row_mut(self.read);
+                    source.copy(self.read, wide.start, row);
+                    self.read += 1;
+                }
+                self.look(self.seen, height);
+                self.seen += 1;
+            }
+            self.extend(self.extended, height);
+            self.extended += 1;
+        }
+        let near = around(y, height);
+        let from = (self.lowered.rows(near), self.raised.rows(near));
+        extremes(from, &mut self.lines, (&mut self.low, &mut self.high));
+        (&self.low[own.clone()], &self.high[own])
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        let rings = [&self.samples, &self.smallest, &self.largest];
+        let rings = rings.into_iter().chain([&self.raised, &self.lowered]);
+        let rows = [&self.opened, &self.closed, &self.low, &self.high];
+        let rows = rows.map(|row| row.len()).iter().sum::<usize>();
+        rings.map(Ring::bytes).sum::<usize>() + self.lines.bytes() + rows
     }
 
     fn resize(&mut self, row: usize, channels: usize) {
-        for samples in &mut self.samples {
-            samples.resize(row, 0);
+        let rings = [&mut self.samples, &mut self.smallest, &mut self.largest];
+        let rings = rings
+            .into_iter()
+            .chain([&mut self.raised, &mut self.lowered]);
+        rings.for_each(|ring| ring.resize(row));
+        for kept in [
+            &mut self.opened,
+            &mut self.closed,
+            &mut self.low,
+            &mut self.high,
+        ] {
+            kept.resize(row, 0);
         }
-        self.opened.resize(row, 0);
-        self.line.resize(row, channels);
-        let rings = [
-            &mut self.smallest,
-            &mut self.largest,
-            &mut self.raised,
-            &mut self.lowered,
-        ];
-        rings.into_iter().for_each(|ring| ring.resize(row));
+        self.lines.resize(row, channels);
     }
 
-    /// Smallest and largest around the samples of row `y`.
-    fn window(&mut self, source: &Source<'_>, y: usize, (width, height): (usize, usize)) {
-        let [a, b, c] = &mut self.samples;
-        let [above, here, under] = around(y, height);
-        let rows = [
-            source.row(above, 0, width, a),
-            source.row(here, 0, width, b),
-            source.row(under, 0, width, c),
-        ];
-        smallest(rows, &mut self.line, self.smallest.row_mut(y));
-        largest(rows, &mut self.line, self.largest.row_mut(y));
+    /// Finds smallest and largest around the samples of row `y`.
+    fn look(&mut self, y: usize, height: usize) {
+        let rows = self.samples.rows(around(y, height));
+        let to = (self.smallest.row_mut(y), self.largest.row_mut(y));
+        extremes((rows, rows), &mut self.lines, to);
     }
 
     /// Raises the peaks of row `y` and lowers its troughs.
-    fn shift(&mut self, source: &Source<'_>, y: usize, (width, height): (usize, usize)) {
-        let samples = source.row(y, 0, width, &mut self.samples[0]);
+    fn extend(&mut self, y: usize, height: usize) {
         let near = around(y, height);
-        largest(self.smallest.rows(near), &mut self.line, &mut self.opened);
-        let pairs = samples.iter().zip(&self.opened);
-        for (out, (&x, &opened)) in self.raised.row_mut(y).iter_mut().zip(pairs) {
-            *out = above(x, opened);
-        }
-        smallest(self.largest.rows(near), &mut self.line, &mut self.opened);
-        let pairs = samples.iter().zip(&self.opened);
-        for (out, (&x, &closed)) in self.lowered.row_mut(y).iter_mut().zip(pairs) {
-            *out = below(x, closed);
-        }
+        let from = (self.largest.rows(near), self.smallest.rows(near));
+        let to = (&mut self.closed[..], &mut self.opened[..]);
+        extremes(from, &mut self.lines, to);
+        let to = (self.raised.row_mut(y), self.lowered.row_mut(y));
+        extend(self.samples.row(y), (&self.opened, &self.closed), to);
     }
 }

@@ -19,34 +19,39 @@ fn limited(channels: &[usize]) -> ConvChain {
 #[test]
 fn bounds_are_those_of_the_definition_on_any_size() {
     let mut limit = Limit::default();
-    for threads in [1, 3] {
-        let mut pool = Pool::new(threads, false).unwrap();
-        for (colour, scale) in [(Colour::Luma, 1), (Colour::Luma, 2), (Colour::Rgb, 4)] {
-            let planes = colour.channels();
-            for (width, height) in [(1, 1), (2, 7), (17, 3), (40, 33), (17, 150)] {
-                let bytes = sample::patches(&mut Numbers(3), (width, height), planes);
-                let frame = FrameView::packed(packed(colour), width, height, &bytes).unwrap();
-                let source = Source::new(&frame, colour).unwrap();
-                let size = (width, height);
-                let found = limit.of(&source, size, (planes, scale), &mut pool).unwrap();
-                let (w, h) = (
-                    width.next_multiple_of(scale),
-                    height.next_multiple_of(scale),
-                );
-                for plane in 0..planes {
+    for (colour, scale) in [(Colour::Luma, 1), (Colour::Luma, 2), (Colour::Rgb, 4)] {
+        let planes = colour.channels();
+        for (width, height) in [(1, 1), (2, 7), (17, 3), (40, 33), (17, 150)] {
+            let bytes = sample::patches(&mut Numbers(3), (width, height), planes);
+            let frame = FrameView::packed(packed(colour), width, height, &bytes).unwrap();
+            let source = Source::new(&frame, colour).unwrap();
+            let extent = source.extent(scale);
+            let (w, h) = (extent.width, extent.height);
+            let want: Vec<_> = (0..planes)
+                .map(|plane| {
                     let sample = |at: usize| {
                         let (x, y) = ((at % w).min(width - 1), (at / w).min(height - 1));
                         bytes[(y * width + x) * planes + plane]
                     };
-                    let padded: Vec<u8> = (0..w * h).map(sample).collect();
-                    let (low, high) = bounds(&padded, h, w);
-                    for y in 0..h {
-                        let (lows, highs) = found.row(y, 0, w);
+                    bounds(&(0..w * h).map(sample).collect::<Vec<u8>>(), h, w)
+                })
+                .collect();
+            // Whole rows, and parts of them that begin and end anywhere.
+            for (x, y) in [
+                (0..w, 0..h),
+                (w / 3..w, h / 2..h),
+                (0..w.div_ceil(2), h / 5..h),
+            ] {
+                limit.forget();
+                for y in y {
+                    let (lows, highs) = limit.row(&source, extent, y, x.clone());
+                    for (plane, (low, high)) in want.iter().enumerate() {
                         let own = |row: &[u8]| -> Vec<u8> {
                             row.iter().skip(plane).step_by(planes).copied().collect()
                         };
-                        assert_eq!(own(lows), low[y * w..][..w], "{width}x{height}, row {y}");
-                        assert_eq!(own(highs), high[y * w..][..w], "{width}x{height}, row {y}");
+                        let at = y * w + x.start..y * w + x.end;
+                        assert_eq!(own(lows), low[at.clone()], "{width}x{height}, row {y}");
+                        assert_eq!(own(highs), high[at], "{width}x{height}, row {y}");
                     }
                 }
             }
