@@ -90,11 +90,9 @@ pub(super) fn finish(outcome: &Outcome, out: &str, json: bool) -> anyhow::Result
     }
     if let Some((epoch, best)) = outcome.best {
         println!(
-            "best: epoch {epoch} of {}, PSNR {:.2} dB ({:+.2} over the input), SSIM {:.4}, in {:.0} s\n{out}",
+            "best: epoch {epoch} of {}, {best} ({:+.2} dB PSNR over the input), in {:.0} s\n{out}",
             outcome.epochs,
-            best.psnr,
             best.psnr - outcome.input.psnr,
-            best.ssim,
             outcome.seconds
         );
     }

@@ -114,12 +114,11 @@ fn report(line: &EpochLine, epochs: u64) {
         .map(|(n, v)| format!("{n} {v:.5}"))
         .collect();
     eprintln!(
-        "   epoch {:>3}/{epochs}: loss {:.5} ({}), PSNR {:.2} dB, SSIM {:.4}, {:.0} images/s{}",
+        "   epoch {:>3}/{epochs}: loss {:.5} ({}), {}, {:.0} images/s{}",
         line.epoch,
         line.loss,
         terms.join(", "),
-        line.validation.psnr,
-        line.validation.ssim,
+        line.validation,
         line.images_per_second,
         if line.best { ", best" } else { "" }
     );

@@ -45,6 +45,8 @@ impl EpochLine {
         let mut values = vec![("loss/total".to_owned(), self.loss)];
         let terms = self.terms.iter();
         values.extend(terms.map(|(name, value)| (format!("loss/{name}"), *value)));
+        let sharp = self.validation.sharp;
+        values.extend(sharp.map(|value| ("validation/sharp_psnr".to_owned(), value)));
         let rest = [
             ("validation/psnr", self.validation.psnr),
             ("validation/ssim", self.validation.ssim),

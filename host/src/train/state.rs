@@ -13,10 +13,23 @@ pub const STATE_KEY: &str = "hone.state";
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scores {
-    /// Mean peak signal-to-noise ratio in dB.
+    /// Mean peak signal-to-noise ratio in dB of the pictures that need mending.
     pub psnr: f64,
-    /// Mean structural similarity.
+    /// Mean structural similarity of all pictures.
     pub ssim: f64,
+    /// The ratio, in dB, of those whose input is the truth already, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharp: Option<f64>,
+}
+
+impl std::fmt::Display for Scores {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PSNR {:.2} dB, SSIM {:.4}", self.psnr, self.ssim)?;
+        match self.sharp {
+            Some(sharp) => write!(f, ", sharp pictures kept at {sharp:.1} dB"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Scores {
@@ -104,6 +117,7 @@ mod tests {
             Scores {
                 psnr: 0.1 + 0.2,
                 ssim: 1.0 / 3.0,
+                sharp: Some(1.0 / 7.0),
             },
         ));
         state.sums = vec![f64::MIN_POSITIVE, 1e300 / 7.0];

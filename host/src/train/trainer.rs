@@ -94,10 +94,7 @@ impl Trainer {
         let mut progress = self.start(resume)?;
         let mut log = Log::open(&self.folder, progress.state.epoch)?;
         let input = validate(&self.validation, &|pair| pair.input.shallow_clone()).scores;
-        eprintln!(
-            "   untouched input: PSNR {:.2} dB, SSIM {:.4}",
-            input.psnr, input.ssim
-        );
+        eprintln!("   untouched input: {input}");
         let mut feed: Option<(usize, Box<dyn Feed>)> = None;
         while !progress.state.finished {
             let epoch = progress.state.epoch;

@@ -36,13 +36,14 @@ pub struct Validation {
     pub residual: f64,
 }
 
-/// Runs `restore` on every picture; PSNR and SSIM are means over pictures, after clamping to 0..1.
+/// Runs `restore` on every picture; scores are means over pictures, after clamping to 0..1.
 pub fn validate(
     pairs: &[ValidationPair],
     restore: &dyn Fn(&ValidationPair) -> Tensor,
 ) -> Validation {
     tch::no_grad(|| {
-        let (mut psnr_sum, mut ssim_sum, mut residual) = (0.0, 0.0, 0.0);
+        let (mut ssim_sum, mut residual) = (0.0, 0.0);
+        let (mut mended, mut sharp) = (Mean::default(), Mean::default());
         for pair in pairs {
             let raw = restore(pair).to_kind(Kind::Float);
             residual += (&raw - &pair.input)
@@ -50,19 +51,43 @@ pub fn validate(
                 .mean(Kind::Float)
                 .double_value(&[]);
             let restored = raw.clamp(0.0, 1.0);
-            psnr_sum += psnr(&restored, &pair.truth);
+            // Of nothing to mend, nothing can be gained: in one mean, its 100 dB would hide what the others gain.
+            let mean = match pair.input.equal(&pair.truth) {
+                true => &mut sharp,
+                false => &mut mended,
+            };
+            mean.add(psnr(&restored, &pair.truth));
             ssim_sum += ssim(&restored, &pair.truth).double_value(&[]);
         }
         let count = pairs.len().max(1) as f64;
         let scores = Scores {
-            psnr: psnr_sum / count,
+            psnr: mended.value().or(sharp.value()).unwrap_or_default(),
             ssim: ssim_sum / count,
+            sharp: sharp.value(),
         };
         Validation {
             scores,
             residual: residual / count,
         }
     })
+}
+
+#[derive(Default)]
+struct Mean {
+    sum: f64,
+    count: f64,
+}
+
+impl Mean {
+    fn add(&mut self, value: f64) {
+        self.sum += value;
+        self.count += 1.0;
+    }
+
+    /// `None` of nothing.
+    fn value(&self) -> Option<f64> {
+        (self.count > 0.0).then(|| self.sum / self.count)
+    }
 }
 
 /// Peak signal-to-noise ratio in dB over all samples; 100 for equal pictures.
@@ -72,5 +97,33 @@ pub fn psnr(a: &Tensor, b: &Tensor) -> f64 {
         (-10.0 * mse.log10()).min(100.0)
     } else {
         100.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_that_need_nothing_are_scored_apart() {
+        let flat =
+            |value: f64| Tensor::full([1, 1, 16, 16], value, (Kind::Float, tch::Device::Cpu));
+        let pair = |input: f64| ValidationPair {
+            earlier: Vec::new(),
+            input: flat(input),
+            truth: flat(0.5),
+        };
+        let shift = |pair: &ValidationPair| &pair.input + 0.01;
+        let found = validate(&[pair(0.48), pair(0.5)], &shift).scores;
+        assert!((found.psnr - 40.0).abs() < 1e-3, "{found:?}");
+        assert!((found.sharp.unwrap() - 40.0).abs() < 1e-3, "{found:?}");
+        let untouched = |pair: &ValidationPair| pair.input.shallow_clone();
+        let found = validate(&[pair(0.4), pair(0.5)], &untouched).scores;
+        assert!((found.psnr - 20.0).abs() < 1e-3, "{found:?}");
+        assert_eq!(found.sharp, Some(100.0));
+        let found = validate(&[pair(0.4)], &untouched).scores;
+        assert!(
+            found.sharp.is_none() && found.to_string().ends_with(&format!("{:.4}", found.ssim))
+        );
     }
 }
