@@ -4,8 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use hone_device::cli::Cli;
+use hone_shared::print;
 
 fn main() -> ExitCode {
+    print::end_when_it_fails();
     match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

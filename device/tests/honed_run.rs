@@ -243,7 +243,39 @@ fn what_is_wrong_is_said_in_one_sentence() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("words.mp4"), "no video at all").unwrap();
     std::fs::write(folder.path().join("words.hone"), "no bundle at all").unwrap();
-    let cases: [(&[&str], &[&str]); 6] = [
+    let pictures = folder.path().join("pictures");
+    std::fs::create_dir(&pictures).unwrap();
+    std::fs::write(pictures.join("a.jpg"), [0xff, 0xd8, 0xff, 0xd9]).unwrap();
+    std::fs::write(pictures.join("b.png"), "").unwrap();
+    let cases: [(&[&str], &[&str]); 10] = [
+        (
+            &["--source", "images:pictures", "--sink", "null"],
+            &["b.png", "keep one type"],
+        ),
+        (
+            &["--source", "test", "--sink", "a.mkv", "--sink", "./a.mkv"],
+            &["a.mkv", "two sinks write it"],
+        ),
+        (
+            &[
+                "--source",
+                "gst:videotestsrc num-buffers=9",
+                "--every-frame",
+                "--sink",
+                "gst:filesink location=/dev/full",
+            ],
+            &["No space left"],
+        ),
+        (
+            &[
+                "--source",
+                "gst:videotestsrc num-buffers=9 ! video/x-raw,width=65,height=48",
+                "--every-frame",
+                "--sink",
+                "odd.mp4",
+            ],
+            &["odd.mp4", "even sides", "65x48"],
+        ),
         (
             &["--source", "none.mp4", "--sink", "null"],
             &["none.mp4", "No such file"],
@@ -288,7 +320,10 @@ fn what_is_wrong_is_said_in_one_sentence() {
         .output()
         .unwrap();
     refused(&output, &["words.hone"]);
-    assert_eq!(names(folder.path()), ["words.hone", "words.mp4"]);
+    assert_eq!(
+        names(folder.path()),
+        ["pictures", "words.hone", "words.mp4"]
+    );
 }
 
 #[test]

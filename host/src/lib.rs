@@ -6,7 +6,6 @@ pub mod bundle;
 pub mod check;
 pub mod checkpoint;
 pub mod cli;
-pub mod closed_pipe;
 pub mod data;
 pub mod deploy;
 pub mod evaluate;

@@ -4,10 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use hone_host::cli::Cli;
-use hone_host::closed_pipe;
 
 fn main() -> ExitCode {
-    closed_pipe::end_quietly();
+    hone_shared::print::end_when_it_fails();
     match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

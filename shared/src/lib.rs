@@ -12,6 +12,7 @@
 pub mod bundle;
 pub mod config;
 pub mod limit;
+pub mod print;
 pub mod quant;
 pub mod student;
 pub mod telemetry;

@@ -1,7 +1,29 @@
 //! H.264 with the encoder that the board has.
 
+use gstreamer as gst;
+
 use super::elements;
 use super::error::CameraError;
+
+/// Whether frames of this shape can be encoded; if not, why and what to do.
+///
+/// # Errors
+/// The reason.
+pub fn fits(caps: &gst::Caps) -> Result<(), String> {
+    let shape = caps.structure(0);
+    let side = |name: &str| shape.and_then(|s| s.get::<i32>(name).ok());
+    let (Some(width), Some(height)) = (side("width"), side("height")) else {
+        return Ok(());
+    };
+    let fits = |side: i32| side >= LEAST && side % 2 == 0;
+    if fits(width) && fits(height) {
+        return Ok(());
+    }
+    Err(format!(
+        "H.264 takes even sides of at least {LEAST} pixels, not {width}x{height}: ask the source for another --size, or write \
+         lossless:FILE.mkv"
+    ))
+}
 
 /// H.264 encoders that `honed` knows, the best first.
 pub const ENCODERS: &[Encoder] = &[
@@ -10,6 +32,9 @@ pub const ENCODERS: &[Encoder] = &[
     Encoder::X264,
     Encoder::OpenH264,
 ];
+
+/// Shortest side that encoders take.
+const LEAST: i32 = 16;
 
 /// An H.264 encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

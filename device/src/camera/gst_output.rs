@@ -6,13 +6,15 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use super::elements::{self, named, probe};
+use super::encoder::fits;
 use super::error::CameraError;
 use super::feed::Frame;
 use super::histogram::Histogram;
@@ -26,6 +28,9 @@ use crate::atomic;
 /// How long an encoder may take to write what it still holds.
 const FINISH: gst::ClockTime = gst::ClockTime::from_seconds(30);
 
+/// How long one wait for room takes at most, so that a signal or an error is seen soon.
+const ROOM: Duration = Duration::from_millis(100);
+
 /// Frames between two looks at the space that a recording takes.
 const QUOTA_EVERY: u64 = 300;
 
@@ -35,6 +40,9 @@ pub struct GstOutput {
     spec: SinkSpec,
     pipeline: gst::Pipeline,
     feed: gst_app::AppSrc,
+    live: bool,
+    /// Told when the feed wants a frame.
+    hungry: Arc<(Mutex<()>, Condvar)>,
     caps: Option<gst::Caps>,
     marks: Arc<Marks>,
     age: Arc<Mutex<Histogram>>,
@@ -63,6 +71,8 @@ impl GstOutput {
             spec: spec.clone(),
             feed: named(&pipeline, "in")?,
             pipeline,
+            live,
+            hungry: Arc::default(),
             caps: None,
             marks: Arc::default(),
             age: Arc::default(),
@@ -70,7 +80,7 @@ impl GstOutput {
             given: 0,
             finished: false,
         };
-        output.set_up(live)?;
+        output.set_up()?;
         output.watch(timeline)?;
         if live {
             timeline.rule(&output.pipeline);
@@ -86,10 +96,17 @@ impl GstOutput {
         Ok(output)
     }
 
-    fn set_up(&self, live: bool) -> Result<(), CameraError> {
-        // A blocked feed holds the source back: with live sources the leaky queue drops instead.
-        self.feed.set_block(!live);
+    fn set_up(&self) -> Result<(), CameraError> {
+        // It never blocks: a pipeline that has failed would not wake it. `ready` holds a file back, and of live sources
+        // the leaky queue drops.
+        self.feed.set_block(false);
         self.feed.set_max_bytes(1);
+        let hungry = self.hungry.clone();
+        let callbacks = gst_app::AppSrcCallbacks::builder().need_data(move |_, _| {
+            let _waiting = lock(&hungry.0);
+            hungry.1.notify_one();
+        });
+        self.feed.set_callbacks(callbacks.build());
         if let SinkKind::Record(recording) = &self.spec.kind {
             // A name of its own for every run: what an earlier one recorded stays.
             let start = std::time::SystemTime::now()
@@ -189,6 +206,20 @@ impl Output for GstOutput {
         &self.spec.name
     }
 
+    fn ready(&mut self) -> Result<bool, CameraError> {
+        let full = |feed: &gst_app::AppSrc| feed.current_level_bytes() > 0;
+        if !self.live && full(&self.feed) {
+            let (waiting, room) = &*self.hungry;
+            let waiting = lock(waiting);
+            let waited = room.wait_timeout_while(waiting, ROOM, |()| full(&self.feed));
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
+        }
+        match self.bus_error() {
+            Some(error) => Err(error),
+            None => Ok(self.live || !full(&self.feed)),
+        }
+    }
+
     fn push(&mut self, frame: &Frame) -> Result<(), CameraError> {
         let (buffer, caps) = if let SinkKind::Frames(_) = self.spec.kind {
             picture(&frame.buffer, &frame.caps)?
@@ -196,6 +227,9 @@ impl Output for GstOutput {
             (frame.buffer.clone(), frame.caps.clone())
         };
         if self.caps.as_ref() != Some(&caps) {
+            if let SinkKind::File(_) | SinkKind::Record(_) | SinkKind::Hls(_) = self.spec.kind {
+                fits(&caps).map_err(|reason| self.failed(reason))?;
+            }
             self.feed.set_caps(Some(&caps));
             self.caps = Some(caps);
         }

@@ -1,12 +1,40 @@
 //! Image files pushed into a pipeline one by one.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
 use gstreamer as gst;
 use gstreamer_app as gst_app;
 
+use super::error::CameraError;
 use super::source::media_type;
+use super::truncation;
+
+/// Checks that all images are whole and of one type, as one decoder takes them.
+///
+/// # Errors
+/// [`CameraError::SourceMissing`] or [`CameraError::Truncated`], with the image named.
+pub fn check(images: &[PathBuf]) -> Result<(), CameraError> {
+    let first = images.first();
+    for image in images {
+        let missing = |reason: String| CameraError::SourceMissing {
+            path: image.clone(),
+            reason,
+        };
+        if let Some(first) = first
+            && media_type(image) != media_type(first)
+        {
+            let name = first.file_name().unwrap_or_default().display();
+            return Err(missing(format!(
+                "the folder holds PNG and JPEG files ({name} is of the other type): keep one type in it"
+            )));
+        }
+        let file = File::open(image).map_err(|e| missing(e.to_string()))?;
+        truncation::check(image, file)?;
+    }
+    Ok(())
+}
 
 /// Feeds `images` at `fps` frames a second of stream time, each when it is wanted.
 pub fn feed(feed: &gst_app::AppSrc, images: Vec<PathBuf>, fps: u32) {

@@ -16,6 +16,15 @@ pub trait Output {
     /// The sink as the user named it.
     fn name(&self) -> &str;
 
+    /// Whether a frame would be taken now; waits a moment for it. Outputs of live sources always take frames, and drop
+    /// what comes too fast.
+    ///
+    /// # Errors
+    /// [`CameraError::Sink`] when the sink is gone; the output is of no use after.
+    fn ready(&mut self) -> Result<bool, CameraError> {
+        Ok(true)
+    }
+
     /// Takes a frame; its timestamp is on the run's timeline and later than the one before.
     ///
     /// # Errors

@@ -134,7 +134,7 @@ impl SourceSpec {
                 }
                 super::truncation::check(path, file)
             }
-            SourceKind::Images(folder) => images(folder).map(|_| ()),
+            SourceKind::Images(folder) => super::images::check(&images(folder)?),
             SourceKind::V4l2(device) => match std::fs::metadata(device) {
                 Ok(_) => elements::require("v4l2src"),
                 Err(reason) => Err(CameraError::SourceMissing {

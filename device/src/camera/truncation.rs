@@ -2,7 +2,7 @@
 //! `honed` compares what the container announces with what the file holds.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::error::CameraError;
@@ -35,6 +35,14 @@ pub fn check(path: &Path, mut file: File) -> Result<(), CameraError> {
         mp4(&mut file, length).map_err(io)?
     } else if start == *b"\x89PNG\r\n\x1a\n" {
         return png(&mut file, length, &truncated).map_err(io)?;
+    } else if start.starts_with(&[0xff, 0xd8]) {
+        file.rewind().map_err(io)?;
+        return match jpeg_ends(&mut BufReader::new(file)).map_err(io)? {
+            true => Ok(()),
+            false => Err(truncated(
+                "the picture ends before its last line; copy it again".into(),
+            )),
+        };
     } else {
         None
     };
@@ -46,11 +54,43 @@ pub fn check(path: &Path, mut file: File) -> Result<(), CameraError> {
     }
 }
 
+/// Whether a JPEG comes to its end marker: segments by their lengths, then what is coded, where 0xff comes before zeros,
+/// restarts and markers alone.
+fn jpeg_ends(file: &mut impl BufRead) -> std::io::Result<bool> {
+    let mut coded = Vec::new();
+    loop {
+        coded.clear();
+        // Up to the next 0xff, which begins a marker or stands for itself.
+        file.read_until(0xff, &mut coded)?;
+        let mut kind = [0xff];
+        while kind == [0xff] {
+            if read_up_to(file, &mut kind)? == 0 {
+                return Ok(false);
+            }
+        }
+        match kind[0] {
+            0xd9 => return Ok(true),
+            0x00 | 0x01 | 0xd0..=0xd8 => {}
+            _ => {
+                let mut length = [0; 2];
+                if read_up_to(file, &mut length)? < 2 {
+                    return Ok(false);
+                }
+                let rest = u64::from(u16::from_be_bytes(length)).saturating_sub(2);
+                let skipped = std::io::copy(&mut file.take(rest), &mut std::io::sink())?;
+                if skipped < rest {
+                    return Ok(false);
+                }
+            }
+        }
+    }
+}
+
 fn tail(start: [u8; 8]) -> [u8; 4] {
     [start[4], start[5], start[6], start[7]]
 }
 
-fn read_up_to(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
+fn read_up_to(file: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut got = 0;
     while got < buffer.len() {
         match file.read(&mut buffer[got..])? {
@@ -190,5 +230,19 @@ mod tests {
         mkv.extend([0x18, 0x53, 0x80, 0x67]);
         mkv.extend([0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
         assert_eq!(checked(&mkv), Ok(()));
+    }
+
+    #[test]
+    fn a_jpeg_reaches_its_end_marker() {
+        // A segment that holds an end marker of its own, as a preview does; then coded bytes with a stuffed 0xff.
+        let preview = [0xff, 0xe1, 0, 6, 0xff, 0xd8, 0xff, 0xd9];
+        let scan = [0xff, 0xda, 0, 4, 1, 0, 7, 0xff, 0, 0xff, 0xd0, 9];
+        let whole = [&[0xff, 0xd8][..], &preview, &scan, &[0xff, 0xd9]].concat();
+        assert_eq!(checked(&whole), Ok(()));
+        assert_eq!(checked(&[&whole[..], b"trailing"].concat()), Ok(()));
+        for length in 8..whole.len() {
+            let error = checked(&whole[..length]).unwrap_err();
+            assert!(error.contains("before its last line"), "{length}: {error}");
+        }
     }
 }

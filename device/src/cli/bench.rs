@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 use comfy_table::{Table, presets};
 use hone_shared::bundle::{ModelEntry, Policy};
@@ -56,9 +56,9 @@ pub struct BenchArgs {
     /// Which of a bundle's number formats; auto takes the faster one.
     #[arg(long, default_value = "auto", value_parser = ["auto", "f32", "int8"])]
     precision: String,
-    /// Frames to time, at least.
-    #[arg(long, default_value_t = 60)]
-    frames: usize,
+    /// Frames to time, at least [default: 60].
+    #[arg(long, value_parser = frames)]
+    frames: Option<usize>,
     /// Keep each worker thread to one core.
     #[arg(long)]
     pin: bool,
@@ -70,23 +70,24 @@ pub struct BenchArgs {
     vs_ort: Option<PathBuf>,
     /// Measure every student of the bundle, largest first, in each number format and on more and
     /// more threads, until one holds --fps with a fifth of the time to spare; write bundle, level,
-    /// precision and threads into the configuration, which keeps everything else.
+    /// precision, threads and the keys given here into the configuration, which keeps everything else.
     #[arg(long, requires = "bundle", conflicts_with_all = ["vs_ort", "tract", "threads", "level", "pin"])]
     choose: bool,
-    /// Frames a second to hold.
-    #[arg(long, default_value_t = 30.0, value_parser = rate, requires = "choose")]
-    fps: f64,
-    /// The configuration that --choose writes; it is made when it is not there.
-    #[arg(
-        long,
-        value_name = "FILE.toml",
-        default_value = "/etc/honed.toml",
-        requires = "choose"
-    )]
-    config: PathBuf,
+    /// Frames a second that --choose is to hold [default: 30].
+    #[arg(long, value_parser = rate)]
+    fps: Option<f64>,
+    /// The configuration that --choose writes; it is made when it is not there [default: /etc/honed.toml].
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// How many frames.
+fn frames(text: &str) -> Result<usize, String> {
+    let frames = text.parse().ok().filter(|f| (1..=100_000).contains(f));
+    frames.ok_or_else(|| format!("'{text}' is no number of frames from 1 to 100000"))
 }
 
 /// Frames a second.
@@ -109,10 +110,19 @@ impl BenchArgs {
     /// # Errors
     /// When the model cannot be read or run, or ONNX Runtime fails.
     pub fn run(self) -> anyhow::Result<()> {
+        // Not told to clap: flags with a default value, which it counts as given, conflict with --choose.
+        ensure!(
+            self.choose || (self.fps.is_none() && self.config.is_none()),
+            "--fps and --config are for --choose, which was not given"
+        );
+        ensure!(
+            !self.choose || self.frames.is_none(),
+            "--choose times as many frames as it needs: leave --frames out"
+        );
         let options = BenchOptions {
             width: self.size.0,
             height: self.size.1,
-            frames: self.frames,
+            frames: self.frames.unwrap_or(60),
             engine: EngineOptions {
                 threads: self.threads,
                 pin: self.pin,
@@ -124,9 +134,12 @@ impl BenchArgs {
         if let (true, Some(bundle)) = (self.choose, &self.bundle) {
             let wanted = choose::Wanted {
                 bundle,
-                policy: self.policy()?,
-                config: &self.config,
-                fps: self.fps,
+                trust: &self.trust,
+                config: self
+                    .config
+                    .as_deref()
+                    .unwrap_or(Path::new("/etc/honed.toml")),
+                fps: self.fps.unwrap_or(30.0),
                 json: self.json,
             };
             return choose::run(&wanted, |p| self.wants(p), options);

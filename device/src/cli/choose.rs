@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use comfy_table::{Table, presets};
-use hone_shared::bundle::{Bundle, ModelEntry, Policy};
-use hone_shared::config::{DEFAULT, edit};
+use hone_shared::bundle::{Bundle, ModelEntry};
+use hone_shared::config::edit::{self, Change};
+use hone_shared::config::{Config, DEFAULT, StudentConfig};
 use hone_shared::student::Precision;
 use indicatif::ProgressBar;
 
+use super::trust::TrustArgs;
 use crate::atomic;
 use crate::bench::choose::{Candidate, best, thread_counts};
 use crate::bench::{BenchOptions, measure};
@@ -23,8 +25,8 @@ const FRAMES: usize = 18;
 pub(super) struct Wanted<'a> {
     /// The students.
     pub bundle: &'a Path,
-    /// Whose bundles are taken.
-    pub policy: Policy,
+    /// Whose bundles are taken: it is written too, for `honed run` opens the bundle next.
+    pub trust: &'a TrustArgs,
     /// The file to write.
     pub config: &'a Path,
     /// Frames a second to hold.
@@ -42,8 +44,9 @@ pub(super) fn run(
     wants: impl Fn(Precision) -> bool,
     options: BenchOptions,
 ) -> anyhow::Result<()> {
-    let bundle = trust::open(wanted.bundle, &wanted.policy)?;
     let text = read(wanted.config)?;
+    let policy = wanted.trust.policy(&StudentConfig::default())?;
+    let bundle = trust::open(wanted.bundle, &policy)?;
     let (chosen, measured) = search(&bundle, wanted.fps, wants, options)?;
     let Some(chosen) = chosen else {
         let fastest = measured
@@ -67,16 +70,15 @@ pub(super) fn run(
     let path = path
         .to_str()
         .context("the bundle's path is not UTF-8: rename it")?;
-    let changes = [
-        ("student", "bundle", edit::quoted(path)),
-        ("student", "level", edit::quoted(&chosen.level)),
-        (
-            "student",
-            "precision",
-            edit::quoted(chosen.precision.name()),
-        ),
-        ("student", "threads", chosen.threads.to_string()),
+    let changes: [Change; 4] = [
+        ("student", "bundle", path.into()),
+        ("student", "level", chosen.level.as_str().into()),
+        ("student", "precision", chosen.precision.name().into()),
+        ("student", "threads", (chosen.threads as i64).into()),
     ];
+    let config = Config::parse(&text).with_context(|| wanted.config.display().to_string())?;
+    let trust = wanted.trust.as_configured(&config.student)?;
+    let changes: Vec<_> = changes.into_iter().chain(trust).collect();
     let text =
         edit::change(&text, &changes).with_context(|| wanted.config.display().to_string())?;
     atomic::write_bytes(wanted.config, text.as_bytes())?;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::ensure;
 use clap::Args;
 use hone_shared::config::Config;
 
@@ -27,17 +28,26 @@ pub struct PageArgs {
 
 impl PageArgs {
     /// Flags over configuration; `None` when nobody wants a page.
-    pub(super) fn settings(&self, config: &Config) -> Option<Settings> {
+    ///
+    /// # Errors
+    /// When flags tell how a page is served that nobody asked for.
+    pub(super) fn settings(&self, config: &Config) -> anyhow::Result<Option<Settings>> {
         let mut page = config.page.clone();
         if let Some(address) = self.page {
             page.listen = address.to_string();
         }
         page.tls |= self.page_tls;
         page.insecure_beyond_loopback |= self.page_insecure_beyond_loopback;
-        let mut settings = Settings::new(&page, &config.slots.folder)?;
-        if let Some(folder) = &self.page_folder {
+        let mut settings = Settings::new(&page, &config.slots.folder);
+        let flags =
+            self.page_tls || self.page_insecure_beyond_loopback || self.page_folder.is_some();
+        ensure!(
+            settings.is_some() || !flags,
+            "no page is served: say on which address with --page ADDRESS:PORT"
+        );
+        if let (Some(settings), Some(folder)) = (&mut settings, &self.page_folder) {
             settings.folder.clone_from(folder);
         }
-        Some(settings)
+        Ok(settings)
     }
 }

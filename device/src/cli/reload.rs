@@ -22,9 +22,17 @@ pub(super) fn reload(path: &Path, config: &mut Config, dials: &Dials, journal: &
             return;
         }
     };
-    dials.set_strength(new.student.strength);
-    dials.set_split(new.student.split);
-    dials.set_bypass(new.student.bypass);
+    // What did not change in the file stays as a flag or the page's dials have set it.
+    let (old, wanted) = (&config.student, &new.student);
+    if wanted.strength != old.strength {
+        dials.set_strength(wanted.strength);
+    }
+    if wanted.split != old.split {
+        dials.set_split(wanted.split);
+    }
+    if wanted.bypass != old.bypass {
+        dials.set_bypass(wanted.bypass);
+    }
     journal.say(format_args!("configuration read again: {}", path.display()));
     let waiting: Vec<String> = changed(config, &new)
         .into_iter()
@@ -80,6 +88,10 @@ mod tests {
         let (dials, journal) = (Dials::default(), Journal::default());
         reload(&path, &mut config, &dials, &journal);
         assert_eq!(dials.strength(), 0.25);
+        dials.set_strength(0.5);
+        reload(&path, &mut config, &dials, &Journal::default());
+        assert_eq!(dials.strength(), 0.5, "the file says what it said");
+        dials.set_strength(0.25);
         assert_eq!(config, new);
         std::fs::write(&path, "student.strength = 'a lot'").unwrap();
         reload(&path, &mut config, &dials, &journal);

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Args;
-#[cfg(feature = "telemetry")]
 use hone_shared::config::TelemetryConfig;
 use hone_shared::config::{Config, parse_size};
+#[cfg(feature = "telemetry")]
 use hone_shared::student::Precision;
 #[cfg(feature = "telemetry")]
 use hone_shared::telemetry::Carrier;
@@ -15,7 +14,7 @@ use super::launch;
 use super::on_trial::OnTrial;
 use super::serve::{self, Job};
 use super::trust::TrustArgs;
-use crate::camera::sink::SinkSpec;
+use crate::camera::sink::{self, SinkSpec};
 use crate::camera::source::{Pace, SourceSpec};
 use crate::camera::student::{Choice, Source};
 use crate::journal::Journal;
@@ -55,10 +54,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "X.onnx")]
     model: Option<PathBuf>,
     /// Name of the bundle's student to run, such as small; without it, the largest.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "model")]
     level: Option<String>,
     /// Number format of the bundle's student; without it, int8 where there is one.
-    #[arg(long, value_name = "f32|int8", value_parser = precision)]
+    #[arg(long, value_name = "f32|int8", value_parser = precision, conflicts_with = "model")]
     precision: Option<Precision>,
     /// Where frames come from.
     #[arg(long, value_name = "SRC", required_unless_present = "config")]
@@ -76,11 +75,11 @@ pub struct RunArgs {
     #[arg(long)]
     bypass: bool,
     /// Stop after so many frames.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     frames: Option<u64>,
     /// Worker threads, 0 for one on each core [default: 0].
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=256))]
+    threads: Option<u16>,
     /// Keep each worker thread to one core, where nothing else is to run beside them.
     #[arg(long)]
     pin: bool,
@@ -220,7 +219,7 @@ impl RunArgs {
         };
         let mut source = match self.source {
             Some(source) => source,
-            None => config.source.name.parse().context("source.name")?,
+            None => super::config::source(&config)?,
         };
         source.size = self.size.or_else(|| config.size());
         source.fps = self
@@ -231,14 +230,11 @@ impl RunArgs {
         } else if self.every_frame {
             source.pace = Some(Pace::Every);
         }
-        let sinks = if self.sinks.is_empty() {
-            let parsed = config.output.sinks.iter().map(|sink| sink.parse());
-            parsed
-                .collect::<Result<Vec<SinkSpec>, _>>()
-                .context("output.sinks")?
-        } else {
-            self.sinks
+        let sinks = match self.sinks.is_empty() {
+            true => super::config::sinks(&config)?,
+            false => self.sinks,
         };
+        sink::apart(&sinks)?;
         let some = |text: &String| (!text.is_empty()).then(|| text.clone());
         let choice = Choice {
             level: self.level.or_else(|| some(&config.student.level)),
@@ -248,7 +244,7 @@ impl RunArgs {
                     .map(|text| precision(&text).map_err(anyhow::Error::msg))
                     .transpose()?,
             },
-            threads: self.threads.unwrap_or(config.student.threads),
+            threads: self.threads.map_or(config.student.threads, usize::from),
             pin: self.pin || config.student.pin,
         };
         let fps = config.governor.fps;
@@ -268,7 +264,7 @@ impl RunArgs {
             govern: self.govern.or((fps > 0.0).then_some(fps)),
             status: self.status,
             #[cfg(feature = "page")]
-            page: self.page.settings(&config),
+            page: self.page.settings(&config)?,
             #[cfg(feature = "telemetry")]
             telemetry: TelemetryConfig {
                 to: [config.telemetry.to.clone(), self.telemetry].concat(),

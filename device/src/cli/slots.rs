@@ -143,11 +143,19 @@ fn version(path: &Path) -> anyhow::Result<String> {
 }
 
 fn wait(slots: &Slots<FolderDisk>, seconds: u64) -> anyhow::Result<()> {
-    let tried = slots.state()?.active;
+    let state = slots.state()?;
+    let tried = state.active.context("no update was ever installed here")?;
+    // It may have been given up before anyone came to wait.
+    let other = state.installed(tried.other());
+    ensure!(
+        state.trial.is_some() || other.is_none_or(|o| !o.failed),
+        "{}",
+        state.last
+    );
     let end = Instant::now() + Duration::from_secs(seconds);
     loop {
         let state = slots.state()?;
-        ensure!(state.active == tried, "{}", state.last);
+        ensure!(state.active == Some(tried), "{}", state.last);
         if state.trial.is_none() {
             println!("{}", summary(&state));
             return Ok(());

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
 use hone_shared::bundle::Policy;
 use hone_shared::config::StudentConfig;
+use hone_shared::config::edit::{self, Change};
 
 use crate::trust;
 
@@ -29,5 +31,30 @@ impl TrustArgs {
         let places: Vec<PathBuf> = configured.chain(self.trusted_key.iter().cloned()).collect();
         let allow_unsigned = self.allow_unsigned || config.allow_unsigned;
         Ok(trust::policy(&places, allow_unsigned)?)
+    }
+
+    /// The flags as changes of a configuration that says `config`: none without flags.
+    ///
+    /// # Errors
+    /// When a path is not UTF-8 or cannot be made absolute.
+    pub fn as_configured(&self, config: &StudentConfig) -> anyhow::Result<Vec<Change>> {
+        let mut keys = config.trusted_keys.clone();
+        for key in &self.trusted_key {
+            let key = std::path::absolute(key)?;
+            let key = key
+                .to_str()
+                .context("a key's path is not UTF-8: rename it")?;
+            if !keys.iter().any(|known| known == key) {
+                keys.push(key.into());
+            }
+        }
+        let mut changes = Vec::new();
+        if !self.trusted_key.is_empty() {
+            changes.push(("student", "trusted_keys", edit::list(&keys)));
+        }
+        if self.allow_unsigned {
+            changes.push(("student", "allow_unsigned", true.into()));
+        }
+        Ok(changes)
     }
 }

@@ -138,6 +138,17 @@ impl<D: Disk> Slots<D> {
         };
         let installed = describe(&bundle, program.as_ref());
         if state.trial.is_none() && state.running() == Some(&installed) {
+            // What was given up before is not what is wanted now.
+            if let Some(active) = state.active
+                && state.installed(active.other()).is_some_and(|i| i.failed)
+            {
+                *state.entry(active.other()) = None;
+                state.last = format!(
+                    "{} {} runs already in slot {active}",
+                    installed.bundle, installed.release
+                );
+                self.save(&state)?;
+            }
             return Ok(state);
         }
         if !force {

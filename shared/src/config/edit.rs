@@ -1,48 +1,48 @@
 //! Changing single keys of a configuration file, so that a person's comments and order survive.
 
+use toml_edit::{Array, DocumentMut, Item, Value};
+
 use super::{Config, ConfigError};
 
-/// `text` with `table.key = value` for each of `changes` (table, key, value as TOML), in place where
-/// the key is there, at the start of its table otherwise.
+/// Table, key and value.
+pub type Change = (&'static str, &'static str, Value);
+
+/// `text` with `table.key = value` for each of `changes`, in place where the key is there, at the end of its table
+/// otherwise.
 ///
 /// # Errors
 /// [`ConfigError`] when the result is no configuration any more, for instance because `text` is none
 /// or a value is out of range.
-pub fn change(text: &str, changes: &[(&str, &str, String)]) -> Result<String, ConfigError> {
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+pub fn change(text: &str, changes: &[Change]) -> Result<String, ConfigError> {
+    // Read by the configuration's own reader first: its words are meant for people.
+    Config::parse(text)?;
+    let mut document: DocumentMut = text
+        .parse()
+        .map_err(|e: toml_edit::TomlError| ConfigError::Toml(e.to_string().trim_end().into()))?;
     for (table, key, value) in changes {
-        let header = format!("[{table}]");
-        let line = format!("{key} = {value}");
-        let Some(start) = lines.iter().position(|l| bare(l) == header) else {
-            lines.extend([String::new(), header, line]);
+        let table = document.entry(table).or_insert_with(toml_edit::table);
+        let Some(table) = table.as_table_like_mut() else {
             continue;
         };
-        let end = lines[start + 1..]
-            .iter()
-            .position(|l| bare(l).starts_with('['));
-        let end = end.map_or(lines.len(), |n| start + 1 + n);
-        let names = |l: &String| {
-            bare(l)
-                .split_once('=')
-                .is_some_and(|(k, _)| k.trim() == *key)
-        };
-        match lines[start + 1..end].iter().position(names) {
-            Some(at) => lines[start + 1 + at] = line,
-            None => lines.insert(start + 1, line),
+        match table.get_mut(key).and_then(Item::as_value_mut) {
+            Some(old) => {
+                let around = old.decor().clone();
+                *old = value.clone();
+                *old.decor_mut() = around;
+            }
+            None => {
+                table.insert(key, Item::Value(value.clone()));
+            }
         }
     }
-    let changed = lines.join("\n") + "\n";
+    let changed = document.to_string();
     Config::parse(&changed)?;
     Ok(changed)
 }
 
-fn bare(line: &str) -> &str {
-    line.split('#').next().unwrap_or(line).trim()
-}
-
-/// A string as TOML.
-pub fn quoted(text: &str) -> String {
-    toml::Value::from(text).to_string()
+/// Texts as TOML.
+pub fn list(texts: &[String]) -> Value {
+    Value::Array(texts.iter().collect::<Array>())
 }
 
 #[cfg(test)]
@@ -53,9 +53,9 @@ mod tests {
     #[test]
     fn keys_change_and_the_rest_stays() {
         let changes = [
-            ("student", "level", quoted("small \"one\"")),
-            ("student", "threads", "3".into()),
-            ("governor", "fps", "25.0".into()),
+            ("student", "level", "small \"one\"".into()),
+            ("student", "threads", 3.into()),
+            ("governor", "fps", 25.0.into()),
         ];
         let text = change(DEFAULT, &changes).unwrap();
         let config = Config::parse(&text).unwrap();
@@ -68,24 +68,29 @@ mod tests {
 
     #[test]
     fn missing_tables_and_keys_are_added() {
-        let changes = [("student", "threads", "2".to_owned())];
+        let changes = [("student", "threads", Value::from(2))];
         for before in [
             "",
             "[source]\nfps = 30\n",
             "[student] # mine\nlevel = \"a\"\n[output]\n",
+            "[ student ]\nlevel = \"a\"\n",
+            "student.level = \"a\"\n",
+            "student = { level = \"a\", threads = 1 } # mine\n",
         ] {
             let config = Config::parse(&change(before, &changes).unwrap()).unwrap();
             assert_eq!(config.student.threads, 2);
             let old = Config::parse(before).unwrap();
             assert_eq!(config.student.level, old.student.level);
             assert_eq!(config.source, old.source);
+            let mine = |text: &str| text.matches("# mine").count();
+            assert_eq!(mine(&change(before, &changes).unwrap()), mine(before));
         }
     }
 
     #[test]
     fn what_would_be_no_configuration_is_refused() {
-        let threads = |value: &str| [("student", "threads", value.to_owned())];
-        assert!(change(DEFAULT, &threads("-1")).is_err());
-        assert!(change("not toml", &threads("1")).is_err());
+        let threads = |value: i64| [("student", "threads", Value::from(value))];
+        assert!(change(DEFAULT, &threads(-1)).is_err());
+        assert!(change("not toml", &threads(1)).is_err());
     }
 }

@@ -106,7 +106,13 @@ impl Drop for Server {
         }
         self.server
             .client_filter(Some(&mut |_, _| gst_rtsp::RTSPFilterResult::Remove));
-        self.main_loop.quit();
+        // By way of the loop: told directly before its thread has come to run it, it would forget.
+        let main_loop = self.main_loop.clone();
+        let quit = glib::idle_source_new(None, glib::Priority::DEFAULT, move || {
+            main_loop.quit();
+            glib::ControlFlow::Break
+        });
+        quit.attach(Some(&self.main_loop.context()));
         if let Some(thread) = self.thread.take() {
             // It holds nothing that a panic could have broken.
             let _ = thread.join();

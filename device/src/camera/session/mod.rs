@@ -116,7 +116,7 @@ impl<'a> Session<'a> {
     /// is gone for good. Then no file appears.
     pub fn run(mut self, stop: &dyn Fn() -> bool) -> Result<RunReport, CameraError> {
         while !stop() && self.plan.frames.is_none_or(|n| self.meter.frames < n) {
-            if !self.turn()? {
+            if self.outputs.ready()? && !self.turn()? {
                 break;
             }
         }

@@ -23,6 +23,10 @@ struct Slot {
     taken: u64,
     lost: OutputStats,
     restarts: u64,
+    /// Why it failed last.
+    failure: Option<String>,
+    /// Started anew, and not yet seen to take a frame.
+    returning: bool,
 }
 
 /// What an output did in a whole session.
@@ -57,12 +61,27 @@ impl<'a> Outputs<'a> {
             taken: 0,
             lost: OutputStats::default(),
             restarts: 0,
+            failure: None,
+            returning: false,
         });
         Self {
             slots: slots.collect(),
             open,
             live,
         }
+    }
+
+    /// Whether all outputs would take a frame now: a file's frames wait for them.
+    pub(super) fn ready(&mut self) -> Result<bool, CameraError> {
+        if self.live {
+            return Ok(true);
+        }
+        for output in self.slots.iter_mut().filter_map(|s| s.output.as_mut()) {
+            if !output.ready()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Gives `frame` to every output that is there; tells of those that go and come.
@@ -76,8 +95,8 @@ impl<'a> Outputs<'a> {
             if slot.output.is_none() && now >= slot.retry_at {
                 match (self.open)(index) {
                     Ok(output) => {
-                        tell(&Event::OutputBack(slot.name.clone()));
                         slot.output = Some(output);
+                        slot.returning = true;
                         slot.taken = 0;
                     }
                     Err(_) => slot.retry_at = now + clock_time(slot.backoff.wait()),
@@ -89,12 +108,17 @@ impl<'a> Outputs<'a> {
             match output.push(frame) {
                 Ok(()) => {
                     slot.taken += 1;
+                    if slot.returning && (slot.taken > 1 || output.stats().taken > 0) {
+                        slot.returning = false;
+                        tell(&Event::OutputBack(slot.name.clone()));
+                    }
                     if slot.taken == SETTLED {
                         slot.backoff.reset();
                     }
                 }
                 Err(error) if !self.live => return Err(error),
                 Err(error) => {
+                    slot.failure = Some(error.to_string());
                     tell(&Event::OutputFailed(error.to_string()));
                     slot.lost.add(&output.stats());
                     slot.restarts += 1;
@@ -124,7 +148,14 @@ impl<'a> Outputs<'a> {
 
     /// Completes all outputs that are there.
     pub(super) fn finish(mut self) -> Result<Vec<OutputRecord>, CameraError> {
-        let mut failed = None;
+        // An output that was never of use is no success, however well the others did.
+        let mut failed = self.slots.iter().find_map(|slot| match &slot.output {
+            None if slot.lost.taken == 0 => Some(CameraError::Sink {
+                sink: slot.name.clone(),
+                reason: slot.failure.clone()?,
+            }),
+            _ => None,
+        });
         let mut complete = 0;
         for output in self.slots.iter_mut().filter_map(|s| s.output.as_mut()) {
             match output.finish() {

@@ -11,6 +11,7 @@ use super::error::CameraError;
 use super::rtsp_address::RtspAddress;
 
 pub use folder::{Playlist, Recording};
+pub use place::apart;
 
 /// A kind of output.
 #[derive(Debug, Clone, PartialEq, Eq)]

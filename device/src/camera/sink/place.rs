@@ -58,6 +58,12 @@ impl SinkSpec {
         if target.is_dir() {
             return Err(failed("it is a folder".into()));
         }
+        if target.exists() && !target.is_file() {
+            // A rename would put a file in its place.
+            return Err(failed(
+                "it is no file; 'gst:filesink location=PATH' writes to it as it is".into(),
+            ));
+        }
         std::fs::File::create(&part)
             .map(|_| ())
             .map_err(|e| failed(e.to_string()))
@@ -73,6 +79,25 @@ impl SinkSpec {
             _ => None,
         }
     }
+}
+
+/// Sees that no two sinks write the same file or folder.
+///
+/// # Errors
+/// [`CameraError::SinkPath`] with the one that is given twice.
+pub fn apart(sinks: &[SinkSpec]) -> Result<(), CameraError> {
+    let mut taken: Vec<PathBuf> = Vec::new();
+    for target in sinks.iter().filter_map(SinkSpec::target) {
+        let place = std::path::absolute(target).unwrap_or_else(|_| target.to_owned());
+        if taken.contains(&place) {
+            return Err(CameraError::SinkPath {
+                path: target.to_owned(),
+                reason: "two sinks write it: give each a file of its own".into(),
+            });
+        }
+        taken.push(place);
+    }
+    Ok(())
 }
 
 /// Makes a folder that can be written.
@@ -132,6 +157,18 @@ mod tests {
         prepare(inside("out.mp4")).unwrap();
         prepare(format!("hls:{}", inside("www"))).unwrap();
         assert!(!folder.path().join("out.mp4").exists());
+    }
+
+    #[test]
+    fn two_sinks_do_not_share_a_file() {
+        let sinks = |names: &[&str]| -> Vec<SinkSpec> {
+            names.iter().map(|name| name.parse().unwrap()).collect()
+        };
+        apart(&sinks(&["a.mkv", "b.mkv", "raw:c.raw", "null", "null"])).unwrap();
+        for pair in [["a.mkv", "./a.mkv"], ["a.mkv", "lossless:a.mkv"]] {
+            let error = apart(&sinks(&pair)).unwrap_err().to_string();
+            assert!(error.contains("two sinks write it"), "{error}");
+        }
     }
 
     #[test]
