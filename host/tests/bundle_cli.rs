@@ -115,8 +115,31 @@ fn a_key_is_private_and_never_overwritten() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o600);
-    refused(&bundle(at, &["keygen", "--out", "k"]), &["k.pub"]);
+    refused(
+        &bundle(at, &["keygen", "--out", "k"]),
+        &["k.pub exists already", "delete it yourself"],
+    );
     assert_eq!(key, std::fs::read(at.join("k")).unwrap());
+}
+
+#[test]
+fn inputs_are_never_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    done(&bundle(at, &["keygen", "--out", "k"]));
+    std::fs::copy(student("luma"), at.join("a.onnx")).unwrap();
+    let (key, model) = (at.join("k"), at.join("a.onnx"));
+    let before = [&key, &model].map(|path| std::fs::read(path).unwrap());
+    refused(&pack(at, "./k", &["--key", "k"]), &["overwrite k"]);
+    let model_too = ["pack", "--model", "small=a.onnx", "--out", "a.onnx"];
+    refused(&bundle(at, &model_too), &["overwrite a.onnx"]);
+    done(&pack(at, "x.hone", &[]));
+    let sign = ["sign", "x.hone", "--key", "k", "--out", "k"];
+    refused(&bundle(at, &sign), &["overwrite k"]);
+    assert_eq!(
+        before,
+        [&key, &model].map(|path| std::fs::read(path).unwrap())
+    );
 }
 
 #[test]

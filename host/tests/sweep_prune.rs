@@ -39,6 +39,27 @@ fn a_grid_is_trained_by_shards_and_summed_up() {
 }
 
 #[test]
+fn a_sweep_checks_every_combination_first_and_sums_up_after_each_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("r.toml"), toy::recipe("s", 4, 3, "")).unwrap();
+    for (grid, key) in [
+        ("student.channels=4,-8", "student.channels=-8"),
+        ("data.jitter=0,7", "data.jitter=7"),
+    ] {
+        let error = fails(at, &format!("sweep r.toml --grid {grid} --out s"));
+        assert!(error.contains(key), "{error}");
+        assert!(!at.join("s").exists(), "{grid}: a run was begun");
+    }
+    // The second run finds a file where its folder should be.
+    std::fs::create_dir(at.join("s")).unwrap();
+    std::fs::write(at.join("s/002"), "").unwrap();
+    fails(at, "sweep r.toml --grid seed=1,2 --out s");
+    let table = std::fs::read_to_string(at.join("s/sweep.csv")).unwrap();
+    assert_eq!(table.lines().count(), 2, "{table}");
+}
+
+#[test]
 fn a_student_is_pruned_trained_on_and_exported_smaller() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
@@ -56,4 +77,7 @@ fn a_student_is_pruned_trained_on_and_exported_smaller() {
     let error = fails(at, "prune wide --keep 1.5 --out no");
     assert!(error.contains("at most 1"), "{error}");
     assert!(!at.join("no").exists());
+    let error = fails(at, "prune wide --keep 0.5 --out wide");
+    assert!(error.contains("wide holds a run already"), "{error}");
+    assert!(!at.join("wide/start").exists());
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod toy;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -184,6 +186,22 @@ fn a_cache_of_something_else_is_refused() {
     );
     let error = refused(at, "distill s.toml --cache bare --device cpu --out r");
     assert!(error.contains("--no-teacher"), "{error}");
+}
+
+#[test]
+fn a_teacher_that_a_recipe_does_not_ask_for_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("r.toml"), toy::recipe("s", 4, 3, "")).unwrap();
+    for command in [
+        "distill r.toml --out r",
+        "distill r.toml --dry-run",
+        "sweep r.toml --grid seed=1 --out s",
+        "teacher cache r.toml --out c",
+    ] {
+        let error = refused(at, &format!("{command} --device cpu --teacher gone"));
+        assert!(error.contains("no [teacher] table"), "{command}: {error}");
+    }
 }
 
 #[test]

@@ -130,6 +130,27 @@ fn pictures_are_restored_and_files_described() {
 }
 
 #[test]
+fn options_that_cannot_be_meant_are_refused() {
+    let refused = |arguments: &[&str], words: &str| {
+        let done = hone(&[&["teacher"], arguments].concat());
+        let message = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(2), "{arguments:?}: {message}");
+        assert!(message.contains(words), "{message}");
+    };
+    let config = fixture("nafnet_tiny", "config.json");
+    let bench = ["bench", "--config", config.to_str().unwrap()];
+    for threads in ["0", "1025"] {
+        refused(&[&bench[..], &["--threads", threads]].concat(), "1..=1024");
+    }
+    let weights = fixture("nafnet_tiny", "weights.pth");
+    let info = ["info", "--weights", weights.to_str().unwrap()];
+    refused(
+        &[&info[..], &["--entries", "--json"]].concat(),
+        "cannot be used with",
+    );
+}
+
+#[test]
 fn hostile_files_are_refused_with_a_sentence() {
     let folder = tempfile::tempdir().unwrap();
     let whole = std::fs::read(fixture("nafnet_tiny", "weights.pth")).unwrap();

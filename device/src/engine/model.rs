@@ -1,7 +1,10 @@
 //! Reading an ONNX file and holding it to the student contract, before any executor sees it.
 //!
 //! Model files reach a board from outside, so everything an executor relies on is checked here:
-//! names resolve, nodes come after what they read, tensors hold the bytes their shape promises.
+//! names resolve, nodes come after what they read, tensors hold the bytes their shape promises,
+//! and numbers that can be computed with.
+
+mod finite;
 
 use std::collections::HashSet;
 
@@ -56,6 +59,7 @@ impl Model {
         for node in &graph.node {
             check_attributes(node)?;
         }
+        finite::check(graph)?;
         normalise(graph);
         let limited = limit::take(graph);
         check_opset(&proto)?;

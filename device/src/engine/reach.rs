@@ -108,10 +108,12 @@ fn kernel_dims<'a>(
     nodes: &'a [NodeProto],
     weights: &HashMap<&str, &'a TensorProto>,
 ) -> Option<&'a [i64]> {
-    if !matches!(node.op_type.as_str(), "Conv" | "ConvTranspose") {
-        return None;
-    }
-    let name = node.input.get(1)?.as_str();
+    let weight = match node.op_type.as_str() {
+        "Conv" | "ConvTranspose" | "ConvInteger" => 1,
+        "QLinearConv" => 3,
+        _ => return None,
+    };
+    let name = node.input.get(weight)?.as_str();
     let source = match weights.get(name) {
         Some(tensor) => return Some(&tensor.dims),
         None => nodes.iter().find(|n| n.output.iter().any(|o| o == name))?,
@@ -143,7 +145,7 @@ fn through(
         (None, None) => false,
     };
     match node.op_type.as_str() {
-        "Conv" | "MaxPool" | "AveragePool" => {
+        "Conv" | "QLinearConv" | "ConvInteger" | "MaxPool" | "AveragePool" => {
             let kernel = match ints("kernel_shape") {
                 Some(shape) => shape.iter().copied().max()?,
                 None => *dims?.get(2..)?.iter().max()?,
@@ -227,6 +229,30 @@ mod tests {
         let other = Local { step: 4, ..local };
         assert!(through(&node("Mul"), &[other, local], None, &known).is_none());
         assert!(through(&node("Slice"), &[local], None, &known).is_none());
+    }
+
+    #[test]
+    fn convolutions_of_bytes_cost_what_others_do() {
+        let weight = TensorProto {
+            dims: vec![8, 4, 3, 3],
+            ..TensorProto::default()
+        };
+        let known = HashMap::from([("w", &weight)]);
+        for (op, inputs) in [
+            ("QLinearConv", &["x", "xs", "xz", "w", "ws", "wz"][..]),
+            ("ConvInteger", &["x", "w"]),
+        ] {
+            let pads = sample::ints("pads", &[1; 4]);
+            let node = sample::node(op, inputs, "y", vec![pads]);
+            let dims = kernel_dims(&node, &[], &known);
+            assert_eq!(dims, Some(&[8, 4, 3, 3][..]), "{op}");
+            let local = Local {
+                step: 2,
+                halo: Some(6),
+            };
+            let out = through(&node, &[local], dims, &known).unwrap();
+            assert_eq!((out.step, out.halo), (2, Some(8)), "{op}");
+        }
     }
 
     #[test]

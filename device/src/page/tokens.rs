@@ -69,7 +69,10 @@ impl Tokens {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(PageError::file(&path)(&error)),
         };
-        serde_json::from_str(&text).map_err(|e| PageError::file(&path)(&e))
+        serde_json::from_str(&text).map_err(|e| {
+            let advice = "it is no list of tokens; delete it and make them anew with `honed token create NAME`";
+            PageError::file(&path)(&format_args!("{e}: {advice}"))
+        })
     }
 
     /// Writes them to `folder`, for nobody to read but its owner.

@@ -1,10 +1,11 @@
 //! Key files: the secret one readable by its owner only, the public one beside it as `KEY.pub`.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use hone_shared::bundle::{PublicKey, SecretKey};
 use rand::TryRngCore;
 
@@ -55,12 +56,43 @@ fn text(path: &Path) -> Result<String> {
 }
 
 fn create(path: &Path, mode: u32, text: &str) -> Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    let opened = options.write(true).create_new(true).mode(mode).open(path);
-    opened
-        .and_then(|mut file| {
-            file.write_all(text.as_bytes())
-                .and_then(|()| file.sync_all())
+    let mut options = File::options();
+    match options.write(true).create_new(true).mode(mode).open(path) {
+        Ok(file) => fill(file, path, text),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => bail!(
+            "{} exists already: name another, or delete it yourself",
+            path.display()
+        ),
+        Err(error) => {
+            Err(error).with_context(|| format!("cannot create the key {}", path.display()))
+        }
+    }
+}
+
+/// Writes the new file at `path`, or takes it away: half a key would only be in the next try's way.
+fn fill(mut file: File, path: &Path, text: &str) -> Result<()> {
+    let written = file.write_all(text.as_bytes());
+    written
+        .and_then(|()| file.sync_all())
+        .inspect_err(|_| {
+            let _ = std::fs::remove_file(path);
         })
         .with_context(|| format!("cannot write the key {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_cannot_be_written_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("k.pub");
+        std::fs::write(&path, "").unwrap();
+        // Writing to a file that is open for reading only fails as on a full disk.
+        let file = File::open(&path).unwrap();
+        let error = fill(file, &path, "a key").unwrap_err().to_string();
+        assert!(error.contains("cannot write the key"), "{error}");
+        assert!(!path.exists());
+    }
 }

@@ -40,6 +40,8 @@ fn exported_chains_pass_on_engine_tract_onnx_runtime_and_opencv() {
             let report = check(&bytes, against).unwrap();
             assert_eq!(agreed(&report).contains(&"OpenCV DNN"), python);
             assert_eq!((report.scale, report.halo), (scale, Some(chain.halo())));
+            let cost = chain.macs_per_pixel();
+            assert!((report.macs_per_pixel / cost - 1.0).abs() < 1e-9);
         }
         let against = Against {
             python,
@@ -163,6 +165,11 @@ fn what_is_no_student_is_refused() {
     let error = refused(&strange);
     assert!(error.contains("Sharpen"), "{error}");
     let chain = float_chain(Colour::Luma, 2, &[3, 3], 1);
+    // What a training that diverged leaves behind.
+    let mut diverged = chain.clone();
+    diverged.layers[0].weights[0] = f32::NAN;
+    let error = refused(&write_chain_f32(&diverged, &metadata(2, None)));
+    assert!(error.contains("not finite"), "{error}");
     let rgb = write_chain_f32(&float_chain(Colour::Rgb, 2, &[3, 3], 1), &metadata(2, None));
     let luma = write_chain_f32(&chain, &metadata(2, None));
     let against = Against {

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use hone_shared::bundle::{Bundle, FORMAT_VERSION, ModelEntry, Policy, Release, hex, verify};
 
+use super::overwrite;
 use crate::bundle::{self, Content, key};
 
 /// Arguments of `hone bundle`.
@@ -130,6 +131,9 @@ impl BundleArgs {
             }
             BundleCommand::Pack(args) => args.run(),
             BundleCommand::Sign { bundle, key, out } => {
+                if let Some(out) = &out {
+                    overwrite::refuse(out, [key.as_path()])?;
+                }
                 let signed = bundle::open(&bundle)?.signed(&key::secret(&key)?);
                 bundle::save(&signed, &out.unwrap_or(bundle))
             }
@@ -160,6 +164,10 @@ impl PackArgs {
         let stem = self.out.file_stem().and_then(|s| s.to_str());
         let name = self.name.or(stem.map(str::to_owned)).unwrap_or_default();
         ensure!(!name.is_empty(), "give the bundle a name with --name");
+        let inputs = self.models.iter().map(|(_, file)| file);
+        let inputs = inputs.chain(&self.card).chain(&self.metrics);
+        let inputs = inputs.chain(&self.thumbnail).chain(&self.teacher);
+        overwrite::refuse(&self.out, inputs.chain(&self.key).map(PathBuf::as_path))?;
         // Read before any model is loaded: a wrong key should fail at once.
         let secret = self.key.as_deref().map(key::secret).transpose()?;
         let content = Content {

@@ -9,7 +9,7 @@ use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use super::progress;
 use crate::bundle;
 use crate::check::{Against, Agreement, OTHER, PartReport, Report, check, check_bundle};
-use crate::onnx::RUNTIMES;
+use crate::onnx::{RUNTIMES, RuntimeSupport};
 use crate::train::run;
 
 /// Checks a student's ONNX file, or every student of a bundle: contract, numbers on hard frames, other
@@ -48,7 +48,11 @@ impl CheckArgs {
     /// When a file is missing or no student, or an executor disagrees with the board's engine.
     pub fn run(self) -> anyhow::Result<()> {
         let Some(path) = &self.model else {
-            println!("{}", runtimes());
+            if self.json {
+                println!("{}", serde_json::to_string_pretty(&runtimes_as_json())?);
+            } else {
+                println!("{}", runtimes());
+            }
             return Ok(());
         };
         if path.extension().is_some_and(|ending| ending == "hone") {
@@ -184,4 +188,30 @@ fn runtimes() -> Table {
         table.add_row([r.runtime, r.float, r.qdq, r.qoperator, r.source]);
     }
     table
+}
+
+/// The same for programs.
+fn runtimes_as_json() -> serde_json::Value {
+    let runtime = |r: RuntimeSupport| {
+        serde_json::json!({
+            "runtime": r.runtime, "f32": r.float, "qdq": r.qdq, "qoperator": r.qoperator,
+            "known_from": r.source,
+        })
+    };
+    RUNTIMES.into_iter().map(runtime).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_read_the_table_of_runtimes_too() {
+        let json = runtimes_as_json();
+        let table = runtimes().to_string();
+        for (i, r) in RUNTIMES.iter().enumerate() {
+            assert_eq!(json[i]["runtime"], r.runtime);
+            assert!(json[i]["qdq"].is_string() && table.contains(r.runtime));
+        }
+    }
 }

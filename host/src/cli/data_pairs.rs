@@ -2,16 +2,19 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
 use hone_shared::student::Colour;
+use rayon::iter::Either;
+use rayon::prelude::*;
 
 use super::data::size;
-use super::progress;
+use super::{left_out, progress};
 use crate::data::config::Layout;
 use crate::data::degrade::Degradation;
-use crate::data::index;
+use crate::data::index::{self, Problem};
 use crate::data::partners::{self, PartnerOptions};
+use crate::data::read;
 
 /// Arguments of `hone data pairs`.
 #[derive(Debug, Args)]
@@ -45,7 +48,7 @@ impl PairsArgs {
     /// Makes the pairs.
     ///
     /// # Errors
-    /// When the folder holds no picture, OUT is not empty, or a picture cannot be read or written.
+    /// When the folder holds no picture that can be used, OUT is not empty, or a picture cannot be written.
     pub fn run(self) -> anyhow::Result<()> {
         if std::fs::read_dir(&self.out).is_ok_and(|mut d| d.next().is_some()) {
             bail!("{} is not empty: name a new folder", self.out.display());
@@ -53,15 +56,22 @@ impl PairsArgs {
         let index = index::scan(&self.input, Layout::Sharp, 0, 0.0, false)?;
         let count = index.entries.len();
         let limit = self.limit.map_or(count, |l| (l as usize).min(count));
-        let photos: Vec<PathBuf> = (0..limit)
-            .map(|i| {
-                self.input
-                    .join(&index.entries[i * count / limit].truth.path)
-            })
-            .collect();
-        if photos.is_empty() {
-            bail!("{} holds no picture", self.input.display());
-        }
+        let chosen = (0..limit).map(|i| &index.entries[i * count / limit].truth.path);
+        let chosen: Vec<&String> = chosen.collect();
+        let checked = chosen.into_par_iter().map(|path| {
+            let photo = self.input.join(path);
+            match read::check(&photo) {
+                Ok(_) => Either::Left(photo),
+                Err(error) => Either::Right(Problem {
+                    path: path.clone(),
+                    reason: error.to_string(),
+                }),
+            }
+        });
+        let (photos, damaged): (Vec<_>, Vec<_>) = checked.partition_map(|either| either);
+        let problems = [index.problems, damaged].concat();
+        left_out::tell(&problems, photos.len())
+            .with_context(|| format!("{} makes no pairs", self.input.display()))?;
         let options = PartnerOptions {
             degradation: self.degrade,
             seed: self.seed,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::ensure;
 use clap::Args;
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 
@@ -74,7 +75,7 @@ impl QuantizeArgs {
     /// cannot be written.
     pub fn run(self) -> anyhow::Result<()> {
         let run = run::open(&self.run_dir)?;
-        let config = self.config(run.recipe.quantise.clone());
+        let config = self.config(run.recipe.quantise.clone())?;
         let bar = progress::bar(if config.qat { config.qat_steps } else { 0 }, "quantising");
         let quantised = quantise::of_run(&run, &config, |progress| match progress {
             Progress::Layers { done, of } => {
@@ -119,13 +120,16 @@ impl QuantizeArgs {
     }
 
     /// The recipe's table with the options in place of its keys.
-    fn config(&self, recipe: QuantiseConfig) -> QuantiseConfig {
+    ///
+    /// # Errors
+    /// When an option would change nothing, because of what the recipe and the others say.
+    fn config(&self, recipe: QuantiseConfig) -> anyhow::Result<QuantiseConfig> {
         let keep_float = if self.keep_float.is_empty() {
             recipe.keep_float
         } else {
             self.keep_float.clone()
         };
-        QuantiseConfig {
+        let config = QuantiseConfig {
             calibration: self.calibration.unwrap_or(recipe.calibration),
             percentile: self.percentile.unwrap_or(recipe.percentile),
             pictures: self.pictures.or(recipe.pictures),
@@ -135,7 +139,17 @@ impl QuantizeArgs {
             qat_steps: self.qat_steps.unwrap_or(recipe.qat_steps),
             qat_learning_rate: self.qat_learning_rate.unwrap_or(recipe.qat_learning_rate),
             keep_float,
-        }
+        };
+        ensure!(
+            config.qat || self.qat_steps.is_none() && self.qat_learning_rate.is_none(),
+            "--qat-steps and --qat-learning-rate are for fine-tuning, which neither the recipe nor the options ask \
+             for: add --qat, or leave them out"
+        );
+        ensure!(
+            config.calibration == Calibration::Percentile || self.percentile.is_none(),
+            "--percentile is for another calibration than this one: add --calibration percentile, or leave it out"
+        );
+        Ok(config)
     }
 }
 
@@ -153,4 +167,43 @@ fn table(rows: &[LayerLoss]) -> Table {
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        quantize: QuantizeArgs,
+    }
+
+    #[test]
+    fn options_that_would_change_nothing_are_refused() {
+        let config = |options: &str, recipe: &QuantiseConfig| {
+            let words = format!("quantize run --out x.onnx {options}");
+            let command = Command::try_parse_from(words.split_whitespace()).unwrap();
+            let config = command.quantize.config(recipe.clone());
+            config.map_err(|error| error.to_string())
+        };
+        let plain = QuantiseConfig::default();
+        let tuned = QuantiseConfig {
+            qat: true,
+            ..plain.clone()
+        };
+        for options in ["--qat-steps 9", "--qat-learning-rate 1e-3"] {
+            let error = config(options, &plain).unwrap_err();
+            assert!(error.contains("add --qat"), "{error}");
+            assert!(config(&format!("{options} --no-qat"), &tuned).is_err());
+            assert!(config(&format!("{options} --keep-float 0"), &tuned).is_err());
+            assert!(config(&format!("{options} --qat"), &plain).is_ok());
+            assert!(config(options, &tuned).is_ok());
+        }
+        let error = config("--percentile 99", &plain).unwrap_err();
+        assert!(error.contains("--calibration percentile"), "{error}");
+        let with = config("--percentile 99 --calibration percentile", &plain);
+        assert_eq!(with.unwrap().percentile, 99.0);
+    }
 }

@@ -7,7 +7,9 @@ use clap::{Args, Subcommand};
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use hone_device::atomic::write_bytes;
 
+use super::overwrite;
 use crate::report::mos;
+use crate::restore::images_in;
 
 /// Arguments of `hone report`.
 #[derive(Debug, Args)]
@@ -71,6 +73,13 @@ impl ReportArgs {
                 key,
                 seed,
             } => {
+                overwrite::refuse(&out, [key.as_path()])?;
+                for (_, folder) in &method {
+                    for picture in images_in(folder)? {
+                        overwrite::refuse(&out, [picture.as_path()])?;
+                        overwrite::refuse(&key, [picture.as_path()])?;
+                    }
+                }
                 let (page, items) = mos::kit(&method, seed)?;
                 write_bytes(&key, &serde_json::to_vec_pretty(&items)?)?;
                 write_bytes(&out, page.as_bytes())?;
@@ -93,7 +102,9 @@ impl ReportArgs {
                     table.add_row([
                         o.method,
                         format!("{:.2}", o.mean),
-                        format!("± {:.2}", o.interval),
+                        o.interval
+                            .0
+                            .map_or(String::new(), |half| format!("± {half:.2}")),
                         o.ratings.to_string(),
                     ]);
                 }

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 
+use super::overwrite;
 use super::restorer::RestorerSource;
+use crate::data::index::Problem;
 use crate::picture::Picture;
-use crate::restore::{Photo, Restore, images_in, video};
+use crate::restore::{Photo, Restore, sorted_out, video};
 
 /// Restores an image, a folder of images or a video.
 #[derive(Debug, Args)]
@@ -42,12 +44,22 @@ fn share(text: &str) -> Result<f32, String> {
     }
 }
 
+fn left_out(path: &Path, reason: String) -> Problem {
+    Problem {
+        path: path.display().to_string(),
+        reason,
+    }
+}
+
 impl RestoreArgs {
     /// Restores and writes.
     ///
     /// # Errors
     /// When the input or the model cannot be read or the output cannot be written.
     pub fn run(self) -> anyhow::Result<()> {
+        if !self.input.is_dir() {
+            overwrite::refuse(&self.output, [self.input.as_path()])?;
+        }
         let mut restorer = self.source.open(self.strength, self.tile)?;
         let restorer = restorer.as_mut();
         if self.input.is_dir() {
@@ -55,29 +67,45 @@ impl RestoreArgs {
         } else if video::is_video(&self.input) {
             self.video(restorer)
         } else {
-            self.image(restorer, &self.input, &self.output)
+            let photo = Photo::load(&self.input)?;
+            self.image(restorer, photo, &self.output)
         }
     }
 
     fn folder(&self, restorer: &mut dyn Restore) -> anyhow::Result<()> {
-        let paths = images_in(&self.input)?;
+        let (paths, others) = sorted_out(&self.input)?;
         std::fs::create_dir_all(&self.output)
             .with_context(|| format!("cannot create the folder {}", self.output.display()))?;
         if self.output.canonicalize()? == self.input.canonicalize()? {
             bail!("the output folder is the input folder; give another --output");
         }
+        let mut problems: Vec<Problem> = others
+            .iter()
+            .map(|path| left_out(path, "is no image of a type that is read".into()))
+            .collect();
         let bar = super::progress::bar(paths.len() as u64, "restoring");
+        let mut restored = 0;
         for path in &paths {
-            let name = path.file_name().unwrap_or_default();
-            self.image(restorer, path, &self.output.join(name))?;
+            match Photo::load(path) {
+                Ok(photo) => {
+                    let name = path.file_name().unwrap_or_default();
+                    self.image(restorer, photo, &self.output.join(name))?;
+                    restored += 1;
+                }
+                Err(error) => problems.push(left_out(path, format!("{error:#}"))),
+            }
             bar.inc(1);
         }
         bar.finish_and_clear();
-        Ok(())
+        super::left_out::tell(&problems, restored)
     }
 
-    fn image(&self, restorer: &mut dyn Restore, input: &Path, output: &Path) -> anyhow::Result<()> {
-        let mut photo = Photo::load(input)?;
+    fn image(
+        &self,
+        restorer: &mut dyn Restore,
+        mut photo: Photo,
+        output: &Path,
+    ) -> anyhow::Result<()> {
         let before = photo.rgb();
         let mut after = restorer.restore_bytes(3, photo.width(), photo.height(), &before)?;
         self.wipe(&before, &mut after, 3 * photo.width(), 3, [255; 3]);

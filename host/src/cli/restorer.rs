@@ -43,7 +43,8 @@ impl TeacherSource {
     }
 }
 
-/// Which student or teacher restores.
+/// Which student or teacher restores. (clap forgets `requires = "bundle"` beside what conflicts with a bundle: such flags name
+/// those conflicts too.)
 #[derive(Debug, Args)]
 #[group(skip)]
 pub struct RestorerSource {
@@ -54,10 +55,10 @@ pub struct RestorerSource {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["teacher", "teacher_run"])]
     bundle: Option<PathBuf>,
     /// Level of the bundle's ladder; the largest without.
-    #[arg(long, requires = "bundle")]
+    #[arg(long, requires = "bundle", conflicts_with_all = ["model", "teacher", "teacher_run"])]
     level: Option<String>,
     /// Take the bundle's f32 student instead of the INT8 one.
-    #[arg(long, requires = "bundle")]
+    #[arg(long, requires = "bundle", conflicts_with_all = ["model", "teacher", "teacher_run"])]
     f32: bool,
     /// Worker threads of a student; 0 takes one for each core.
     #[arg(long, default_value_t = 0)]

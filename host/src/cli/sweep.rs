@@ -16,7 +16,7 @@ use crate::train::sweep::{self, Axis};
   hone sweep models/recipes/demo.toml --no-teacher --grid optimizer.learning_rate=1e-3,2e-3 --grid student.channels=8,16 --out out/sweep
   hone sweep models/recipes/demo.toml --cache out/cache --grid seed=1,2,3 --out out/seeds --shard 2/3
 
-The table is in OUT/sweep.csv too. The same command goes on after Ctrl-C; shards may share OUT.")]
+The table is in OUT/sweep.csv too, from the first run that ends. The same command goes on after Ctrl-C; shards may share OUT.")]
 pub struct SweepArgs {
     /// Recipe (TOML).
     recipe: PathBuf,

@@ -29,7 +29,7 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 3)]
     repeat: usize,
     /// Threads of torch
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..=1024))]
     threads: Option<i32>,
     /// cpu, cuda, cuda:N or auto
     #[arg(long, default_value = "auto")]

@@ -25,8 +25,8 @@ pub struct InfoArgs {
     /// Nesting key inside the file; found by itself when absent
     #[arg(long)]
     key: Option<String>,
-    /// List every entry
-    #[arg(long)]
+    /// List every entry, as a table
+    #[arg(long, conflicts_with = "json")]
     entries: bool,
     /// Print the configuration as JSON, as --config takes it
     #[arg(long)]

@@ -73,6 +73,17 @@ fn mistakes_are_named_with_their_line() {
 }
 
 #[test]
+fn wrong_channels_are_told_what_they_may_be() {
+    for wrong in ["-4", "'four'", "[8, -1]", "2.5"] {
+        let error = error(&GOOD.replace("channels = 8", &format!("channels = {wrong}")));
+        assert!(
+            error.contains("student.channels must be a number from 1 to 1024"),
+            "{wrong}: {error}"
+        );
+    }
+}
+
+#[test]
 fn impossible_combinations_are_refused_with_their_line() {
     let cases = [
         ("crop = 32", "crop = 33", "line 27", "multiple of 2"),

@@ -5,6 +5,7 @@
 //! made which picture stands in a key file that raters do not get.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -36,10 +37,32 @@ pub struct Opinion {
     pub method: String,
     /// Mean opinion score, 1..5.
     pub mean: f64,
-    /// Half the width of the 95 % confidence interval (Student's t over ratings).
-    pub interval: f64,
+    /// Its uncertainty.
+    pub interval: Interval,
     /// Ratings counted.
     pub ratings: usize,
+}
+
+/// Half the width of the 95 % confidence interval (Student's t over ratings); a single rating has none.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Interval(pub Option<f64>);
+
+impl Interval {
+    fn of(ratings: &Summary) -> Self {
+        let freedom = ratings.count.saturating_sub(1);
+        let error = ratings.deviation / (ratings.count as f64).sqrt();
+        Self((freedom > 0).then(|| student_t_975(freedom) * error))
+    }
+}
+
+impl fmt::Display for Interval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(half) => half.fmt(f),
+            None => f.write_str("-"),
+        }
+    }
 }
 
 /// Makes the rating page and its key from folders of pictures, one for each method.
@@ -138,12 +161,10 @@ pub fn score(key: &[Item], files: &[PathBuf]) -> anyhow::Result<Vec<Opinion>> {
         .into_iter()
         .filter_map(|(method, scores)| {
             let summary = Summary::of(scores)?;
-            let n = summary.count as f64;
             Some(Opinion {
                 method: method.to_owned(),
                 mean: summary.mean,
-                interval: student_t_975(summary.count.saturating_sub(1)) * summary.deviation
-                    / n.sqrt(),
+                interval: Interval::of(&summary),
                 ratings: summary.count,
             })
         })

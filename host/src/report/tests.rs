@@ -203,8 +203,13 @@ fn opinions_are_means_with_intervals() {
         ("student", 4.5, 4)
     );
     // 5, 5, 4, 4: deviation 0.57735, t(3) = 3.182.
-    assert!((opinions[0].interval - 3.182 * 0.577_350 / 2.0).abs() < 1e-4);
-    assert_eq!((opinions[1].mean, opinions[1].interval), (2.0, 0.0));
+    let half = opinions[0].interval.0.unwrap();
+    assert!((half - 3.182 * 0.577_350 / 2.0).abs() < 1e-4);
+    assert_eq!((opinions[1].mean, opinions[1].interval.0), (2.0, Some(0.0)));
+    let single = [file("0.csv", "rater,item,score\nA,0,4\n")];
+    let single = mos::score(&key, &single).unwrap().remove(0);
+    assert_eq!((single.mean, single.ratings), (4.0, 1));
+    assert_eq!(format!("{:.2}", single.interval), "-");
     let twice = [files[0].clone(), files[0].clone()];
     assert!(
         mos::score(&key, &twice)

@@ -1,7 +1,7 @@
 //! The installed program that decodes and encodes videos.
 
 use std::ffi::OsString;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -84,6 +84,21 @@ impl Tool {
             self.file.display(),
             complaint
         )
+    }
+
+    /// Why its output cannot be read: `what` and `error`, or the program's own complaint where the output
+    /// ended too early.
+    pub fn failure(&mut self, error: io::Error, what: String) -> anyhow::Error {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            if let Err(complaint) = self.finish() {
+                return complaint;
+            }
+        } else {
+            // It may have more to say than the pipe holds, and nobody reads it any more: waiting for its
+            // end would be for ever.
+            let _ = self.child.kill();
+        }
+        anyhow::Error::new(error).context(what)
     }
 
     fn complaint(&mut self) -> String {

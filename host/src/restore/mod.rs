@@ -1,6 +1,7 @@
 //! Restoring pictures, folders and videos on the workstation, through the board's own engine.
 
 mod codec;
+mod folder;
 mod photo;
 mod student;
 mod teacher;
@@ -9,13 +10,10 @@ pub mod tiles;
 pub mod video;
 mod y4m;
 
+pub use folder::{images_in, is_image, paired_images, sorted_out};
 pub use photo::Photo;
 pub use student::Student;
 pub use teacher::TeacherRestorer;
-
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context, bail};
 
 use crate::picture::Picture;
 
@@ -74,75 +72,6 @@ pub trait Restore {
     fn file_bytes(&self) -> Option<u64> {
         None
     }
-}
-
-/// Endings of the image files that folders are searched for.
-const IMAGE_ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp"];
-
-/// Whether the ending is one of an image file.
-pub fn is_image(path: &Path) -> bool {
-    path.extension()
-        .and_then(|ending| ending.to_str())
-        .is_some_and(|ending| IMAGE_ENDINGS.contains(&ending.to_ascii_lowercase().as_str()))
-}
-
-/// The image files of a folder, sorted by name.
-///
-/// # Errors
-/// When the folder cannot be read or holds no image.
-pub fn images_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder)
-        .with_context(|| format!("cannot read the folder {}", folder.display()))?;
-    let mut paths = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
-        if path.is_file() && is_image(&path) {
-            paths.push(path);
-        }
-    }
-    if paths.is_empty() {
-        bail!(
-            "{} holds no image (.png, .jpg, .bmp, .tif, .webp)",
-            folder.display()
-        );
-    }
-    paths.sort();
-    Ok(paths)
-}
-
-/// Pairs the images of two folders by file stem, sorted by name.
-///
-/// # Errors
-/// When a folder cannot be read or an image has no partner.
-pub fn paired_images(
-    reference: &Path,
-    distorted: &Path,
-) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
-    let (left, right) = (images_in(reference)?, images_in(distorted)?);
-    if left.len() != right.len() {
-        bail!(
-            "{} holds {} images, {} holds {}: each needs a partner of the same name",
-            reference.display(),
-            left.len(),
-            distorted.display(),
-            right.len()
-        );
-    }
-    let mut pairs = Vec::with_capacity(left.len());
-    for path in left {
-        let partner = right
-            .iter()
-            .find(|other| other.file_stem() == path.file_stem())
-            .with_context(|| {
-                format!(
-                    "{} has no partner of the same name in {}",
-                    path.display(),
-                    distorted.display()
-                )
-            })?;
-        pairs.push((path, partner.clone()));
-    }
-    Ok(pairs)
 }
 
 #[cfg(test)]

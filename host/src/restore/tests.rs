@@ -231,40 +231,21 @@ fn folders_pair_by_name() {
 }
 
 #[test]
-fn videos_survive_the_round_trip() {
+fn repeated_stems_pair_by_full_name_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a clip.mp4");
-    let format = video::Format {
-        width: 64,
-        height: 48,
-        rate: (25, 1),
-    };
-    let frame = |i: usize| video::Frame {
-        y: (0..64 * 48).map(|p| (60 + p % 64 + 8 * i) as u8).collect(),
-        u: vec![120; 64 * 48],
-        v: vec![140; 64 * 48],
-    };
-    let mut writer = video::Writer::create(&path, format).unwrap();
-    (0..5).for_each(|i| writer.push(&frame(i)).unwrap());
-    writer.finish().unwrap();
-    let mut reader = video::Reader::open(&path).unwrap();
-    assert_eq!((reader.format().width, reader.format().height), (64, 48));
-    assert!((reader.format().fps() - 25.0).abs() < 1e-6);
-    let mut count = 0;
-    while let Some(got) = reader.next_frame().unwrap() {
-        let far = |(a, b): (&u8, &u8)| a.abs_diff(*b) > 12;
-        assert!(!got.y.iter().zip(&frame(count).y).any(far), "frame {count}");
-        count += 1;
+    let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+    for place in [&a, &b] {
+        std::fs::create_dir(place).unwrap();
+        for name in ["rgb.bmp", "rgb.jpg", "rgb.png"] {
+            std::fs::write(place.join(name), b"").unwrap();
+        }
     }
-    assert_eq!(count, 5);
-
-    std::fs::write(&path, b"no video").unwrap();
-    let error = video::Reader::open(&path).err().unwrap().to_string();
-    assert!(error.contains("a clip.mp4"), "{error}");
-    let error = video::Writer::create(Path::new("/nonexistent/a.mp4"), format)
-        .err()
-        .unwrap();
-    assert!(format!("{error:#}").contains("cannot write"), "{error:#}");
+    for (left, right) in paired_images(&a, &b).unwrap() {
+        assert_eq!(left.file_name(), right.file_name());
+    }
+    std::fs::rename(b.join("rgb.jpg"), b.join("rgb.webp")).unwrap();
+    let error = format!("{:#}", paired_images(&a, &b).unwrap_err());
+    assert!(error.contains("are called 'rgb'"), "{error}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Video files through an installed `ffmpeg` or `gst-launch-1.0`, as a child process with a pipe.
 
 use std::ffi::OsString;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufReader, BufWriter, Chain, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout};
 
@@ -37,8 +37,9 @@ fn joined(prefix: &str, path: &Path) -> OsString {
 /// Frames of a video file, in order.
 pub struct Reader {
     tool: Tool,
-    output: BufReader<ChildStdout>,
+    output: Chain<Cursor<Vec<u8>>, BufReader<ChildStdout>>,
     format: Format,
+    padding: usize,
 }
 
 impl Reader {
@@ -63,8 +64,11 @@ impl Reader {
             Codec::GStreamer => {
                 let mut words = words("-q filesrc");
                 words.push(joined("location=", path));
+                // y4menc passes buffers on as they lie in memory. Without an answer about memory, decoders
+                // leave out the borders that they would like around each plane.
                 words.extend(self::words(
-                    "! decodebin ! videoconvert ! video/x-raw,format=Y444 ! y4menc ! fdsink fd=1",
+                    "! decodebin ! videoconvert ! video/x-raw,format=Y444 \
+                     ! identity drop-allocation=true ! y4menc ! fdsink fd=1",
                 ));
                 words
             }
@@ -77,20 +81,23 @@ impl Reader {
             .take()
             .context("the decoder has no pipe")?;
         let mut output = BufReader::with_capacity(1 << 20, output);
-        match y4m::read_header(&mut output) {
-            Ok(format) => Ok(Self {
+        let opened = y4m::read_header(&mut output).and_then(|format| {
+            let (padding, start) = y4m::find_padding(&mut output, &format)?;
+            Ok((format, padding, start))
+        });
+        match opened {
+            Ok((format, padding, start)) => Ok(Self {
                 tool,
-                output,
+                output: Cursor::new(start).chain(output),
                 format,
+                padding,
             }),
             Err(error) => {
-                tool.finish()?;
-                Err(error).with_context(|| {
-                    format!(
-                        "{} has no picture that can be decoded: it is damaged, cut off or no video",
-                        path.display()
-                    )
-                })
+                let what = format!(
+                    "{} has no picture that can be decoded: it is damaged, cut off or no video",
+                    path.display()
+                );
+                Err(tool.failure(error, what))
             }
         }
     }
@@ -105,15 +112,15 @@ impl Reader {
     /// # Errors
     /// When the file is damaged.
     pub fn next_frame(&mut self) -> anyhow::Result<Option<Frame>> {
-        match y4m::read_frame(&mut self.output, &self.format) {
+        match y4m::read_frame(&mut self.output, &self.format, self.padding) {
             Ok(Some(frame)) => Ok(Some(frame)),
             Ok(None) => {
                 self.tool.finish()?;
                 Ok(None)
             }
             Err(error) => {
-                self.tool.finish()?;
-                Err(error).with_context(|| format!("cannot decode {}", self.tool.file.display()))
+                let what = format!("cannot decode {}", self.tool.file.display());
+                Err(self.tool.failure(error, what))
             }
         }
     }
@@ -218,3 +225,6 @@ impl Drop for Writer {
         let _ = std::fs::remove_file(&self.part);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@ use crate::picture::Picture;
 /// Longest line and side accepted.
 const MAX_LINE: u64 = 4096;
 const MAX_SIDE: usize = 16_384;
+/// What stands before each frame.
+const FRAME: &[u8] = b"FRAME\n";
 
 /// Size and rate of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +59,9 @@ fn line(input: &mut impl BufRead) -> io::Result<String> {
 /// Reads the stream's header.
 pub fn read_header(input: &mut impl BufRead) -> io::Result<Format> {
     let header = line(input)?;
+    if header.is_empty() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     let mut fields = header.split(' ');
     if fields.next() != Some("YUV4MPEG2") {
         return Err(bad("does not begin with YUV4MPEG2"));
@@ -98,8 +103,12 @@ pub fn read_header(input: &mut impl BufRead) -> io::Result<Format> {
     Ok(format)
 }
 
-/// Reads a frame; `None` at the end of the stream.
-pub fn read_frame(input: &mut impl BufRead, format: &Format) -> io::Result<Option<Frame>> {
+/// Reads a frame whose rows end in `padding` bytes that are no picture; `None` at the end of the stream.
+pub fn read_frame(
+    input: &mut impl BufRead,
+    format: &Format,
+    padding: usize,
+) -> io::Result<Option<Frame>> {
     let header = line(input)?;
     if header.is_empty() {
         return Ok(None);
@@ -107,9 +116,16 @@ pub fn read_frame(input: &mut impl BufRead, format: &Format) -> io::Result<Optio
     if !header.starts_with("FRAME") {
         return Err(bad("has no FRAME where one is due"));
     }
+    let (width, stride) = (format.width, format.width + padding);
     let mut plane = || {
-        let mut plane = vec![0; format.width * format.height];
+        let mut plane = vec![0; stride * format.height];
         input.read_exact(&mut plane)?;
+        if padding > 0 {
+            for row in 1..format.height {
+                plane.copy_within(row * stride..row * stride + width, row * width);
+            }
+            plane.truncate(width * format.height);
+        }
         io::Result::Ok(plane)
     };
     Ok(Some(Frame {
@@ -117,6 +133,24 @@ pub fn read_frame(input: &mut impl BufRead, format: &Format) -> io::Result<Optio
         u: plane()?,
         v: plane()?,
     }))
+}
+
+/// Bytes at the end of each row that are no picture, and what had to be read to find out: GStreamer keeps
+/// rows at multiples of four bytes, and some versions of its y4menc pass that padding on.
+pub fn find_padding(input: &mut impl BufRead, format: &Format) -> io::Result<(usize, Vec<u8>)> {
+    let padding = format.width.next_multiple_of(4) - format.width;
+    let mut start = Vec::new();
+    if padding == 0 {
+        return Ok((0, start));
+    }
+    let tight = FRAME.len() + 3 * format.width * format.height;
+    let wanted = (tight + FRAME.len()) as u64;
+    input.take(wanted).read_to_end(&mut start)?;
+    // Without padding another frame, or the end, comes next.
+    match start.get(tight..) {
+        Some(next) if !next.is_empty() && next != FRAME => Ok((padding, start)),
+        _ => Ok((0, start)),
+    }
 }
 
 /// Writes the stream's header.
@@ -127,7 +161,7 @@ pub fn write_header(output: &mut impl Write, format: &Format) -> io::Result<()> 
 
 /// Writes a frame.
 pub fn write_frame(output: &mut impl Write, frame: &Frame) -> io::Result<()> {
-    output.write_all(b"FRAME\n")?;
+    output.write_all(FRAME)?;
     output.write_all(&frame.y)?;
     output.write_all(&frame.u)?;
     output.write_all(&frame.v)
@@ -192,13 +226,40 @@ mod tests {
         write_frame(&mut bytes, &frame).unwrap();
         let mut input = &bytes[..];
         assert_eq!(read_header(&mut input).unwrap(), format);
-        assert_eq!(read_frame(&mut input, &format).unwrap(), Some(frame));
-        assert_eq!(read_frame(&mut input, &format).unwrap(), None);
+        assert_eq!(read_frame(&mut input, &format, 0).unwrap(), Some(frame));
+        assert_eq!(read_frame(&mut input, &format, 0).unwrap(), None);
         let mut short = &bytes[..bytes.len() - 1];
         read_header(&mut short).unwrap();
-        assert!(read_frame(&mut short, &format).is_err());
+        assert!(read_frame(&mut short, &format, 0).is_err());
         assert!(read_header(&mut &b"YUV4MPEG2 W3 H2 F1:1 C420jpeg\n"[..]).is_err());
         assert!(read_header(&mut &b"YUV4MPEG2 W99999999 H2 C444\n"[..]).is_err());
+    }
+
+    #[test]
+    fn padded_rows_are_told_from_tight_ones() {
+        let format = Format {
+            width: 3,
+            height: 2,
+            rate: (10, 1),
+        };
+        let plane =
+            |k: u8, end: &[u8]| [&[k, k + 1, k + 2], end, &[k + 3, k + 4, k + 5], end].concat();
+        for (end, padding) in [(&[][..], 0), (&[0][..], 1)] {
+            for frames in [1, 2] {
+                let planes = [10, 20, 30].map(|k| plane(k, end)).concat();
+                let bytes = [FRAME, &planes].concat().repeat(frames);
+                let mut input = &bytes[..];
+                let (found, start) = find_padding(&mut input, &format).unwrap();
+                assert_eq!(found, padding, "{frames} frames");
+                let mut input = (&start[..]).chain(input);
+                for _ in 0..frames {
+                    let frame = read_frame(&mut input, &format, found).unwrap().unwrap();
+                    assert_eq!(frame.y, plane(10, &[]));
+                    assert_eq!(frame.v, plane(30, &[]));
+                }
+                assert_eq!(read_frame(&mut input, &format, found).unwrap(), None);
+            }
+        }
     }
 
     #[test]

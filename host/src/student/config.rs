@@ -37,7 +37,10 @@ pub enum StudentConfig {
 
 /// Channels after each convolution but the last: one number, or one for each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "student.channels must be a number from 1 to 1024, or a list of them, one for each convolution but the last"
+)]
 pub enum Channels {
     /// The same everywhere.
     Uniform(usize),

@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::guide::Guide;
 use super::interrupt::Interrupt;
-use super::teacher_source::FoundTeacher;
+use super::teacher_source::{FoundTeacher, check_instead};
 use crate::cli::progress;
 use crate::data;
 use crate::data::pool::{
@@ -94,6 +94,7 @@ pub struct CacheOutcome {
 /// cache of something else.
 pub fn run(options: &CacheOptions) -> Result<CacheOutcome> {
     let recipe = Recipe::from_text(&options.text)?;
+    check_instead(&recipe, options.teacher.as_deref())?;
     let source = data::open(&recipe.data, &options.text.base)?;
     let sides: Vec<usize> = recipe.stages.iter().map(|s| s.crop).collect();
     let mut manifest = Manifest::new(&recipe.data, source.as_ref(), recipe.colour, &sides)?;

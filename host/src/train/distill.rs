@@ -16,7 +16,7 @@ use super::plan::Plan;
 use super::run::{RunFolder, RunInputs, RunKind, TeacherInput};
 use super::samples::{self, Sample};
 use super::start;
-use super::teacher_source::{FoundTeacher, provenance};
+use super::teacher_source::{FoundTeacher, check_instead, provenance};
 use super::trainer::{Outcome, Trainer};
 use super::validate::ValidationPair;
 use crate::data;
@@ -71,6 +71,7 @@ pub struct Apprentice {
 /// When the recipe, its data, its teacher or the folder does not serve; each says what to do.
 pub fn run(options: &DistillOptions) -> Result<Outcome> {
     let recipe = Recipe::from_text(&options.text)?;
+    check_instead(&recipe, options.teacher.as_deref())?;
     let source = data::open(&recipe.data, &options.text.base)?;
     let cache = cache_folder(&recipe, &options.text, options.cache.as_deref());
     let pool = match &cache {

@@ -11,6 +11,7 @@ use tch::{Device, Kind, Tensor};
 use super::distill::{cache_folder, prepare};
 use super::guide::{Guidance, Guide, to_colour};
 use super::plan::Plan;
+use super::teacher_source::check_instead;
 use super::trial::Trial;
 use crate::data::pool::{MapShape, Pool};
 use crate::recipe::{Recipe, RecipeText};
@@ -70,6 +71,7 @@ pub fn measure(
     device: Device,
 ) -> Result<DryRun> {
     let recipe = Recipe::from_text(text)?;
+    check_instead(&recipe, teacher)?;
     let pool = match cache_folder(&recipe, text, cache) {
         Some(folder) => Some(Pool::open(&folder, recipe.data.memory_mb)?),
         None => None,

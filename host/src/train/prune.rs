@@ -9,7 +9,7 @@ use tch::Tensor;
 
 use super::checkpoint::Checkpoint;
 use super::distill::{self, DistillOptions};
-use super::run::{self, RunStatus, status};
+use super::run::{self, RunFolder, RunStatus, status};
 use super::trainer::Outcome;
 use crate::recipe::RecipeText;
 use crate::student::StudentConfig;
@@ -44,6 +44,9 @@ pub struct Pruned {
 /// # Errors
 /// When the run holds no `plain` student, or the fine-tuning fails.
 pub fn run(from: &Path, prune: PruneOptions, options: &DistillOptions) -> Result<Pruned> {
+    if !options.resume {
+        RunFolder::check_free(&options.out)?;
+    }
     let old = run::open(from)?;
     let StudentConfig::Plain(_) = old.recipe.student else {
         bail!(

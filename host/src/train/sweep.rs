@@ -12,6 +12,7 @@ use super::distill::{self, DistillOptions};
 use super::log;
 use super::run::{RunStatus, status};
 use super::state::Scores;
+use crate::recipe::{Recipe, RecipeText};
 
 /// Most runs of a sweep.
 const MAX_RUNS: usize = 10_000;
@@ -50,7 +51,7 @@ pub type Setting = Vec<String>;
 /// Every combination, the last axis fastest.
 ///
 /// # Errors
-/// When there are none or too many.
+/// When there are none or too many, or a key has two lists of values.
 pub fn combinations(grid: &[Axis]) -> Result<Vec<Setting>> {
     let count = grid
         .iter()
@@ -60,7 +61,12 @@ pub fn combinations(grid: &[Axis]) -> Result<Vec<Setting>> {
         "a sweep needs a --grid, and at most {MAX_RUNS} combinations"
     );
     let mut settings: Vec<Setting> = vec![Vec::new()];
-    for axis in grid {
+    for (number, axis) in grid.iter().enumerate() {
+        ensure!(
+            grid[..number].iter().all(|before| before.key != axis.key),
+            "--grid names {} twice: list all of its values in one",
+            axis.key
+        );
         let extend = |setting: &Setting| {
             let with = |value: &String| {
                 let mut longer = setting.clone();
@@ -96,9 +102,12 @@ pub struct SweepRow {
 pub fn run(options: &DistillOptions, grid: &[Axis], shard: Shard) -> Result<Vec<SweepRow>> {
     let settings = combinations(grid)?;
     let out = &options.out;
+    let recipe =
+        |setting: &Setting| checked(&options.text, setting).with_context(|| setting.join(" "));
+    let recipes = settings.iter().map(recipe).collect::<Result<Vec<_>>>()?;
     let list = settings.iter().map(|s| s.join(" ")).collect::<Vec<_>>();
     claim(out, &(list.join("\n") + "\n"))?;
-    for (number, setting) in settings.iter().enumerate() {
+    for (number, text) in recipes.into_iter().enumerate() {
         let path = out.join(name(number));
         let state = status(&path)?;
         if !shard.takes(number) || state == RunStatus::Finished {
@@ -110,8 +119,6 @@ pub fn run(options: &DistillOptions, grid: &[Axis], shard: Shard) -> Result<Vec<
             settings.len(),
             list[number]
         );
-        let mut text = options.text.clone();
-        text.set(setting)?;
         let one = DistillOptions {
             text,
             out: path,
@@ -122,8 +129,23 @@ pub fn run(options: &DistillOptions, grid: &[Axis], shard: Shard) -> Result<Vec<
         if outcome.interrupted {
             bail!("stopped in run {}; the same command goes on", number + 1);
         }
+        // A later run may fail; what is known by then is worth a table.
+        sum_up(out, &settings)?;
     }
-    let rows = read(out, &settings)?;
+    sum_up(out, &settings)
+}
+
+/// The recipe of a combination, seen to be one: a mistake in the last is told before the first is trained.
+fn checked(text: &RecipeText, setting: &Setting) -> Result<RecipeText> {
+    let mut text = text.clone();
+    text.set(setting)?;
+    Recipe::from_text(&text)?.data.check()?;
+    Ok(text)
+}
+
+/// All runs there are, written to `sweep.csv` too.
+fn sum_up(out: &Path, settings: &[Setting]) -> Result<Vec<SweepRow>> {
+    let rows = read(out, settings)?;
     hone_device::atomic::write_bytes(&out.join("sweep.csv"), table(&rows).as_bytes())?;
     Ok(rows)
 }
@@ -212,5 +234,8 @@ mod tests {
             assert!(wrong.parse::<Axis>().is_err(), "{wrong}");
         }
         assert!(combinations(&[]).is_err());
+        let twice = [axis("seed=1,2"), axis("student.channels=8"), axis("seed=3")];
+        let error = combinations(&twice).unwrap_err().to_string();
+        assert!(error.contains("seed twice"), "{error}");
     }
 }

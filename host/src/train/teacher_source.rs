@@ -2,14 +2,26 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tch::{Device, Kind};
 
 use super::run::TeacherInput;
 use crate::data::index;
 use crate::data::pool::PoolTeacher;
-use crate::recipe::{RecipeText, TeacherSource, TrainPrecision, sha256};
+use crate::recipe::{Recipe, RecipeText, TeacherSource, TrainPrecision, sha256};
 use crate::teacher::{self, LoadOptions, Teacher, TeacherConfig};
+
+/// Refuses a teacher `instead` of the recipe's where that has none to learn from: it would be named in vain.
+///
+/// # Errors
+/// As said.
+pub(super) fn check_instead(recipe: &Recipe, instead: Option<&Path>) -> Result<()> {
+    ensure!(
+        instead.is_none() || recipe.teacher.is_some(),
+        "the recipe has no [teacher] table, so --teacher has no effect: add the table, or leave --teacher out"
+    );
+    Ok(())
+}
 
 /// A teacher that was found but not loaded.
 #[derive(Debug, Clone, PartialEq)]

@@ -151,6 +151,7 @@ impl EvalArgs {
             evaluated: pairs,
             split,
             training,
+            ..
         } = self.pairs(camera.as_ref())?;
         let tuned = self.tuned(&pairs, training, &runs, colour)?;
 

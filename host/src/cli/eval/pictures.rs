@@ -4,6 +4,7 @@ use anyhow::Context;
 use hone_shared::student::Colour;
 
 use super::EvalArgs;
+use crate::cli::left_out;
 use crate::data;
 use crate::evaluate::pairs::Opened;
 use crate::evaluate::summary::{Tuned, TunedOn};
@@ -40,13 +41,33 @@ impl EvalArgs {
                 training: PairSet::open(data, camera, self.tune)
                     .ok()
                     .and_then(|opened| opened.training),
+                problems: Vec::new(),
             },
             _ => PairSet::open(data, camera, self.limit)?,
         };
+        opened = self.usable(opened)?;
         if self.video.is_some() {
             opened.evaluated = opened.evaluated.as_sequence();
         }
         Ok(opened)
+    }
+
+    /// Goes on without what is damaged, and says so.
+    fn usable(&self, opened: Opened) -> anyhow::Result<Opened> {
+        let (evaluated, mut problems) = opened.evaluated.usable();
+        let training = opened.training.map(|set| {
+            let (set, damaged) = set.limited(self.tune).usable();
+            problems.extend(damaged);
+            set
+        });
+        problems.splice(..0, opened.problems);
+        left_out::tell(&problems, evaluated.len())?;
+        Ok(Opened {
+            evaluated,
+            training: training.filter(|set| !set.is_empty()),
+            problems,
+            ..opened
+        })
     }
 
     /// The unsharp mask, tuned on pictures that are not evaluated where there are any.
@@ -58,7 +79,7 @@ impl EvalArgs {
         colour: Colour,
     ) -> anyhow::Result<Tuned> {
         let (set, on) = match (training, runs.first()) {
-            (Some(training), _) => (training.limited(self.tune), TunedOn::Training),
+            (Some(training), _) => (training, TunedOn::Training),
             // The recipe's pictures stand for others only where its camera degraded those too.
             (None, Some(run)) if self.degrade.is_none() && pairs.uses_camera() => {
                 (self.patches(run)?, TunedOn::Recipe)

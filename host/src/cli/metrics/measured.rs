@@ -1,5 +1,6 @@
 //! What `hone metrics` found, as a table, as JSON and as CSV.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anyhow::Context;
@@ -12,7 +13,7 @@ use crate::picture::Picture;
 /// One pair of pictures or frames.
 #[derive(Serialize)]
 pub(super) struct Entry {
-    /// File stem, or number of the reference's frame.
+    /// File name, or number of the reference's frame.
     pub name: String,
     /// Every figure.
     #[serde(flatten)]
@@ -178,6 +179,7 @@ impl Measured {
                 ranges(&found.repeated)
             ));
         }
+        remarks.extend(self.equal_pictures());
         // A metric that no entry could have says why once.
         if let Some(first) = self.entries.first().filter(|_| self.entries.len() > 1) {
             for (name, value) in &first.scores.0 {
@@ -187,6 +189,28 @@ impl Measured {
             }
         }
         remarks
+    }
+
+    /// How many pictures are left out of which means, for an infinite figure has none.
+    fn equal_pictures(&self) -> Vec<String> {
+        let mut means: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+        for (name, _) in self.entries.first().iter().flat_map(|e| &e.scores.0) {
+            let infinite = |e: &&Entry| e.scores.get(name).is_some_and(f64::is_infinite);
+            match self.entries.iter().filter(infinite).count() {
+                0 => {}
+                count => means.entry(count).or_default().push(name),
+            }
+        }
+        // The table of a single pair says it itself.
+        let total = self.entries.len();
+        means.retain(|_, _| total > 1);
+        let told = means.into_iter().map(|(count, names)| {
+            format!(
+                "{count} of {total} pictures are equal and left out of the mean of {}",
+                names.join(", ")
+            )
+        });
+        told.collect()
     }
 }
 
@@ -216,7 +240,21 @@ fn ranges(numbers: &[usize]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::ranges;
+    use super::*;
+
+    #[test]
+    fn equal_pictures_are_counted() {
+        let psnr = |db| Entry {
+            name: "a.png".into(),
+            scores: Scores(vec![("psnr_rgb", Ok(db)), ("l1", Ok(0.1))]),
+            sharpness: [sharpness(&Picture::new(3, 8, 8)); 2],
+            flicker: None,
+        };
+        let found = Measured::many([f64::INFINITY, 30.0, 31.0].map(psnr).into());
+        let remark = "1 of 3 pictures are equal and left out of the mean of psnr_rgb";
+        assert_eq!(found.remarks(), [remark]);
+        assert!(Measured::single(psnr(f64::INFINITY)).remarks().is_empty());
+    }
 
     #[test]
     fn numbers_are_told_in_runs() {

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::learned::LearnedMetrics;
-use super::progress;
+use super::{overwrite, progress};
 use crate::metric::{LEARNED, METRICS, MetricSet};
 use crate::picture::Picture;
 use crate::restore::{paired_images, video};
@@ -82,6 +82,7 @@ impl MetricsArgs {
             }
         }
         if let Some(path) = &self.csv {
+            overwrite::refuse(path, [reference.as_path(), distorted])?;
             hone_device::atomic::write_bytes(path, found.csv(&metrics.names()).as_bytes())?;
         }
         if self.json {
@@ -129,7 +130,8 @@ fn folders(reference: &Path, distorted: &Path, metrics: &MetricSet) -> anyhow::R
     let bar = progress::bar(pairs.len() as u64, "measuring");
     let mut entries = Vec::with_capacity(pairs.len());
     for (a, b) in pairs {
-        let name = a.file_stem().unwrap_or_default().to_string_lossy();
+        // With its ending: several pictures of a folder may share a stem.
+        let name = a.file_name().unwrap_or_default().to_string_lossy();
         let (a, b) = load(&a, &b)?;
         entries.push(Entry::measure(name.into_owned(), &a, &b, metrics)?);
         bar.inc(1);

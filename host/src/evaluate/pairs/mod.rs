@@ -3,6 +3,7 @@
 //! Pictures are loaded one pair at a time, so that a set may be larger than memory.
 
 mod open;
+mod usable;
 
 use std::path::PathBuf;
 
@@ -141,12 +142,10 @@ impl PairSet {
                 truth,
             } => {
                 let (small, sharp) = (read::photo(input)?, read::photo(truth)?);
-                let times = sharp.width / small.width.max(1);
-                let fits = (1..=4).contains(&times)
-                    && (small.width * times, small.height * times) == (sharp.width, sharp.height);
-                if !fits {
+                let sides = |photo: &Photo| (photo.width, photo.height);
+                let Some(times) = times(sides(&small), sides(&sharp)) else {
                     bail!("{} and {} differ in size", input.display(), truth.display());
-                }
+                };
                 let input = match times {
                     1 => small,
                     _ => resize::bicubic(&small, sharp.width, sharp.height),
@@ -176,6 +175,13 @@ impl PairSet {
             truth: truth.picture(),
         })
     }
+}
+
+/// How many times as large a sharp picture is as its degraded partner, by width and height.
+fn times(small: (usize, usize), sharp: (usize, usize)) -> Option<usize> {
+    let times = sharp.0 / small.0.max(1);
+    let fits = (1..=4).contains(&times) && (small.0 * times, small.1 * times) == sharp;
+    fits.then_some(times)
 }
 
 /// At most `limit` items, evenly spread.

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 
 use super::{Camera, Item, PairSet, spread};
 use crate::data::config::Layout;
-use crate::data::index::{self, Index, Split};
+use crate::data::index::{self, Index, Problem, Split};
 use crate::data::photo::Photo;
 use crate::restore::{paired_images, video};
 
@@ -19,6 +19,8 @@ pub struct Opened {
     pub split: Option<Split>,
     /// Training pictures.
     pub training: Option<PairSet>,
+    /// Files that were left out because their headers already tell that they cannot be used.
+    pub problems: Vec<Problem>,
 }
 
 impl PairSet {
@@ -53,6 +55,7 @@ impl PairSet {
                 evaluated,
                 split: None,
                 training: None,
+                problems: Vec::new(),
             });
         }
         let lying = data.join(index::FILE_NAME);
@@ -71,11 +74,16 @@ impl PairSet {
                     evaluated: evaluated?,
                     split: None,
                     training: split("train").transpose()?,
+                    problems: Vec::new(),
                 });
             }
             let index = index::scan(data, Layout::Auto, 0, 0.0, false)
                 .with_context(|| format!("cannot use {} as data", data.display()))?;
-            (index, data.to_owned())
+            let opened = Self::indexed(&index, data, camera, limit)?;
+            return Ok(Opened {
+                problems: index.problems,
+                ..opened
+            });
         };
         Self::indexed(&index, &root, camera, limit)
     }
@@ -123,6 +131,7 @@ impl PairSet {
             evaluated,
             split: used,
             training,
+            problems: Vec::new(),
         })
     }
 

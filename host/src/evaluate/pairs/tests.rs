@@ -51,3 +51,20 @@ fn splits_and_enlarged_inputs_are_found() {
     let error = opened.evaluated.get(0).unwrap_err().to_string();
     assert!(error.contains("differ in size"), "{error}");
 }
+
+#[test]
+fn pairs_that_cannot_be_used_are_left_out_and_named() {
+    let folder = tempfile::tempdir().unwrap();
+    save(folder.path(), &["lq/a.png", "lq/b.png", "lq/c.png"], 20);
+    save(folder.path(), &["gt/a.png", "gt/b.png", "gt/c.png"], 40);
+    save(folder.path(), &["lq/c.png"], 21);
+    let damaged = folder.path().join("gt/b.png");
+    let bytes = std::fs::read(&damaged).unwrap();
+    std::fs::write(&damaged, &bytes[..bytes.len() / 2]).unwrap();
+    let opened = PairSet::open(folder.path(), None, 9).unwrap();
+    let (usable, problems) = opened.evaluated.usable();
+    assert_eq!(usable.names(), ["a"]);
+    let named = |i: usize| format!("{}: {}", problems[i].path, problems[i].reason);
+    assert!(named(0).ends_with("gt/b.png: is damaged or cut off"));
+    assert!(named(1).ends_with("lq/c.png: size does not fit its sharp partner"));
+}

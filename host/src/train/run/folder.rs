@@ -2,13 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use tch::nn::VarStore;
 
 use super::{CARD_KEY, RunInputs, WeightsCard, read_inputs};
 use crate::recipe::RecipeText;
 use crate::train::checkpoint::Checkpoint;
 use crate::train::state::Scores;
+
+/// The file that makes a folder a run.
+const INPUTS: &str = "run.json";
 
 /// The folder of a run.
 #[derive(Debug, Clone)]
@@ -33,42 +36,57 @@ impl RunFolder {
             path: path.to_path_buf(),
             recipe_sha256: inputs.recipe_sha256.clone(),
         };
-        let there = folder.inputs_path().exists();
-        let name = path.display();
-        match (there, resume) {
-            (true, false) => {
-                bail!("{name} holds a run already: add --resume, or choose another --out")
-            }
-            (false, true) => {
-                bail!("{name} holds no run to resume: leave --resume away to start one")
-            }
-            (true, true) => {
-                let old = read_inputs(path)?;
-                if old.recipe_sha256 != inputs.recipe_sha256 {
-                    bail!("{name} was started with another recipe: resume with {name}/recipe.toml");
-                }
-                if old.teacher != inputs.teacher {
-                    bail!(
-                        "{name} was started with another teacher, so it cannot be resumed exactly"
-                    );
-                }
-                if old.pool != inputs.pool {
-                    bail!(
-                        "{name} was started with another --cache, so it cannot be resumed exactly"
-                    );
-                }
-                if !folder.last().exists() {
-                    bail!("{name} stopped before its first checkpoint: remove it and start again");
-                }
-            }
-            (false, false) => {
-                std::fs::create_dir_all(path).with_context(|| format!("cannot create {name}"))?;
-                let json = serde_json::to_vec_pretty(inputs)?;
-                hone_device::atomic::write_bytes(&path.join("recipe.toml"), text.text.as_bytes())?;
-                hone_device::atomic::write_bytes(&folder.inputs_path(), &json)?;
-            }
+        if resume {
+            folder.check_resume(inputs)?;
+            return Ok(folder);
         }
+        Self::check_free(path)?;
+        std::fs::create_dir_all(path)
+            .with_context(|| format!("cannot create {}", path.display()))?;
+        let json = serde_json::to_vec_pretty(inputs)?;
+        hone_device::atomic::write_bytes(&path.join("recipe.toml"), text.text.as_bytes())?;
+        hone_device::atomic::write_bytes(&folder.inputs_path(), &json)?;
         Ok(folder)
+    }
+
+    /// Refuses a folder that holds a run, which a new one must not overwrite.
+    ///
+    /// # Errors
+    /// As said.
+    pub fn check_free(path: &Path) -> Result<()> {
+        ensure!(
+            !path.join(INPUTS).exists(),
+            "{} holds a run already: add --resume, or choose another --out",
+            path.display()
+        );
+        Ok(())
+    }
+
+    /// Refuses to go on with anything but the run that was started here.
+    fn check_resume(&self, inputs: &RunInputs) -> Result<()> {
+        let name = self.path.display();
+        ensure!(
+            self.inputs_path().exists(),
+            "{name} holds no run to resume: leave --resume away to start one"
+        );
+        let old = read_inputs(&self.path)?;
+        ensure!(
+            old.recipe_sha256 == inputs.recipe_sha256,
+            "{name} was started with another recipe: resume with {name}/recipe.toml"
+        );
+        ensure!(
+            old.teacher == inputs.teacher,
+            "{name} was started with another teacher, so it cannot be resumed exactly"
+        );
+        ensure!(
+            old.pool == inputs.pool,
+            "{name} was started with another --cache, so it cannot be resumed exactly"
+        );
+        ensure!(
+            self.last().exists(),
+            "{name} stopped before its first checkpoint: remove it and start again"
+        );
+        Ok(())
     }
 
     /// The folder itself.
@@ -123,7 +141,7 @@ impl RunFolder {
     }
 
     fn inputs_path(&self) -> PathBuf {
-        self.path.join("run.json")
+        self.path.join(INPUTS)
     }
 
     /// Writes the weights of `network` with a card.

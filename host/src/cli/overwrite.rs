@@ -1,0 +1,62 @@
+//! Outputs that would take the place of an input or of another output.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::ensure;
+
+/// Refuses to write `output` where one of `others` lies.
+///
+/// # Errors
+/// When they are one file, under whatever names.
+pub fn refuse<'a>(output: &Path, others: impl IntoIterator<Item = &'a Path>) -> anyhow::Result<()> {
+    for other in others {
+        ensure!(
+            !same_file(output, other),
+            "the output {} would overwrite {}: name another file",
+            output.display(),
+            other.display()
+        );
+    }
+    Ok(())
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    match (std::fs::metadata(a), std::fs::metadata(b)) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => place(a).is_some_and(|a| Some(a) == place(b)),
+    }
+}
+
+/// Where a file lies that need not be there yet.
+fn place(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;
+    Some(folder.join(path.file_name()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_told_apart_whatever_they_are_called() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("key"), b"secret").unwrap();
+        std::fs::create_dir(at("below")).unwrap();
+        std::os::unix::fs::symlink(at("key"), at("link")).unwrap();
+        for (output, other) in [
+            ("key", "key"),
+            ("link", "key"),
+            ("below/../key", "key"),
+            ("below/../new", "new"),
+        ] {
+            let error = refuse(&at(output), [at(other).as_path()]).unwrap_err();
+            assert!(error.to_string().contains("overwrite"), "{error}");
+        }
+        for output in ["new", "below/key", "nowhere/key"] {
+            refuse(&at(output), [at("key").as_path(), &at("other")]).unwrap();
+        }
+    }
+}
