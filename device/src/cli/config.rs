@@ -6,8 +6,6 @@ use anyhow::Context;
 use clap::{ArgGroup, Args};
 use hone_shared::config::{Config, DEFAULT};
 
-use crate::camera::sink::{self, SinkSpec};
-use crate::camera::source::SourceSpec;
 use crate::journal::Journal;
 
 const EXAMPLES: &str = "\
@@ -37,9 +35,10 @@ impl ConfigArgs {
     pub fn run(self) -> anyhow::Result<()> {
         if let Some(path) = self.check {
             let config = read(&path)?;
-            let here = || path.display().to_string();
-            source(&config).with_context(here)?;
-            sink::apart(&sinks(&config).with_context(here)?).with_context(here)?;
+            #[cfg(feature = "camera")]
+            super::specs::check(&config).with_context(|| path.display().to_string())?;
+            #[cfg(not(feature = "camera"))]
+            drop(config);
             println!("{} is a configuration of honed", path.display());
         } else {
             print!("{DEFAULT}");
@@ -70,24 +69,6 @@ pub(super) fn read_known(path: &std::path::Path, journal: &Journal) -> anyhow::R
         ));
     }
     Ok(config)
-}
-
-/// Where frames come from.
-///
-/// # Errors
-/// When it is no source.
-pub(super) fn source(config: &Config) -> anyhow::Result<SourceSpec> {
-    config.source.name.parse().context("source.name")
-}
-
-/// Where they go.
-///
-/// # Errors
-/// When one is no sink.
-pub(super) fn sinks(config: &Config) -> anyhow::Result<Vec<SinkSpec>> {
-    let parsed = config.output.sinks.iter().map(|sink| sink.parse());
-    let parsed: Result<Vec<SinkSpec>, _> = parsed.collect();
-    parsed.context("output.sinks")
 }
 
 fn text(path: &std::path::Path) -> anyhow::Result<String> {

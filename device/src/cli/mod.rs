@@ -22,6 +22,8 @@ pub mod slots;
 #[cfg(feature = "camera")]
 pub mod sources;
 #[cfg(feature = "camera")]
+mod specs;
+#[cfg(feature = "camera")]
 mod students;
 #[cfg(feature = "page")]
 pub mod token;

@@ -219,7 +219,7 @@ impl RunArgs {
         };
         let mut source = match self.source {
             Some(source) => source,
-            None => super::config::source(&config)?,
+            None => super::specs::source(&config)?,
         };
         source.size = self.size.or_else(|| config.size());
         source.fps = self
@@ -231,7 +231,7 @@ impl RunArgs {
             source.pace = Some(Pace::Every);
         }
         let sinks = match self.sinks.is_empty() {
-            true => super::config::sinks(&config)?,
+            true => super::specs::sinks(&config)?,
             false => self.sinks,
         };
         sink::apart(&sinks)?;
