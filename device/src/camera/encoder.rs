@@ -5,6 +5,9 @@ use gstreamer as gst;
 use super::elements;
 use super::error::CameraError;
 
+/// Shortest side that encoders take.
+const LEAST: i32 = 16;
+
 /// Whether frames of this shape can be encoded; if not, why and what to do.
 ///
 /// # Errors
@@ -32,9 +35,6 @@ pub const ENCODERS: &[Encoder] = &[
     Encoder::X264,
     Encoder::OpenH264,
 ];
-
-/// Shortest side that encoders take.
-const LEAST: i32 = 16;
 
 /// An H.264 encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

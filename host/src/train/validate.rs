@@ -4,6 +4,7 @@ use tch::{Kind, Tensor};
 
 use super::state::Scores;
 use crate::loss::ssim;
+use crate::metric::Summary;
 
 /// A blurred picture and its truth, `[1,C,H,W]` each, 0..1.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ pub fn validate(
 ) -> Validation {
     tch::no_grad(|| {
         let (mut ssim_sum, mut residual) = (0.0, 0.0);
-        let (mut mended, mut sharp) = (Mean::default(), Mean::default());
+        let (mut mended, mut sharp) = (Vec::new(), Vec::new());
         for pair in pairs {
             let raw = restore(pair).to_kind(Kind::Float);
             residual += (&raw - &pair.input)
@@ -52,42 +53,26 @@ pub fn validate(
                 .double_value(&[]);
             let restored = raw.clamp(0.0, 1.0);
             // Of nothing to mend, nothing can be gained: in one mean, its 100 dB would hide what the others gain.
-            let mean = match pair.input.equal(&pair.truth) {
+            let scored = match pair.input.equal(&pair.truth) {
                 true => &mut sharp,
                 false => &mut mended,
             };
-            mean.add(psnr(&restored, &pair.truth));
+            scored.push(psnr(&restored, &pair.truth));
             ssim_sum += ssim(&restored, &pair.truth).double_value(&[]);
         }
         let count = pairs.len().max(1) as f64;
+        let mean = |scored| Summary::of(scored).map(|s| s.mean);
+        let (mended, sharp) = (mean(mended), mean(sharp));
         let scores = Scores {
-            psnr: mended.value().or(sharp.value()).unwrap_or_default(),
+            psnr: mended.or(sharp).unwrap_or_default(),
             ssim: ssim_sum / count,
-            sharp: sharp.value(),
+            sharp,
         };
         Validation {
             scores,
             residual: residual / count,
         }
     })
-}
-
-#[derive(Default)]
-struct Mean {
-    sum: f64,
-    count: f64,
-}
-
-impl Mean {
-    fn add(&mut self, value: f64) {
-        self.sum += value;
-        self.count += 1.0;
-    }
-
-    /// `None` of nothing.
-    fn value(&self) -> Option<f64> {
-        (self.count > 0.0).then(|| self.sum / self.count)
-    }
 }
 
 /// Peak signal-to-noise ratio in dB over all samples; 100 for equal pictures.
