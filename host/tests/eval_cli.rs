@@ -76,6 +76,15 @@ fn a_run_is_quantised_checked_evaluated_and_compared() {
     assert_eq!(side_by_side.matches("| toy INT8").count(), 2);
     let error = fails(folder, "eval ptq.onnx --data sharp");
     assert!(error.contains("--degrade"), "{error}");
+    let error = fails(
+        folder,
+        "eval ptq.onnx --data sharp --degrade motion --limit 0",
+    );
+    assert!(error.contains("1 or more"), "{error}");
+    let paired = "eval ptq.onnx --data pairs --degrade motion --no-speed";
+    works(folder, "data pairs sharp --out pairs --degrade motion");
+    let error = fails(folder, paired);
+    assert!(error.contains("degraded pictures already"), "{error}");
 
     works(
         folder,
@@ -225,4 +234,9 @@ fn dropped_frames_are_named_and_every_frame_has_its_row() {
         "eval --data sent.mp4 --degrade gaussian:sigma=1 --limit 4 --video 25 --no-speed --only l1 --out film",
     );
     assert!(folder.join("film/side_by_side.mp4").is_file());
+    std::fs::write(folder.join("still.png"), "").unwrap();
+    for pair in ["sent.mp4 still.png", "still.png sent.mp4"] {
+        let said = fails(folder, &format!("metrics {pair}"));
+        assert!(said.contains("both be videos"), "{said}");
+    }
 }

@@ -75,19 +75,27 @@ pub fn validate(
     })
 }
 
-/// Peak signal-to-noise ratio in dB over all samples; 100 for equal pictures.
+/// Peak signal-to-noise ratio in dB over all samples; 100 for equal pictures, NaN where a sample is.
 pub fn psnr(a: &Tensor, b: &Tensor) -> f64 {
     let mse = (a - b).square().mean(Kind::Double).double_value(&[]);
-    if mse > 0.0 {
-        (-10.0 * mse.log10()).min(100.0)
-    } else {
+    // Not `max`, which would make a number of NaN.
+    if mse < 1e-10 {
         100.0
+    } else {
+        -10.0 * mse.log10()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_number_is_not_scored_as_equal() {
+        let flat = |value: f64| Tensor::full([1, 1, 4, 4], value, (Kind::Float, tch::Device::Cpu));
+        assert!(psnr(&flat(f64::NAN), &flat(0.5)).is_nan());
+        assert_eq!(psnr(&flat(0.5), &flat(0.5)), 100.0);
+    }
 
     #[test]
     fn pictures_that_need_nothing_are_scored_apart() {

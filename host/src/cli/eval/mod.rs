@@ -91,10 +91,10 @@ pub struct EvalArgs {
     #[arg(long, conflicts_with = "speed")]
     no_speed: bool,
     /// Evaluate at most this many pictures, spread evenly; of a video, its first frames.
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = count)]
     limit: usize,
     /// Tune the unsharp mask on at most this many pictures.
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = 12, value_parser = count)]
     tune: usize,
     /// The pictures are frames of a video: measure flicker, and write side_by_side.mp4 at this rate.
     #[arg(long, value_name = "FPS", requires = "out")]
@@ -116,6 +116,13 @@ pub struct EvalArgs {
 fn labelled(text: &str) -> Result<(String, PathBuf), String> {
     let (label, path) = text.split_once('=').ok_or("write it as LABEL=FILE")?;
     Ok((label.to_owned(), path.into()))
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("give a number of pictures, 1 or more".into()),
+        Ok(count) => Ok(count),
+    }
 }
 
 fn size(text: &str) -> Result<(usize, usize), String> {

@@ -1,6 +1,6 @@
 //! The pictures that are evaluated, what degrades them, and those that a baseline is tuned on.
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use hone_shared::student::Colour;
 
 use super::EvalArgs;
@@ -45,6 +45,12 @@ impl EvalArgs {
             },
             _ => PairSet::open(data, camera, self.limit)?,
         };
+        ensure!(
+            self.degrade.is_none() || opened.evaluated.uses_camera(),
+            "{} holds degraded pictures already, which --degrade leaves as they are: drop the flag, or name \
+             the folder of the sharp ones",
+            data.display()
+        );
         opened = self.usable(opened)?;
         if self.video.is_some() {
             opened.evaluated = opened.evaluated.as_sequence();

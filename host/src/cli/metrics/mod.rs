@@ -107,6 +107,13 @@ impl MetricsArgs {
                 distorted.display()
             );
         }
+        if video::is_video(reference) != video::is_video(distorted) {
+            bail!(
+                "{} and {} must both be videos or both be pictures",
+                reference.display(),
+                distorted.display()
+            );
+        }
         if reference.is_dir() {
             folders(reference, distorted, metrics)
         } else if video::is_video(reference) {
