@@ -96,9 +96,12 @@ boards: system toolchain
 container: build
 	cross/container.sh x86_64
 
+# The fuzzers are no part of the workspace; they compile files of it, which may have moved.
 lint: system toolchain $(LIBTORCH_READY)
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	for crate in shared device host; do \
+	  $(CARGO) clippy --manifest-path $$crate/fuzz/Cargo.toml --target-dir target/fuzz --locked -- -D warnings; done
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
 
 # The engine beside ONNX Runtime, interleaved in one run; ISA=avx2 keeps both sides to AVX2.

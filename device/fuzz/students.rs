@@ -6,8 +6,8 @@ use libfuzzer_sys::fuzz_target;
 
 #[path = "../src/engine/random.rs"]
 mod random;
-#[path = "../src/engine/sample.rs"]
-#[allow(dead_code)]
+#[path = "../src/engine/sample/mod.rs"]
+#[allow(dead_code, unused_imports)]
 mod sample;
 
 fuzz_target!(|input: (u64, u8, u8)| {

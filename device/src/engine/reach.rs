@@ -6,7 +6,7 @@ use hone_shared::student::{INPUT_NAME, META_HALO, META_SCALE, PREVIOUS_NAME};
 use tract_onnx::pb::{NodeProto, TensorProto};
 
 use super::EngineError;
-use super::model::{Model, attribute};
+use super::model::{Model, attribute, breach};
 
 /// Longest halo believed, in pixels.
 const MAX_HALO: usize = 4096;
@@ -47,7 +47,8 @@ impl Local {
 /// Follows the frame through the graph.
 ///
 /// # Errors
-/// [`EngineError::Load`] when the graph is missing.
+/// [`EngineError::Load`] when the graph is missing, [`EngineError::Contract`] when the metadata tell
+/// other blocks than it works on.
 pub(super) fn reach(model: &Model) -> Result<Reach, EngineError> {
     let graph = model.graph()?;
     let weights: HashMap<&str, &TensorProto> = graph
@@ -88,13 +89,19 @@ pub(super) fn reach(model: &Model) -> Result<Reach, EngineError> {
         }
     }
     let number = |key| model.metadata(key).and_then(|v| v.parse::<usize>().ok());
-    let halo = match tensors.get(model.residual.as_str()).copied().flatten() {
+    let told = number(META_SCALE).filter(|s| (1..=MAX_STEP).contains(s));
+    let residual = tensors.get(model.residual.as_str()).copied().flatten();
+    // Frames are padded to multiples of it.
+    if let (Some(_), Some(told)) = (residual, told.filter(|told| told % scale != 0)) {
+        return breach(format!(
+            "its metadata say {META_SCALE} {told}, its graph works on blocks of {scale} pixels"
+        ));
+    }
+    let halo = match residual {
         Some(local) => local.halo,
         None => number(META_HALO),
     };
-    let scale = number(META_SCALE)
-        .filter(|s| (1..=MAX_STEP).contains(s))
-        .map_or(scale, |s| s.max(scale));
+    let scale = told.map_or(scale, |s| s.max(scale));
     Ok(Reach {
         scale,
         halo: halo.filter(|&h| h <= MAX_HALO),
@@ -208,7 +215,10 @@ fn through(
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample;
+    use prost::Message;
+    use tract_onnx::pb::ModelProto;
+
+    use super::super::{describe, sample};
     use super::*;
 
     #[test]
@@ -253,6 +263,27 @@ mod tests {
             let out = through(&node, &[local], dims, &known).unwrap();
             assert_eq!((out.step, out.halo), (2, Some(8)), "{op}");
         }
+    }
+
+    #[test]
+    fn frames_are_padded_to_whole_blocks_of_the_graph() {
+        let told = |scale: &str| {
+            let mut proto = ModelProto::decode(sample::f32_chain().as_slice()).unwrap();
+            for entry in &mut proto.metadata_props {
+                if entry.key == META_SCALE {
+                    entry.value = scale.into();
+                }
+            }
+            describe(&proto.encode_to_vec())
+        };
+        let said = told("3").unwrap_err().to_string();
+        assert!(
+            said.contains("hone.scale 3") && said.contains("blocks of 2"),
+            "{said}"
+        );
+        let said = told("4").unwrap().layers.unwrap_err();
+        assert!(said.contains("blocks are of 2"), "{said}");
+        assert!(told("2").unwrap().layers.is_ok());
     }
 
     #[test]

@@ -8,7 +8,9 @@ mod f32;
 mod int8;
 
 use hone_shared::quant::QuantChain;
-use hone_shared::student::{ConvChain, INPUT_NAME, OUTPUT_NAME, PREVIOUS_NAME, Precision};
+use hone_shared::student::{
+    ConvChain, INPUT_NAME, META_SCALE, OUTPUT_NAME, PREVIOUS_NAME, Precision,
+};
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 use super::model::{Model, attribute};
@@ -48,6 +50,7 @@ pub(super) fn recognise(model: &Model) -> Result<Chain, Reason> {
         Precision::F32 => {
             let mut found = f32::recognise(model, graph, &stored)?;
             check_inputs(model, found.chain.is_temporal())?;
+            check_blocks(model, found.chain.scale)?;
             if let Some(first) = found.chain.layers.first_mut().filter(|_| model.temporal) {
                 first.weights = one_by_one(&first.weights, first.inputs, first.kernel, model);
             }
@@ -56,6 +59,7 @@ pub(super) fn recognise(model: &Model) -> Result<Chain, Reason> {
         Precision::Int8 => {
             let mut found = int8::recognise(model, graph, &stored)?;
             check_inputs(model, found.is_temporal())?;
+            check_blocks(model, found.scale)?;
             if let Some(first) = found.layers.first_mut().filter(|_| model.temporal) {
                 first.weights = one_by_one(&first.weights, first.inputs, first.kernel, model);
             }
@@ -79,6 +83,19 @@ pub(super) fn convolutions(model: &Model) -> Result<ConvChain, Reason> {
         return Err("it cuts values from above".into());
     }
     Ok(found.chain)
+}
+
+/// Frames are padded as the metadata say, which may be to more than the chain's own blocks.
+fn check_blocks(model: &Model, scale: usize) -> Result<(), Reason> {
+    match model
+        .metadata(META_SCALE)
+        .and_then(|s| s.parse::<usize>().ok())
+    {
+        Some(told) if told != scale => Err(format!(
+            "its metadata say {META_SCALE} {told}, its blocks are of {scale} pixels"
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn check_inputs(model: &Model, temporal: bool) -> Result<(), Reason> {
