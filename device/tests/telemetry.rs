@@ -2,6 +2,7 @@
 #![cfg(all(feature = "camera", feature = "telemetry"))]
 #![allow(clippy::unwrap_used)] // the lint's exception for tests does not reach what they share
 
+use std::io::{Read, Write};
 use std::process::{Command, Output};
 
 use hone_shared::telemetry::{Decoder, Message, Phase};
@@ -31,12 +32,22 @@ fn run(telemetry: &str) -> Output {
 fn a_line_carries_state_once_a_second() {
     let folder = tempfile::tempdir().unwrap();
     let line = folder.path().join("ttyS0");
-    std::fs::write(&line, b"").unwrap();
+    let made = Command::new("mkfifo").arg(&line).status();
+    assert!(made.unwrap().success());
+    let mut pipe = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&line)
+        .unwrap();
     let output = run(&format!("serial:{}@115200", line.display()));
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{error}");
     let mut messages: Vec<Message> = Vec::new();
-    let bytes = std::fs::read(&line).unwrap();
+    // All that the pipe holds now, which is far less than it can hold; with this byte it is never empty.
+    pipe.write_all(&[0]).unwrap();
+    let mut bytes = vec![0; 65_536];
+    let length = pipe.read(&mut bytes).unwrap();
+    bytes.truncate(length);
     Decoder::default().push(&bytes, &mut |message| messages.push(message.unwrap()));
     assert!(messages.len() >= 2, "{messages:?}");
     for (sequence, message) in (0..).zip(&messages) {
@@ -52,6 +63,21 @@ fn a_line_carries_state_once_a_second() {
         last.bundle.starts_with("mixed ") && last.level == "large",
         "{last:?}"
     );
+}
+
+#[test]
+fn a_file_is_no_line_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("diary");
+    std::fs::write(&file, b"dear diary").unwrap();
+    let output = run(&format!("serial:{}", file.display()));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(
+        error.contains("diary: it is a file, no serial line"),
+        "{error}"
+    );
+    assert_eq!(std::fs::read(&file).unwrap(), b"dear diary");
 }
 
 #[test]

@@ -16,8 +16,11 @@ use super::damage::{Complaints, Listener};
 use super::element::HoneSharpen;
 use super::elements::{self, named, probe};
 use super::error::CameraError;
+use super::fault;
 use super::feed::{Camera, Frame, Next};
+use super::mjpeg;
 use super::planes;
+use super::reach::{self, Doubt};
 use super::sharpener::Sharpener;
 use super::source::{Pace, SourceKind, SourceSpec};
 use super::timeline::{Clock, Marks, Timeline};
@@ -25,14 +28,18 @@ use super::timeline::{Clock, Marks, Timeline};
 /// A source on GStreamer.
 #[derive(Debug)]
 pub struct Capture {
-    name: String,
+    spec: SourceSpec,
     pipeline: gst::Pipeline,
     frames: gst_app::AppSink,
     marks: Arc<Marks>,
     captured: Arc<AtomicU64>,
     decoders: Listener,
+    doubt: Doubt,
     live: bool,
 }
+
+/// A source that has trouble with its way to the camera for so long is not left to itself.
+const TROUBLE: Duration = Duration::from_millis(1500);
 
 impl Capture {
     /// Starts `spec`; every frame passes through `sharpener`. With `shape`, frames are scaled and
@@ -60,15 +67,16 @@ impl Capture {
             reason,
         })?;
         let capture = Self {
-            name: spec.name.clone(),
+            spec: spec.clone(),
             frames: named(&pipeline, "frames")?,
             decoders: Listener::on(&pipeline),
             pipeline,
             marks: Arc::default(),
             captured: Arc::default(),
+            doubt: Doubt::default(),
             live: false,
         };
-        capture.set_up(spec, sharpener, shape)?;
+        capture.set_up(sharpener, shape, timeline)?;
         timeline.rule(&capture.pipeline);
         if spec.pace() == Some(Pace::Live) && spec.is_recorded() {
             // Its first picture is due now, however long the run is on: it may start for the tenth time.
@@ -78,22 +86,22 @@ impl Capture {
             }
         }
         let live = Arc::new(AtomicBool::new(false));
-        capture.watch(spec, timeline, &live, sharpener)?;
-        capture.begin(spec, &live)
+        capture.watch(timeline, &live, sharpener)?;
+        capture.begin(&live)
     }
 
     fn set_up(
         &self,
-        spec: &SourceSpec,
         sharpener: &Arc<Sharpener>,
         shape: Option<&gst::Caps>,
+        timeline: &Timeline,
     ) -> Result<(), CameraError> {
         named::<HoneSharpen>(&self.pipeline, "sharpen")?.use_sharpener(sharpener.clone());
         if let Some(caps) = shape {
             named::<gst::Element>(&self.pipeline, "shape")?.set_property("caps", caps);
         }
         let source = || named::<gst::Element>(&self.pipeline, "source");
-        match &spec.kind {
+        match &self.spec.kind {
             SourceKind::File(path) => source()?.set_property("location", path),
             SourceKind::V4l2(path) => source()?.set_property("device", path.display().to_string()),
             SourceKind::Libcamera(Some(name)) => source()?.set_property("camera-name", name),
@@ -103,11 +111,15 @@ impl Capture {
             SourceKind::Network(uri) if uri.starts_with("rtsp") => {
                 source()?.set_property("location", uri);
             }
-            SourceKind::Network(uri) => source()?.set_property("uri", uri),
+            SourceKind::Network(uri) => {
+                let live = self.spec.pace() == Some(Pace::Live);
+                mjpeg::prepare(&self.pipeline, live.then(|| timeline.clone()));
+                source()?.set_property("uri", uri);
+            }
             SourceKind::Images(folder) => {
                 let images = super::source::images(folder)?;
                 let feed = named::<gst_app::AppSrc>(&self.pipeline, "images")?;
-                super::images::feed(&feed, images, spec.fps.unwrap_or(30));
+                super::images::feed(&feed, images, self.spec.fps.unwrap_or(30));
             }
             SourceKind::Test | SourceKind::Libcamera(None) | SourceKind::Gst(_) => {}
         }
@@ -117,7 +129,6 @@ impl Capture {
     /// Puts probes where a frame is captured, and where the student begins and ends.
     fn watch(
         &self,
-        spec: &SourceSpec,
         timeline: &Timeline,
         live: &Arc<AtomicBool>,
         sharpener: &Arc<Sharpener>,
@@ -127,7 +138,7 @@ impl Capture {
         let (marks, captured) = (self.marks.clone(), self.captured.clone());
         let (live, clock) = (live.clone(), timeline.clone());
         // A scene that is drawn too slowly carries the time at which it should have been there.
-        let drawn = matches!(spec.kind, SourceKind::Test);
+        let drawn = matches!(self.spec.kind, SourceKind::Test);
         probe(&queue, "sink", move |pad, buffer| {
             let now = clock.now();
             let index = captured.fetch_add(1, Ordering::Relaxed);
@@ -162,18 +173,12 @@ impl Capture {
     }
 
     /// Pauses, asks whether the source is live, and lets it run.
-    fn begin(mut self, spec: &SourceSpec, live: &AtomicBool) -> Result<Self, CameraError> {
-        let failed = |me: &Self| {
-            me.bus_error().unwrap_or_else(|| CameraError::Source {
-                source_name: me.name.clone(),
-                reason: "it does not start".into(),
-            })
-        };
+    fn begin(mut self, live: &AtomicBool) -> Result<Self, CameraError> {
         let paused = self
             .pipeline
             .set_state(gst::State::Paused)
-            .map_err(|_| failed(&self))?;
-        self.live = match spec.pace() {
+            .map_err(|_| self.no_start())?;
+        self.live = match self.spec.pace() {
             Some(pace) => pace == Pace::Live,
             None => paused == gst::StateChangeSuccess::NoPreroll,
         };
@@ -185,40 +190,43 @@ impl Capture {
         }
         self.pipeline
             .set_state(gst::State::Playing)
-            .map_err(|_| failed(&self))?;
+            .map_err(|_| self.no_start())?;
         Ok(self)
     }
 
-    /// The first error on the bus, in words for people.
-    fn bus_error(&self) -> Option<CameraError> {
-        let bus = self.pipeline.bus()?;
-        let mut missing = None;
-        while let Some(message) = bus.pop() {
-            match message.view() {
-                gst::MessageView::Element(element) => {
-                    let text = element
-                        .structure()
-                        .filter(|s| s.name() == "missing-plugin")
-                        .and_then(|s| s.get::<String>("name").ok());
-                    missing = missing.or(text);
-                }
-                gst::MessageView::Error(error) => {
-                    if let Some(what) = missing {
-                        return Some(CameraError::MissingDecoder {
-                            source_name: self.name.clone(),
-                            what,
-                            package: "gstreamer1.0-libav",
-                        });
-                    }
-                    return Some(CameraError::Source {
-                        source_name: self.name.clone(),
-                        reason: elements::bus_error(error),
-                    });
-                }
-                _ => {}
+    fn no_start(&mut self) -> CameraError {
+        self.fault(reach::PATIENCE)
+            .unwrap_or_else(|| self.failed("it does not start".into()))
+    }
+
+    fn failed(&self, reason: String) -> CameraError {
+        CameraError::Source {
+            source_name: self.spec.name.clone(),
+            reason,
+        }
+    }
+
+    /// Why there are no pictures, if that is known; waits for at most `wait` for what the camera's
+    /// port answers.
+    fn fault(&mut self, wait: Duration) -> Option<CameraError> {
+        let address = self.spec.address();
+        let fault = self
+            .pipeline
+            .bus()
+            .and_then(|bus| fault::first(&bus, &self.spec.name, address.as_ref()));
+        if let Some(address) = address.filter(|_| self.captured.load(Ordering::Relaxed) == 0) {
+            if let Some(reason) = self.doubt.look(&address, fault.as_ref(), wait) {
+                return Some(self.failed(reason));
+            }
+            if self.doubt.open() {
+                return None;
             }
         }
-        None
+        if let Some(fault) = fault {
+            return Some(fault.error);
+        }
+        let (since, reason) = self.decoders.trouble()?;
+        (since.elapsed() > TROUBLE).then(|| self.failed(reason))
     }
 }
 
@@ -226,12 +234,13 @@ impl Camera for Capture {
     fn next(&mut self, wait: Duration) -> Result<Next, CameraError> {
         let wait = gst::ClockTime::try_from(wait).unwrap_or(gst::ClockTime::SECOND);
         let Some(sample) = self.frames.try_pull_sample(wait) else {
-            return match self.bus_error() {
+            return match self.fault(wait.into()) {
                 Some(error) => Err(error),
-                None if self.frames.is_eos() => Ok(Next::Ended),
+                None if self.frames.is_eos() && !self.doubt.open() => Ok(Next::Ended),
                 None => Ok(Next::Waiting),
             };
         };
+        self.decoders.fine();
         let (Some(mut buffer), Some(caps)) = (sample.buffer_owned(), sample.caps_owned()) else {
             return Ok(Next::Waiting);
         };

@@ -132,6 +132,13 @@ pub fn bus_error(error: &gst::message::Error) -> String {
     }
 }
 
+/// Whether `object` is an element of this class, as its factory has it.
+pub(super) fn is_a(object: Option<&gst::Object>, class: &str) -> bool {
+    let factory = object.and_then(|o| o.downcast_ref::<gst::Element>()?.factory());
+    let classes = factory.as_ref().and_then(|f| f.metadata("klass"));
+    classes.is_some_and(|classes| classes.split('/').any(|c| c == class))
+}
+
 /// The element `name` of a pipeline that was described with it.
 pub(crate) fn named<T: IsA<gst::Element>>(
     pipeline: &gst::Pipeline,

@@ -23,7 +23,7 @@ pub fn fits(caps: &gst::Caps) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "H.264 takes even sides of at least {LEAST} pixels, not {width}x{height}: ask the source for another --size, or write \
+        "H.264 takes even sides of at least {LEAST} pixels, not {width}x{height}: ask the source for another size, or write \
          lossless:FILE.mkv"
     ))
 }

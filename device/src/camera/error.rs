@@ -92,6 +92,14 @@ pub enum CameraError {
         /// GStreamer's words, with the element that said them.
         reason: String,
     },
+    /// A sink never takes frames of this shape: trying again does not help.
+    #[error("the sink {sink} does not take these frames: {reason}")]
+    Unfit {
+        /// The sink as the user named it.
+        sink: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A frame comes in a layout that this pipeline does not handle.
     #[error("a frame of {0} cannot be sharpened: use GRAY8, RGB, NV12, I420 or YUY2")]
     Format(String),

@@ -14,14 +14,13 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use super::elements::{self, named, probe};
-use super::encoder::fits;
 use super::error::CameraError;
 use super::feed::Frame;
 use super::histogram::Histogram;
 use super::output::{FEED, Output, OutputStats};
 use super::picture::picture;
 use super::sharpener::lock;
-use super::sink::{SinkKind, SinkSpec};
+use super::sink::{SinkKind, SinkSpec, packed};
 use super::timeline::{Clock, Marks, Timeline, between};
 use crate::atomic;
 
@@ -48,6 +47,8 @@ pub struct GstOutput {
     age: Arc<Mutex<Histogram>>,
     taken: Arc<AtomicU64>,
     given: u64,
+    /// Not told yet.
+    remark: Option<String>,
     finished: bool,
 }
 
@@ -78,6 +79,7 @@ impl GstOutput {
             age: Arc::default(),
             taken: Arc::default(),
             given: 0,
+            remark: None,
             finished: false,
         };
         output.set_up()?;
@@ -221,14 +223,14 @@ impl Output for GstOutput {
     }
 
     fn push(&mut self, frame: &Frame) -> Result<(), CameraError> {
-        let (buffer, caps) = if let SinkKind::Frames(_) = self.spec.kind {
-            picture(&frame.buffer, &frame.caps)?
-        } else {
-            (frame.buffer.clone(), frame.caps.clone())
+        let (buffer, caps) = match self.spec.kind {
+            SinkKind::Frames(_) => picture(&frame.buffer, &frame.caps)?,
+            SinkKind::Raw(_) => (packed(&frame.buffer, &frame.caps)?, frame.caps.clone()),
+            _ => (frame.buffer.clone(), frame.caps.clone()),
         };
         if self.caps.as_ref() != Some(&caps) {
-            if let SinkKind::File(_) | SinkKind::Record(_) | SinkKind::Hls(_) = self.spec.kind {
-                fits(&caps).map_err(|reason| self.failed(reason))?;
+            if self.caps.is_none() && caps != frame.caps {
+                self.remark = self.spec.colourless();
             }
             self.feed.set_caps(Some(&caps));
             self.caps = Some(caps);
@@ -270,6 +272,10 @@ impl Output for GstOutput {
             taken: self.taken.load(Ordering::Relaxed),
             age: lock(&self.age).clone(),
         }
+    }
+
+    fn remark(&mut self) -> Option<String> {
+        self.remark.take()
     }
 }
 

@@ -11,6 +11,7 @@
 //! Live sources never wait: every queue holds one frame, and a newer one replaces it. Files are
 //! read whole: every queue blocks, and no frame is lost.
 
+mod address;
 pub mod capture;
 mod damage;
 pub mod dials;
@@ -19,14 +20,18 @@ pub mod element;
 pub mod elements;
 pub mod encoder;
 pub mod error;
+mod fault;
 pub mod feed;
 mod gst_output;
+mod head;
 pub mod histogram;
 mod images;
+mod mjpeg;
 pub mod output;
 mod picture;
 mod planes;
 mod quota;
+mod reach;
 pub mod report;
 #[cfg(feature = "rtsp")]
 pub mod rtsp;

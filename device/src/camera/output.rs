@@ -1,5 +1,8 @@
 //! What takes frames: the trait that a session sees its outputs by, and starting the one that a sink stands for.
 
+use gstreamer as gst;
+
+use super::encoder::fits;
 use super::error::CameraError;
 use super::feed::Frame;
 use super::gst_output::GstOutput;
@@ -28,7 +31,8 @@ pub trait Output {
     /// Takes a frame; its timestamp is on the run's timeline and later than the one before.
     ///
     /// # Errors
-    /// [`CameraError::Sink`] when the sink is gone; the output is of no use after.
+    /// [`CameraError::Sink`] when the sink is gone, [`CameraError::Unfit`] when it never takes frames like this one;
+    /// the output is of no use after.
     fn push(&mut self, frame: &Frame) -> Result<(), CameraError>;
 
     /// Completes the output: only now does its file appear.
@@ -39,6 +43,11 @@ pub trait Output {
 
     /// What it did so far.
     fn stats(&self) -> OutputStats;
+
+    /// What a person should know of the frames that it got, once.
+    fn remark(&mut self) -> Option<String> {
+        None
+    }
 }
 
 /// Starts the output that `spec` stands for; `live` says whether late frames may be dropped.
@@ -46,6 +55,21 @@ pub trait Output {
 /// # Errors
 /// [`CameraError`] when its place cannot be written, its port is taken or an element is missing.
 pub fn start(
+    spec: &SinkSpec,
+    timeline: &Timeline,
+    live: bool,
+) -> Result<Box<dyn Output>, CameraError> {
+    let output = start_any(spec, timeline, live)?;
+    if !spec.encodes() {
+        return Ok(output);
+    }
+    Ok(Box::new(Encoded {
+        output,
+        known: None,
+    }))
+}
+
+fn start_any(
     spec: &SinkSpec,
     timeline: &Timeline,
     live: bool,
@@ -70,6 +94,46 @@ pub fn start(
         )));
     }
     Ok(Box::new(GstOutput::start(spec, timeline, live)?))
+}
+
+/// An output that takes only frames which its encoder can take.
+struct Encoded {
+    output: Box<dyn Output>,
+    /// The shape of frames that is known to fit.
+    known: Option<gst::Caps>,
+}
+
+impl Output for Encoded {
+    fn name(&self) -> &str {
+        self.output.name()
+    }
+
+    fn ready(&mut self) -> Result<bool, CameraError> {
+        self.output.ready()
+    }
+
+    fn push(&mut self, frame: &Frame) -> Result<(), CameraError> {
+        if self.known.as_ref() != Some(&frame.caps) {
+            fits(&frame.caps).map_err(|reason| CameraError::Unfit {
+                sink: self.output.name().to_owned(),
+                reason,
+            })?;
+            self.known = Some(frame.caps.clone());
+        }
+        self.output.push(frame)
+    }
+
+    fn finish(&mut self) -> Result<(), CameraError> {
+        self.output.finish()
+    }
+
+    fn stats(&self) -> OutputStats {
+        self.output.stats()
+    }
+
+    fn remark(&mut self) -> Option<String> {
+        self.output.remark()
+    }
 }
 
 /// What an output did.

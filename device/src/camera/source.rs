@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::address::{Address, without_password};
 use super::elements;
 use super::error::CameraError;
-use super::rtsp_address::without_password;
 
 /// A kind of camera or file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub enum Pace {
 /// A source as the user described it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceSpec {
-    /// The text given, without a password.
+    /// The text given, without passwords and what parameters of addresses are set to.
     pub name: String,
     /// What it stands for.
     pub kind: SourceKind,
@@ -57,7 +57,7 @@ impl FromStr for SourceSpec {
 
     fn from_str(text: &str) -> Result<Self, CameraError> {
         let wrong = |reason: &str| CameraError::SourceSpec {
-            given: text.to_owned(),
+            given: without_password(text),
             reason: reason.to_owned(),
         };
         let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
@@ -78,14 +78,24 @@ impl FromStr for SourceSpec {
                 rest.parse()
                     .map_err(|_| wrong("give a sensor number, as in argus:0"))?,
             ),
-            "rtsp" | "rtsps" | "http" | "https" | "srt" => SourceKind::Network(text.to_owned()),
+            "rtsp" | "rtsps" | "http" | "https" | "srt" => {
+                let Some(address) = Address::of(text) else {
+                    return Err(wrong(&format!(
+                        "give an address, as in {scheme}://10.0.0.7/"
+                    )));
+                };
+                if let Some(flaw) = address.flaw() {
+                    return Err(wrong(&flaw));
+                }
+                SourceKind::Network(text.to_owned())
+            }
             "gst" if !rest.trim().is_empty() => SourceKind::Gst(rest.to_owned()),
             "gst" => return Err(wrong("give a launch line, as in gst:videotestsrc")),
             "file" => SourceKind::File(rest.into()),
             _ => SourceKind::File(text.into()),
         };
         let name = match &kind {
-            SourceKind::Network(address) => without_password(address),
+            SourceKind::Network(_) | SourceKind::Gst(_) => without_password(text),
             _ => text.to_owned(),
         };
         Ok(Self {
@@ -116,7 +126,8 @@ impl SourceSpec {
     /// Checks what can be checked without starting: files, folders, devices, elements.
     ///
     /// # Errors
-    /// [`CameraError::SourceMissing`], [`CameraError::Truncated`] or [`CameraError::MissingElement`].
+    /// [`CameraError::SourceMissing`], [`CameraError::Truncated`], [`CameraError::MissingElement`] or
+    /// [`CameraError::Source`].
     pub fn check(&self) -> Result<(), CameraError> {
         match &self.kind {
             SourceKind::File(path) => {
@@ -144,74 +155,29 @@ impl SourceSpec {
             },
             SourceKind::Libcamera(_) => elements::require("libcamerasrc"),
             SourceKind::Argus(_) => elements::require("nvarguscamerasrc"),
-            SourceKind::Test | SourceKind::Network(_) | SourceKind::Gst(_) => Ok(()),
+            // GStreamer divides by half the width of its zone plate, and dies of it.
+            SourceKind::Test => match self.size {
+                Some((width @ 0..2, _)) => Err(CameraError::Source {
+                    source_name: self.name.clone(),
+                    reason: format!("its scene cannot be {width} pixel wide; give at least 2"),
+                }),
+                _ => Ok(()),
+            },
+            SourceKind::Network(_) | SourceKind::Gst(_) => Ok(()),
+        }
+    }
+
+    /// The address of a network source in its parts.
+    pub(super) fn address(&self) -> Option<Address<'_>> {
+        match &self.kind {
+            SourceKind::Network(text) => Address::of(text),
+            _ => None,
         }
     }
 
     /// Whether pictures come from files, whose time begins with them.
     pub(super) fn is_recorded(&self) -> bool {
         matches!(self.kind, SourceKind::File(_) | SourceKind::Images(_))
-    }
-
-    /// The head of the pipeline, up to raw video; the element `source` takes what cannot be written
-    /// in a launch line.
-    pub(super) fn head(&self) -> String {
-        let live = self.pace() == Some(Pace::Live);
-        let mode = self.mode();
-        match &self.kind {
-            SourceKind::Test => {
-                let (w, h) = self.size.unwrap_or((640, 480));
-                let fps = self.fps.unwrap_or(30);
-                format!(
-                    "videotestsrc name=source is-live={live} pattern=zone-plate kx2=14 ky2=9 kt=2 \
-                     ! video/x-raw,width={w},height={h},framerate={fps}/1"
-                )
-            }
-            SourceKind::File(_) if live => {
-                "filesrc name=source ! decodebin ! capsfilter caps=video/x-raw ! identity name=pace sync=true"
-                    .into()
-            }
-            SourceKind::File(_) => {
-                "filesrc name=source ! decodebin ! capsfilter caps=video/x-raw".into()
-            }
-            SourceKind::Images(_) => {
-                let pace = if live { " ! identity name=pace sync=true" } else { "" };
-                format!(
-                    "appsrc name=images format=time ! decodebin ! capsfilter caps=video/x-raw{pace}"
-                )
-            }
-            SourceKind::V4l2(_) => format!(
-                "v4l2src name=source ! capsfilter caps=\"video/x-raw{mode};image/jpeg{mode}\" \
-                 ! decodebin ! capsfilter caps=video/x-raw"
-            ),
-            SourceKind::Libcamera(_) => format!("libcamerasrc name=source ! video/x-raw{mode}"),
-            SourceKind::Argus(_) => format!(
-                "nvarguscamerasrc name=source ! video/x-raw(memory:NVMM){mode} \
-                 ! nvvidconv ! video/x-raw,format=I420"
-            ),
-            SourceKind::Network(uri) if uri.starts_with("rtsp") => {
-                "rtspsrc name=source latency=100 drop-on-latency=true \
-                 ! application/x-rtp,media=video ! decodebin ! capsfilter caps=video/x-raw"
-                    .into()
-            }
-            SourceKind::Network(_) => {
-                "uridecodebin name=source ! capsfilter caps=video/x-raw".into()
-            }
-            SourceKind::Gst(line) => line.clone(),
-        }
-    }
-
-    /// The wanted camera mode as the tail of a caps string.
-    fn mode(&self) -> String {
-        let size = self
-            .size
-            .map(|(w, h)| format!(",width={w},height={h}"))
-            .unwrap_or_default();
-        let fps = self
-            .fps
-            .map(|fps| format!(",framerate={fps}/1"))
-            .unwrap_or_default();
-        size + &fps
     }
 }
 
@@ -265,10 +231,23 @@ mod tests {
         assert_eq!(kind(uri), SourceKind::Network(uri.into()));
         let name = uri.parse::<SourceSpec>().unwrap().name;
         assert_eq!(name, "rtsp://10.0.0.7:554/live");
-        for wrong in ["", "images:", "gst: ", "argus:x"] {
+        for wrong in ["", "images:", "gst: ", "argus:x", "rtsp:cam", "http://"] {
             let error = wrong.parse::<SourceSpec>().unwrap_err().to_string();
             assert!(error.contains("is no source: give"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_test_scene_is_two_pixels_wide_at_least() {
+        let mut scene: SourceSpec = "test".parse().unwrap();
+        scene.size = Some((1, 480));
+        let error = scene.check().unwrap_err().to_string();
+        assert!(
+            error.ends_with("its scene cannot be 1 pixel wide; give at least 2"),
+            "{error}"
+        );
+        scene.size = Some((2, 1));
+        scene.check().unwrap();
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub struct BenchArgs {
         long,
         value_name = "X.onnx",
         required_unless_present = "bundle",
-        conflicts_with = "bundle"
+        conflicts_with_all = ["bundle", "trusted_key", "allow_unsigned"]
     )]
     model: Option<PathBuf>,
     /// A bundle.

@@ -7,6 +7,8 @@ use clap::{ArgGroup, Args};
 use hone_shared::config::{Config, DEFAULT};
 
 use crate::journal::Journal;
+#[cfg(feature = "camera")]
+use crate::systemd;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,8 +39,9 @@ impl ConfigArgs {
             let config = read(&path)?;
             #[cfg(feature = "camera")]
             super::specs::check(&config).with_context(|| path.display().to_string())?;
-            #[cfg(not(feature = "camera"))]
-            drop(config);
+            for unused in unused(&config, false) {
+                eprintln!("warning: {}: {unused}", path.display());
+            }
             println!("{} is a configuration of honed", path.display());
         } else {
             print!("{DEFAULT}");
@@ -69,6 +72,25 @@ pub(super) fn read_known(path: &std::path::Path, journal: &Journal) -> anyhow::R
         ));
     }
     Ok(config)
+}
+
+/// Reads a configuration as `honed run` does: a service must not go dark, or stay as it was, for a key of the version that
+/// it went back from; at a terminal such a key is a mistake.
+///
+/// # Errors
+/// As [`read`].
+#[cfg(feature = "camera")]
+pub(super) fn read_for_run(path: &std::path::Path, journal: &Journal) -> anyhow::Result<Config> {
+    match systemd::is_service() {
+        true => read_known(path, journal),
+        false => read(path),
+    }
+}
+
+/// What `config` sets without effect; `page` says whether a page is served though the configuration names no address.
+pub(super) fn unused(config: &Config, page: bool) -> impl Iterator<Item = &'static str> {
+    let of_page = config.page.unused().filter(|_| !page);
+    config.gpio.unused().into_iter().chain(of_page)
 }
 
 fn text(path: &std::path::Path) -> anyhow::Result<String> {

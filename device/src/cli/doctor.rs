@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use clap::Args;
 use comfy_table::{Table, presets};
 use hone_shared::config::StudentConfig;
@@ -41,6 +41,11 @@ impl DoctorArgs {
     /// # Errors
     /// When a check is bad: `honed` would not work.
     pub fn run(self) -> anyhow::Result<()> {
+        // Not told to clap, whose conditions reach single flags only.
+        ensure!(
+            self.bundle.is_some() || !self.trust.given(),
+            "--trusted-key and --allow-unsigned are for --bundle, which was not given"
+        );
         let mut checks = doctor::examine();
         let source = match (self.bundle, self.model) {
             (Some(path), _) => Some(Source::Bundle {

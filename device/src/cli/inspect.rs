@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
 use hone_shared::bundle::{Bundle, MAGIC, hex};
 use hone_shared::config::StudentConfig;
@@ -41,6 +41,10 @@ impl InspectArgs {
             let policy = self.trust.policy(&StudentConfig::default())?;
             return self.bundle(&trust::open(&self.file, &policy)?);
         }
+        ensure!(
+            !self.trust.given(),
+            "--trusted-key and --allow-unsigned are for bundles: {path} is none, so leave them out"
+        );
         let (json, text) = student(&bytes).with_context(|| path.to_string())?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&json)?);

@@ -18,6 +18,8 @@ mod reload;
 pub mod run;
 #[cfg(feature = "camera")]
 mod serve;
+#[cfg(feature = "camera")]
+mod signals;
 pub mod slots;
 #[cfg(feature = "camera")]
 pub mod sources;
@@ -28,6 +30,8 @@ mod students;
 #[cfg(feature = "page")]
 pub mod token;
 mod trust;
+#[cfg(feature = "camera")]
+mod unused;
 #[cfg(feature = "camera")]
 mod wiring;
 

@@ -27,6 +27,11 @@ pub struct PageArgs {
 }
 
 impl PageArgs {
+    /// Whether they say where a page is served.
+    pub(super) const fn served(&self) -> bool {
+        self.page.is_some()
+    }
+
     /// Flags over configuration; `None` when nobody wants a page.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use anyhow::Context as _;
 use hone_shared::config::Config;
 use serde_json::Value;
 
@@ -14,11 +15,16 @@ const AT_ONCE: [&str; 3] = ["student.strength", "student.split", "student.bypass
 /// Takes what can change while frames flow from the configuration as it is now, and says what needs a
 /// restart.
 pub(super) fn reload(path: &Path, config: &mut Config, dials: &Dials, journal: &Journal) {
-    let new = match super::config::read(path) {
+    let read = super::config::read_for_run(path, journal).and_then(|new| {
+        super::specs::check(&new).with_context(|| path.display().to_string())?;
+        Ok(new)
+    });
+    let new = match read {
         Ok(new) => new,
         // A typing error must not stop a camera on a pole.
         Err(error) => {
-            journal.say(format_args!("warning: nothing was changed: {error:#}"));
+            let error = one_line(&format!("{error:#}"));
+            journal.say(format_args!("warning: nothing was changed: {error}"));
             return;
         }
     };
@@ -43,6 +49,16 @@ pub(super) fn reload(path: &Path, config: &mut Config, dials: &Dials, journal: &
         journal.say(format_args!("warning: honed must be restarted for {keys}"));
     }
     *config = new;
+}
+
+/// An error for a log of one line each: without the drawing of the line at fault that TOML's errors have.
+fn one_line(error: &str) -> String {
+    let drawn = |line: &str| {
+        let rest = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
+        rest.starts_with('|')
+    };
+    let lines = error.lines().filter(|line| !drawn(line));
+    lines.map(str::trim).collect::<Vec<_>>().join(": ")
 }
 
 /// Keys whose values differ, as `table.key`.
@@ -93,6 +109,8 @@ mod tests {
         assert_eq!(dials.strength(), 0.5, "the file says what it said");
         dials.set_strength(0.25);
         assert_eq!(config, new);
+        std::fs::write(&path, "output.sinks = ['bogus']").unwrap();
+        reload(&path, &mut config, &dials, &journal);
         std::fs::write(&path, "student.strength = 'a lot'").unwrap();
         reload(&path, &mut config, &dials, &journal);
         assert_eq!((dials.strength(), &config), (0.25, &new));
@@ -100,7 +118,15 @@ mod tests {
         let said: Vec<&str> = said.iter().map(|line| line.text.as_str()).collect();
         assert!(
             said[1].ends_with("restarted for gpio.led, source.fps")
-                && said[2].starts_with("warning: nothing was changed"),
+                && said[2].starts_with("warning: nothing was changed")
+                && said[2].contains("bogus")
+                && said[3].starts_with("warning: nothing was changed"),
+            "{said:?}"
+        );
+        assert!(
+            said[3].contains("line 1")
+                && said[3].contains(": invalid type")
+                && !said[3].contains('\n'),
             "{said:?}"
         );
     }

@@ -14,12 +14,12 @@ use super::launch;
 use super::on_trial::OnTrial;
 use super::serve::{self, Job};
 use super::trust::TrustArgs;
+use super::unused::{self, Named};
 use crate::camera::sink::{self, SinkSpec};
 use crate::camera::source::{Pace, SourceSpec};
 use crate::camera::student::{Choice, Source};
 use crate::journal::Journal;
 use crate::slots::SlotsError;
-use crate::systemd;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,7 +36,10 @@ Examples:
 Sources: test, FILE, images:DIR, v4l2:DEVICE, libcamera[:NAME], argus:N, rtsp://, http://, srt://, gst:LINE
 Sinks:   FILE.mp4, FILE.mkv, lossless:FILE.mkv, frames:DIR, raw:FILE, record:DIR[,segment=S,quota=GIB],
          rtsp[://[USER:PASSWORD@]HOST:PORT/PATH], hls:DIR[,segment=S,keep=N], v4l2:DEVICE, display, null,
-         gst:LINE";
+         gst:LINE
+
+raw:FILE holds the frames' samples alone, without padding between rows. frames:DIR holds RGB and grey frames as they are,
+and of all others the luma, as grey pictures.";
 
 /// Sharpens a camera or a file.
 #[derive(Debug, Args)]
@@ -51,7 +54,7 @@ pub struct RunArgs {
     #[command(flatten)]
     trust: TrustArgs,
     /// One student as ONNX, in place of a bundle.
-    #[arg(long, value_name = "X.onnx")]
+    #[arg(long, value_name = "X.onnx", conflicts_with_all = ["trusted_key", "allow_unsigned"])]
     model: Option<PathBuf>,
     /// Name of the bundle's student to run, such as small; without it, the largest.
     #[arg(long, value_name = "NAME", conflicts_with = "model")]
@@ -83,7 +86,7 @@ pub struct RunArgs {
     /// Keep each worker thread to one core, where nothing else is to run beside them.
     #[arg(long)]
     pin: bool,
-    /// Width and height wanted from a camera.
+    /// Width and height wanted from a camera, or of test.
     #[arg(long, value_name = "WxH", value_parser = size)]
     size: Option<(u32, u32)>,
     /// Frames a second wanted from a camera, or of images.
@@ -101,7 +104,7 @@ pub struct RunArgs {
     /// Wait for a camera that is not there yet, showing a slate.
     #[arg(long)]
     keep_trying: bool,
-    /// Seconds without a frame after which a live source is opened again [default: 5].
+    /// Seconds without a frame after which a live source is opened again, and a file played live given up [default: 5].
     #[arg(long, value_name = "S", value_parser = seconds)]
     stall: Option<f64>,
     /// Hold this frame rate: step down the bundle's ladder when the board is too slow or too hot.
@@ -171,12 +174,21 @@ impl RunArgs {
         Ok(())
     }
 
+    /// The flags that only some sources heed.
+    fn named(&self) -> Named {
+        Named {
+            size: self.size.is_some(),
+            fps: self.fps.is_some(),
+            stall: self.stall.is_some(),
+            keep_trying: self.keep_trying,
+            looping: self.looping,
+        }
+    }
+
     /// Flags over configuration over defaults.
     fn job(self, journal: Journal) -> anyhow::Result<Job> {
         let mut config = match &self.config {
-            // A service must not go dark for a key of the version that it went back from.
-            Some(path) if systemd::is_service() => super::config::read_known(path, &journal)?,
-            Some(path) => super::config::read(path)?,
+            Some(path) => super::config::read_for_run(path, &journal)?,
             None => {
                 let mut config = Config::default();
                 // At a terminal a camera that is not there is a mistake; a service waits for it.
@@ -184,6 +196,15 @@ impl RunArgs {
                 config
             }
         };
+        if let Some(path) = &self.config {
+            #[cfg(feature = "page")]
+            let page = self.page.served();
+            #[cfg(not(feature = "page"))]
+            let page = false;
+            for unused in super::config::unused(&config, page) {
+                journal.say(format_args!("warning: {}: {unused}", path.display()));
+            }
+        }
         config.source.keep_trying |= self.keep_trying;
         let bundle = |path: PathBuf| -> anyhow::Result<Source> {
             let policy = self.trust.policy(&config.student)?;
@@ -217,6 +238,7 @@ impl RunArgs {
             }
             (None, None) => bundle(config.student.bundle.clone().into())?,
         };
+        let named = self.named();
         let mut source = match self.source {
             Some(source) => source,
             None => super::specs::source(&config)?,
@@ -230,6 +252,7 @@ impl RunArgs {
         } else if self.every_frame {
             source.pace = Some(Pace::Every);
         }
+        unused::refuse(&named, &source, config.source.keep_trying)?;
         let sinks = match self.sinks.is_empty() {
             true => super::specs::sinks(&config)?,
             false => self.sinks,
@@ -267,7 +290,7 @@ impl RunArgs {
             page: self.page.settings(&config)?,
             #[cfg(feature = "telemetry")]
             telemetry: TelemetryConfig {
-                to: [config.telemetry.to.clone(), self.telemetry].concat(),
+                to: Carrier::apart([config.telemetry.to.clone(), self.telemetry].concat()),
                 ..config.telemetry.clone()
             },
             gpio: config.gpio.clone(),

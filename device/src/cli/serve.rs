@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::{cell::RefCell, rc::Rc};
 
@@ -12,9 +12,9 @@ use gstreamer_video as gst_video;
 #[cfg(feature = "telemetry")]
 use hone_shared::config::TelemetryConfig;
 use hone_shared::config::{Config, GpioConfig};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::on_trial::OnTrial;
+use super::signals;
 use super::students::{self, Keeper};
 use super::wiring::Wiring;
 use crate::allocator;
@@ -36,7 +36,7 @@ use crate::journal::Journal;
 #[cfg(feature = "page")]
 use crate::page;
 use crate::state::BoardState;
-use crate::systemd::ServiceManager;
+use crate::systemd::{self, ServiceManager};
 #[cfg(feature = "telemetry")]
 use crate::telemetry::{self, Reporter};
 
@@ -92,7 +92,7 @@ pub struct Job {
 pub fn serve(mut job: Job) -> anyhow::Result<RunReport> {
     allocator::share_heaps();
     elements::start()?;
-    let (stop, reload) = signals()?;
+    let (stop, reload) = signals::listen(&job.journal)?;
     let dials = Arc::<Dials>::default();
     dials.set_strength(job.strength);
     dials.set_split(job.split);
@@ -270,6 +270,7 @@ fn plan(job: &Job) -> Plan {
         source: job.source.name.clone(),
         frames: job.frames,
         comes_back: job.source.comes_back(),
+        service: systemd::is_service(),
         keep_trying: job.keep_trying,
         looping: job.looping && !job.source.comes_back(),
         stall: Duration::from_secs_f64(job.stall),
@@ -284,17 +285,4 @@ fn plan(job: &Job) -> Plan {
         board: None,
         status_every: job.status.map(Duration::from_secs_f64),
     }
-}
-
-/// Flags that SIGINT or SIGTERM, and SIGHUP raise; a second SIGINT or SIGTERM ends the process.
-fn signals() -> anyhow::Result<(Arc<AtomicBool>, Arc<AtomicBool>)> {
-    let (stop, reload) = (Arc::new(AtomicBool::new(false)), Arc::default());
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-            .context("cannot listen for signals")?;
-    }
-    signal_hook::flag::register(SIGHUP, Arc::clone(&reload))
-        .context("cannot listen for signals")?;
-    Ok((stop, reload))
 }

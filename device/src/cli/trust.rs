@@ -22,6 +22,11 @@ pub struct TrustArgs {
 }
 
 impl TrustArgs {
+    /// Whether any of the flags was given.
+    pub fn given(&self) -> bool {
+        self.allow_unsigned || !self.trusted_key.is_empty()
+    }
+
     /// The flags on top of the configuration.
     ///
     /// # Errors

@@ -2,8 +2,9 @@
 //! `TOPIC/BOARD/status`, the latter as the last will.
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hone_shared::telemetry::BrokerAddress;
 use rumqttc::{
@@ -20,6 +21,10 @@ use crate::backoff::Backoff;
 const WAITING: usize = 8;
 /// A broker notices within one and a half of it that a board is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// A connection that held so long works: longer than the longest wait of another client that wants its place.
+const SETTLED: Duration = Duration::from_secs(20);
+/// So often in a row a broker may be at fault that ends the connection; then it may be for another client of our name.
+const CHANCE: u32 = 2;
 
 /// A broker to publish to.
 pub struct Broker {
@@ -54,16 +59,17 @@ pub fn broker(
 ) -> (Broker, impl Future<Output = ()> + Send + use<>) {
     // Always the same: a broker that still holds the connection of before a power cut ends it then, and
     // sends its will before the new one says that it is there.
-    let mut options = options(address, &format!("hone-{board}"), tls);
+    let mut options = options(address, &address.client_id(board), tls);
     let status = address.status_topic(board);
     let will = LastWill::new(&status, BrokerAddress::OFFLINE, QoS::AtLeastOnce, true);
     options.set_last_will(will);
     let (client, events) = AsyncClient::new(options, WAITING);
     let down = Arc::new(Mutex::new(Some("it was not reached yet".to_owned())));
     let (open, closed) = oneshot::channel();
+    let board = board.to_owned();
     let broker = Broker {
         name: address.to_string(),
-        topic: address.telemetry_topic(board),
+        topic: address.telemetry_topic(&board),
         client: client.clone(),
         down: down.clone(),
         _open: open,
@@ -72,7 +78,7 @@ pub fn broker(
         tokio::select! {
             // It only ever ends by the other end being dropped.
             _ = closed => {}
-            () = keep(client, events, status, &down) => {}
+            () = keep(client, events, status, &board, &down) => {}
         }
     };
     (broker, keep)
@@ -82,23 +88,56 @@ async fn keep(
     client: AsyncClient,
     mut events: EventLoop,
     status: String,
+    board: &str,
     down: &Mutex<Option<String>>,
 ) {
     let mut backoff = Backoff::default();
+    let mut connected: Option<Instant> = None;
+    let mut thrown_out = 0;
     loop {
         match events.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                backoff.reset();
+                connected = Some(Instant::now());
                 *down.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 // Only a queue full of frames refuses, and those say the same.
                 let _ = client.try_publish(&status, QoS::AtLeastOnce, true, BrokerAddress::ONLINE);
             }
             Ok(_) => {}
             Err(error) => {
-                *down.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason(&error));
+                let mut why = reason(&error);
+                // Only a connection that held shortens the wait: two clients of one name would otherwise throw each
+                // other out several times a second.
+                match connected.take().map(|at| at.elapsed()) {
+                    Some(held) if held >= SETTLED => {
+                        backoff.reset();
+                        thrown_out = 0;
+                    }
+                    Some(_) if ended_by_broker(&error) => thrown_out += 1,
+                    Some(_) | None => {}
+                }
+                if thrown_out > CHANCE {
+                    why =
+                        format!("{why}: is another board called {board} too? give telemetry.name");
+                }
+                *down.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
                 tokio::time::sleep(backoff.wait()).await;
             }
         }
+    }
+}
+
+/// Whether the broker closed a connection, as it does when another client of the same name comes.
+fn ended_by_broker(error: &ConnectionError) -> bool {
+    match error {
+        ConnectionError::MqttState(StateError::ConnectionAborted) => true,
+        ConnectionError::MqttState(StateError::Io(error)) | ConnectionError::Io(error) => matches!(
+            error.kind(),
+            ErrorKind::ConnectionAborted
+                | ErrorKind::ConnectionReset
+                | ErrorKind::UnexpectedEof
+                | ErrorKind::BrokenPipe
+        ),
+        _ => false,
     }
 }
 
@@ -135,5 +174,63 @@ impl Carry for Broker {
             .client
             .try_publish(&self.topic, QoS::AtLeastOnce, false, frame);
         sent.map_err(|_| failed("it takes messages too slowly".into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::telemetry::tls;
+
+    /// A broker that takes every client and throws it out at once; tells of the first bytes of each.
+    fn hostile() -> (u16, std::sync::mpsc::Receiver<Vec<u8>>) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (told, clients) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let (mut client, mut hello) = (client.unwrap(), vec![0; 512]);
+                let length = client.read(&mut hello).unwrap();
+                hello.truncate(length);
+                // CONNACK: accepted. The test may be over by now.
+                let _ = client.write_all(&[0x20, 2, 0, 0]);
+                if told.send(hello).is_err() {
+                    return;
+                }
+            }
+        });
+        (port, clients)
+    }
+
+    #[test]
+    fn who_is_thrown_out_again_and_again_is_asked_for_a_name() {
+        let (port, clients) = hostile();
+        let address = format!("mqtt://127.0.0.1:{port}/site/south")
+            .parse()
+            .unwrap();
+        let (mut broker, keep) = broker(&address, "north", tls::client(None, &[]).unwrap());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        std::thread::spawn(move || runtime.block_on(keep));
+        let hello = clients.recv_timeout(Duration::from_secs(60)).unwrap();
+        let named = hello.windows(16).any(|bytes| bytes == b"site/south-north");
+        assert!(named, "{}", String::from_utf8_lossy(&hello));
+        let wanted = "is another board called north too? give telemetry.name";
+        let begun = Instant::now();
+        loop {
+            let told = broker.send(b"x").err().map(|error| error.to_string());
+            if told.is_some_and(|told| told.ends_with(wanted)) {
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "never asked");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // Not before the third time.
+        assert!(clients.try_iter().count() >= 2);
     }
 }

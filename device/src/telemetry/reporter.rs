@@ -9,8 +9,9 @@ use std::time::Duration;
 use hone_shared::config::TelemetryConfig;
 use hone_shared::telemetry::{BoardState, Carrier, Fingerprint, Message, encode};
 
-use super::{Carry, Feed, SerialLine, TelemetryError, carry, mqtt, tls};
+use super::{Carry, Feed, SerialLine, TelemetryError, carry, mqtt, serial, tls};
 use crate::journal::Journal;
+use crate::systemd;
 
 /// How the board tells of itself.
 #[derive(Debug, Clone)]
@@ -87,7 +88,7 @@ impl Reporter {
 /// Starts what `config` names, each on a thread of its own; `journal` hears how it goes.
 ///
 /// # Errors
-/// The certificates cannot be used, or no thread is to be had. A line or a broker that is not there is
+/// The certificates cannot be used, an ordinary file is named as a serial line at a terminal, or no thread is to be had. A line or a broker that is not there is
 /// no error: it may come.
 pub fn start_carriers(
     config: &TelemetryConfig,
@@ -97,7 +98,16 @@ pub fn start_carriers(
 ) -> Result<(), TelemetryError> {
     for carrier in &config.to {
         let mut carrier: Box<dyn Carry> = match carrier {
-            Carrier::Serial(address) => Box::new(SerialLine::new(address.clone())),
+            Carrier::Serial(address) => {
+                // At a terminal this is a mistake; a service says so with its first message and goes on.
+                if !systemd::is_service() {
+                    serial::refuse_file(address).map_err(|reason| TelemetryError::Serial {
+                        path: address.path.clone(),
+                        reason,
+                    })?;
+                }
+                Box::new(SerialLine::new(address.clone()))
+            }
             Carrier::Broker(address) => {
                 let authorities =
                     (!config.authorities.is_empty()).then(|| Path::new(&config.authorities));

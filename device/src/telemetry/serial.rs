@@ -35,6 +35,7 @@ impl SerialLine {
         let line = match &mut self.line {
             Some(line) => line,
             none => {
+                refuse_file(&self.address)?;
                 let mut line = open_line(&self.address)?;
                 // Ends what the line had before: a login prompt, half a frame.
                 write_all(&mut line, &[0])?;
@@ -59,6 +60,20 @@ impl Carry for SerialLine {
             }
         })
     }
+}
+
+/// Refuses an ordinary file, whose first bytes would be overwritten.
+///
+/// # Errors
+/// What to do.
+pub(super) fn refuse_file(address: &SerialAddress) -> std::io::Result<()> {
+    // What is not there may come, and is told when it is opened.
+    if std::fs::metadata(&address.path).is_ok_and(|meta| meta.is_file()) {
+        return Err(std::io::Error::other(
+            "it is a file, no serial line: give a device such as /dev/ttyS0",
+        ));
+    }
+    Ok(())
 }
 
 /// Opens a serial line for reading and writing without waiting: eight bits, no parity, every byte as it

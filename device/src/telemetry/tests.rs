@@ -198,9 +198,23 @@ fn a_line_that_is_not_there_is_told_and_may_come() {
         error.contains("ttyUSB0") && error.contains("No such file"),
         "{error}"
     );
-    std::fs::write(&path, b"").unwrap();
+    // An ordinary file stays as it is, and a pipe in its place is taken.
+    std::fs::write(&path, b"diary").unwrap();
+    let error = line.send(b"x").unwrap_err().to_string();
+    assert!(error.contains("it is a file, no serial line"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"diary");
+    std::fs::remove_file(&path).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    let mut pipe = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .unwrap();
     line.send(b"x").unwrap();
-    assert_eq!(std::fs::read(path).unwrap(), b"\0x");
+    let mut got = [1; 2];
+    pipe.read_exact(&mut got).unwrap();
+    assert_eq!(&got, b"\0x");
 }
 
 #[test]

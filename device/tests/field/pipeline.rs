@@ -155,6 +155,7 @@ impl Board {
             source: source.into(),
             frames: None,
             comes_back: false,
+            service: false,
             keep_trying: false,
             looping: false,
             stall: Duration::from_secs(60),

@@ -52,6 +52,12 @@ impl Default for GpioConfig {
 }
 
 impl GpioConfig {
+    /// What is set and has no effect. No error: a board must not go dark for it.
+    pub fn unused(&self) -> Option<&'static str> {
+        let unheard = self.power_off && self.button.is_none();
+        unheard.then_some("gpio.power_off has no effect without gpio.button: name the button's pin")
+    }
+
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let wrong = |key, given: String, wanted| Err(ConfigError::Value { key, given, wanted });
         if !["up", "down", "none"].contains(&self.button_pull.as_str()) {

@@ -46,6 +46,13 @@ impl PageConfig {
         self.listen.parse().ok()
     }
 
+    /// What is set and has no effect. No error: a board must not go dark for it.
+    pub fn unused(&self) -> Option<&'static str> {
+        let unserved = self.tls && self.listen.is_empty();
+        unserved
+            .then_some("page.tls has no effect without page.listen: name an address with its port")
+    }
+
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let wrong = |key, given: &str, wanted| {
             Err(ConfigError::Value {

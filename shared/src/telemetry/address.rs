@@ -132,6 +132,30 @@ impl FromStr for Carrier {
     }
 }
 
+impl Carrier {
+    /// The list with each line and each broker's topic named once, the last time that it is. Two writers would mix their
+    /// bytes on a line, and a broker has room for one client of a name.
+    pub fn apart(list: Vec<Self>) -> Vec<Self> {
+        let mut apart: Vec<Self> = Vec::with_capacity(list.len());
+        for carrier in list {
+            apart.retain(|earlier| !earlier.meets(&carrier));
+            apart.push(carrier);
+        }
+        apart
+    }
+
+    /// Whether both lead to the same place, with whatever rate or login.
+    fn meets(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Serial(one), Self::Serial(other)) => one.path == other.path,
+            (Self::Broker(one), Self::Broker(other)) => {
+                (&one.host, one.port, &one.topic) == (&other.host, other.port, &other.topic)
+            }
+            _ => false,
+        }
+    }
+}
+
 impl TryFrom<String> for Carrier {
     type Error = AddressError;
 
@@ -159,6 +183,12 @@ impl BrokerAddress {
     /// those of every board.
     pub fn status_topic(&self, board: &str) -> String {
         format!("{}/{board}/status", self.topic)
+    }
+
+    /// Name of `board` as a client: a broker has room for one of each name, so that boards that publish under two topics are
+    /// two.
+    pub fn client_id(&self, board: &str) -> String {
+        format!("{}-{board}", self.topic)
     }
 
     /// What a board's status says while it is connected.

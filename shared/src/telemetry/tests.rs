@@ -228,3 +228,29 @@ fn fingerprints_are_read_as_openssl_prints_them() {
         }
     }
 }
+
+#[test]
+fn a_list_names_each_place_once_and_the_last_word_counts() {
+    let list =
+        |texts: &[&str]| -> Vec<Carrier> { texts.iter().map(|t| t.parse().unwrap()).collect() };
+    let apart = Carrier::apart(list(&[
+        "mqtt://host/one",
+        "serial:/dev/ttyS0@9600",
+        "mqtt://host/two",
+        "mqtt://user:secret@host/one",
+        "serial:/dev/ttyS0",
+        "mqtt://other/one",
+        "serial:/dev/ttyS1",
+    ]));
+    let want = list(&[
+        "mqtt://host/two",
+        "mqtt://user:secret@host/one",
+        "serial:/dev/ttyS0",
+        "mqtt://other/one",
+        "serial:/dev/ttyS1",
+    ]);
+    assert_eq!(apart, want);
+    let id = |text: &str| text.parse::<BrokerAddress>().unwrap().client_id("north");
+    assert_eq!(id("mqtt://host"), "hone-north");
+    assert_ne!(id("mqtt://host/one"), id("mqtt://host/two"));
+}

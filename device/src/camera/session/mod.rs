@@ -91,7 +91,7 @@ impl<'a> Session<'a> {
             .map(|fps| Governor::new(world.sharpener.levels(), fps));
         Self {
             link: Link::new(world.camera, world.open_camera),
-            outputs: Outputs::new(world.outputs, world.open_output, live),
+            outputs: Outputs::new(world.outputs, world.open_output, live, plan.service),
             stand_in: StandIn::new(plan.fallback.clone(), plan.keep_trying, world.clock.now()),
             plan,
             sharpener: world.sharpener,

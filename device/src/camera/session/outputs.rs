@@ -24,7 +24,9 @@ struct Slot {
     lost: OutputStats,
     restarts: u64,
     /// Why it failed last.
-    failure: Option<String>,
+    failure: Option<CameraError>,
+    /// The shape of frames that it never takes; it is started again when frames have another.
+    unfit: Option<gst::Caps>,
     /// Started anew, and not yet seen to take a frame.
     returning: bool,
 }
@@ -45,6 +47,8 @@ pub(super) struct Outputs<'a> {
     open: &'a mut OpenOutput<'a>,
     /// Whether an output that fails may come back; a file's would have a hole.
     live: bool,
+    /// Whether the run goes on when no output can take its frames.
+    service: bool,
 }
 
 impl<'a> Outputs<'a> {
@@ -52,6 +56,7 @@ impl<'a> Outputs<'a> {
         outputs: Vec<Box<dyn Output>>,
         open: &'a mut OpenOutput<'a>,
         live: bool,
+        service: bool,
     ) -> Self {
         let slots = outputs.into_iter().map(|output| Slot {
             name: output.name().to_owned(),
@@ -62,12 +67,14 @@ impl<'a> Outputs<'a> {
             lost: OutputStats::default(),
             restarts: 0,
             failure: None,
+            unfit: None,
             returning: false,
         });
         Self {
             slots: slots.collect(),
             open,
             live,
+            service,
         }
     }
 
@@ -91,12 +98,17 @@ impl<'a> Outputs<'a> {
         now: gst::ClockTime,
         tell: &mut dyn FnMut(&Event),
     ) -> Result<(), CameraError> {
+        let mut failed = Vec::new();
         for (index, slot) in self.slots.iter_mut().enumerate() {
+            if slot.unfit.as_ref() == Some(&frame.caps) {
+                continue;
+            }
             if slot.output.is_none() && now >= slot.retry_at {
                 match (self.open)(index) {
                     Ok(output) => {
                         slot.output = Some(output);
                         slot.returning = true;
+                        slot.unfit = None;
                         slot.taken = 0;
                     }
                     Err(_) => slot.retry_at = now + clock_time(slot.backoff.wait()),
@@ -115,17 +127,44 @@ impl<'a> Outputs<'a> {
                     if slot.taken == SETTLED {
                         slot.backoff.reset();
                     }
+                    if let Some(remark) = output.remark() {
+                        tell(&Event::Status(remark));
+                    }
                 }
                 Err(error) if !self.live => return Err(error),
                 Err(error) => {
-                    slot.failure = Some(error.to_string());
-                    tell(&Event::OutputFailed(error.to_string()));
                     slot.lost.add(&output.stats());
-                    slot.restarts += 1;
                     slot.output = None;
-                    slot.retry_at = now + clock_time(slot.backoff.wait());
+                    if heals(&error) {
+                        tell(&Event::OutputFailed(format!("trying again: {error}")));
+                        slot.restarts += 1;
+                        slot.retry_at = now + clock_time(slot.backoff.wait());
+                        slot.failure = Some(error);
+                    } else {
+                        slot.unfit = Some(frame.caps.clone());
+                        failed.push((index, error));
+                    }
                 }
             }
+        }
+        self.give_up(failed, frame, tell)
+    }
+
+    /// Takes leave of outputs that will not take frames like this one. With the last of them a run at a terminal ends.
+    fn give_up(
+        &mut self,
+        failed: Vec<(usize, CameraError)>,
+        frame: &Frame,
+        tell: &mut dyn FnMut(&Event),
+    ) -> Result<(), CameraError> {
+        let useless = |slot: &Slot| slot.unfit.as_ref() == Some(&frame.caps);
+        let none_left = self.slots.iter().all(useless);
+        for (index, error) in failed {
+            if none_left && !self.service {
+                return Err(error);
+            }
+            tell(&Event::OutputFailed(format!("for good: {error}")));
+            self.slots[index].failure = Some(error);
         }
         Ok(())
     }
@@ -149,11 +188,8 @@ impl<'a> Outputs<'a> {
     /// Completes all outputs that are there.
     pub(super) fn finish(mut self) -> Result<Vec<OutputRecord>, CameraError> {
         // An output that was never of use is no success, however well the others did.
-        let mut failed = self.slots.iter().find_map(|slot| match &slot.output {
-            None if slot.lost.taken == 0 => Some(CameraError::Sink {
-                sink: slot.name.clone(),
-                reason: slot.failure.clone()?,
-            }),
+        let mut failed = self.slots.iter_mut().find_map(|slot| match &slot.output {
+            None if slot.lost.taken == 0 => slot.failure.take(),
             _ => None,
         });
         let mut complete = 0;
@@ -172,6 +208,11 @@ impl<'a> Outputs<'a> {
             None => Ok(self.slots.into_iter().map(record).collect()),
         }
     }
+}
+
+/// Whether an output that failed so may work when it is started again.
+fn heals(error: &CameraError) -> bool {
+    !matches!(error, CameraError::Unfit { .. } | CameraError::Format(_))
 }
 
 fn record(slot: Slot) -> OutputRecord {

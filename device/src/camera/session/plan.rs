@@ -17,6 +17,8 @@ pub struct Plan {
     pub frames: Option<u64>,
     /// Whether a source that fails or ends is opened again.
     pub comes_back: bool,
+    /// Whether nobody looks at a terminal: the run goes on though no output can take its frames.
+    pub service: bool,
     /// Whether a source that was never there is waited for.
     pub keep_trying: bool,
     /// Whether a file starts again at its end.
@@ -42,7 +44,7 @@ pub enum Event {
     Live,
     /// The camera is away; a slate stands in.
     Dark(String),
-    /// An output failed; it is started again.
+    /// An output failed: whether it is started again, and why.
     OutputFailed(String),
     /// An output works again.
     OutputBack(String),
@@ -55,7 +57,7 @@ pub enum Event {
     },
     /// Pictures are missing, or cannot be decoded whole.
     Damaged(String),
-    /// How the run does, now and then.
+    /// How the run does, now and then, and what a person should know of an output.
     Status(String),
 }
 
@@ -64,7 +66,7 @@ impl std::fmt::Display for Event {
         match self {
             Self::Live => f.write_str("live"),
             Self::Dark(reason) => write!(f, "no camera, trying again: {reason}"),
-            Self::OutputFailed(reason) => write!(f, "output lost, trying again: {reason}"),
+            Self::OutputFailed(reason) => write!(f, "output lost, {reason}"),
             Self::OutputBack(name) => write!(f, "output back: {name}"),
             Self::Governed { reason, .. } => write!(f, "governor: {reason}"),
             Self::Damaged(reason) => write!(f, "warning: {reason}"),

@@ -19,6 +19,7 @@ fn plan() -> Plan {
         source: "twin".into(),
         frames: None,
         comes_back: true,
+        service: false,
         keep_trying: false,
         looping: false,
         stall: Duration::from_secs(2),

@@ -1,6 +1,7 @@
 //! Where frames go: the text a user gives, and what it stands for.
 
 mod folder;
+mod packed;
 mod place;
 mod tail;
 
@@ -11,6 +12,7 @@ use super::error::CameraError;
 use super::rtsp_address::RtspAddress;
 
 pub use folder::{Playlist, Recording};
+pub(super) use packed::packed;
 pub use place::apart;
 
 /// A kind of output.
@@ -20,9 +22,10 @@ pub enum SinkKind {
     File(PathBuf),
     /// FFV1, lossless, in an `.mkv` file.
     Lossless(PathBuf),
-    /// A folder of PNG files: RGB and GRAY8 frames as they are, of all others the luma plane.
+    /// A folder of PNG files: RGB and GRAY8 frames as they are, of all others the luma plane. `hone eval --honed-frames`
+    /// compares that plane to the byte, which a conversion to RGB and back would round.
     Frames(PathBuf),
-    /// A file of the frames' bytes, one after another, without header.
+    /// A file of the frames' bytes, one after another, without header and without padding between rows.
     Raw(PathBuf),
     /// Files of one length each in a folder, the oldest deleted when they are too many.
     Record(Recording),

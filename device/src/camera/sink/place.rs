@@ -69,6 +69,18 @@ impl SinkSpec {
             .map_err(|e| failed(e.to_string()))
     }
 
+    /// What a person should know of PNG files that hold less than the frames did.
+    pub(in crate::camera) fn colourless(&self) -> Option<String> {
+        let SinkKind::Frames(folder) = &self.kind else {
+            return None;
+        };
+        Some(format!(
+            "note: frames:{} holds the luma of these frames, as grey pictures; for colour write \
+             'gst:videoconvert ! video/x-raw,format=RGB ! pngenc ! multifilesink location=DIR/%06d.png'",
+            folder.display()
+        ))
+    }
+
     /// What a person should know before the first frame, if anything.
     pub fn warning(&self) -> Option<String> {
         match &self.kind {

@@ -1,0 +1,201 @@
+//! Why a source failed, in words for people: the first error on its bus, and what a network camera
+//! answers instead of a stream.
+
+use gstreamer as gst;
+
+use super::address::Address;
+use super::elements;
+use super::error::CameraError;
+
+/// What ended a source.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// The error as it is told.
+    pub(super) error: CameraError,
+    /// GStreamer's words, when it may only have failed to reach the camera and does not say so.
+    pub(super) vague: Option<String>,
+}
+
+/// The first error on `bus` of the source called `name`; `address` is that of a network source.
+pub(super) fn first(bus: &gst::Bus, name: &str, address: Option<&Address<'_>>) -> Option<Fault> {
+    let mut missing = Vec::new();
+    while let Some(message) = bus.pop() {
+        match message.view() {
+            gst::MessageView::Element(element) => {
+                let plugin = element.structure().filter(|s| s.name() == "missing-plugin");
+                missing.extend(plugin.and_then(|s| s.get::<String>("name").ok()));
+            }
+            gst::MessageView::Error(error) => {
+                if let Some(error) = undecodable(&missing, name) {
+                    return Some(Fault { error, vague: None });
+                }
+                let answer = address.and_then(|address| answer(error, address));
+                let unknown = address.is_some() && answer.is_none() && may_be_unreachable(error);
+                let reason = answer.unwrap_or_else(|| elements::bus_error(error));
+                return Some(Fault {
+                    vague: unknown.then(|| reason.clone()),
+                    error: CameraError::Source {
+                        source_name: name.to_owned(),
+                        reason,
+                    },
+                });
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The error for a stream of which nothing installed makes pictures; `missing` are the names of
+/// the plugins that would.
+fn undecodable(missing: &[String], name: &str) -> Option<CameraError> {
+    let first = missing.first()?;
+    let mut kinds = missing.iter().map(|plugin| kind(plugin));
+    // What no picture is made of does not matter where something else is missing.
+    Some(match kinds.find(|kind| !kind.starts_with("text/")) {
+        Some(what) => CameraError::MissingDecoder {
+            source_name: name.to_owned(),
+            what: what.to_owned(),
+            package: "gstreamer1.0-libav",
+        },
+        None => CameraError::NoFrame {
+            source_name: name.to_owned(),
+            reason: format!(
+                "it is a web page or text ({}), no video; give the address of the stream itself",
+                kind(first)
+            ),
+        },
+    })
+}
+
+/// What a plugin is for, from GStreamer's name of it.
+fn kind(plugin: &str) -> &str {
+    plugin.strip_suffix(" decoder").unwrap_or(plugin)
+}
+
+/// What a network camera answered, if it answered.
+fn answer(error: &gst::message::Error, address: &Address<'_>) -> Option<String> {
+    let status = error
+        .details()
+        .and_then(|details| details.get::<u32>("http-status-code").ok());
+    let said = error.error();
+    let words = said.message().trim_end_matches('.');
+    let status = status.map(|status| format!("{status} "));
+    let said_so = format!("{}{words}", status.clone().unwrap_or_default());
+    if matches!(status.as_deref(), Some("401 " | "403 "))
+        || said.matches(gst::ResourceError::NotAuthorized)
+    {
+        return Some(if address.login {
+            format!("the camera does not take this user and password ({said_so})")
+        } else {
+            format!(
+                "the camera asks for user and password ({said_so}): write {}://USER:PASSWORD@ before \
+                 the host",
+                address.scheme()
+            )
+        });
+    }
+    // Over http, a host that is not found is called so too.
+    let no_path =
+        address.scheme().starts_with("rtsp") && said.matches(gst::ResourceError::NotFound);
+    if status.as_deref() == Some("404 ") || no_path {
+        return Some(format!(
+            "the camera has nothing under this path ({said_so}): look up its stream's address"
+        ));
+    }
+    if said.matches(gst::StreamError::WrongType) {
+        return Some(
+            "it is a web page or text, no video; give the address of the stream itself".into(),
+        );
+    }
+    status.map(|_| format!("the camera answers '{said_so}' and sends no stream"))
+}
+
+/// GStreamer calls a connection that it did not get a stream error, or a resource it cannot open.
+fn may_be_unreachable(error: &gst::message::Error) -> bool {
+    let said = error.error();
+    elements::is_a(error.src(), "Source")
+        && (said.matches(gst::StreamError::Failed) || said.is::<gst::ResourceError>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is told of these messages.
+    fn told(messages: &[gst::Message], address: &str) -> (String, bool) {
+        gst::init().unwrap();
+        let bus = gst::Bus::new();
+        for message in messages {
+            bus.post(message.clone()).unwrap();
+        }
+        let fault = first(&bus, "cam", Address::of(address).as_ref()).unwrap();
+        (fault.error.to_string(), fault.vague.is_some())
+    }
+
+    fn missing(name: &str) -> gst::Message {
+        let plugin = gst::Structure::builder("missing-plugin").field("name", name);
+        gst::message::Element::new(plugin.build())
+    }
+
+    #[test]
+    fn text_is_no_video_and_nothing_is_to_be_installed_for_it() {
+        gst::init().unwrap();
+        let error = gst::message::Error::new(gst::CoreError::MissingPlugin, "missing");
+        let page = [missing("text/html decoder"), error.clone()];
+        let (told_of_page, _) = told(&page, "http://cam/");
+        assert_eq!(
+            told_of_page,
+            "cam holds no picture: it is a web page or text (text/html), no video; give the address \
+             of the stream itself"
+        );
+        let film = [
+            missing("text/x-titles decoder"),
+            missing("H.266 decoder"),
+            error,
+        ];
+        assert_eq!(
+            told(&film, "film.mkv").0,
+            "nothing installed decodes H.266 of cam: install gstreamer1.0-libav"
+        );
+    }
+
+    #[test]
+    fn what_a_camera_answers_is_told_and_the_rest_is_vague() {
+        gst::init().unwrap();
+        let http = |status: u32, words: &str| {
+            let details = gst::Structure::builder("details").field("http-status-code", status);
+            gst::message::Error::builder(gst::ResourceError::Failed, words)
+                .details(details.build())
+                .build()
+        };
+        let denied = [http(401, "Unauthorized")];
+        let (open, vague) = told(&denied, "http://cam/x");
+        assert!(
+            open.contains("write http://USER:PASSWORD@") && !vague,
+            "{open}"
+        );
+        let (login, _) = told(&denied, "http://u:p@cam/x");
+        assert!(login.contains("does not take this user"), "{login}");
+        let (gone, _) = told(&[http(404, "Not Found")], "http://cam/x");
+        assert!(
+            gone.contains("nothing under this path (404 Not Found)"),
+            "{gone}"
+        );
+        let (broken, vague) = told(&[http(503, "Busy")], "http://cam/x");
+        assert!(broken.contains("answers '503 Busy'") && !vague, "{broken}");
+        let source = gst::ElementFactory::make("filesrc")
+            .name("source")
+            .build()
+            .unwrap();
+        let closed = gst::message::Error::builder(gst::ResourceError::OpenReadWrite, "Could not.")
+            .src(&source)
+            .build();
+        let (words, vague) = told(std::slice::from_ref(&closed), "rtsp://cam/x");
+        assert!(
+            words.ends_with("failed: Could not (said source)") && vague,
+            "{words}"
+        );
+        assert!(!told(&[closed], "film.mkv").1);
+    }
+}

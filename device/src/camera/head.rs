@@ -1,0 +1,66 @@
+//! The head of a pipeline for each kind of source.
+
+use super::source::{Pace, SourceKind, SourceSpec};
+
+impl SourceSpec {
+    /// The head of the pipeline, up to raw video; the element `source` takes what cannot be written
+    /// in a launch line.
+    pub(super) fn head(&self) -> String {
+        let live = self.pace() == Some(Pace::Live);
+        let mode = self.mode();
+        match &self.kind {
+            SourceKind::Test => {
+                let (w, h) = self.size.unwrap_or((640, 480));
+                let fps = self.fps.unwrap_or(30);
+                format!(
+                    "videotestsrc name=source is-live={live} pattern=zone-plate kx2=14 ky2=9 kt=2 \
+                     ! video/x-raw,width={w},height={h},framerate={fps}/1"
+                )
+            }
+            SourceKind::File(_) if live => {
+                "filesrc name=source ! decodebin ! capsfilter caps=video/x-raw ! identity name=pace sync=true"
+                    .into()
+            }
+            SourceKind::File(_) => {
+                "filesrc name=source ! decodebin ! capsfilter caps=video/x-raw".into()
+            }
+            SourceKind::Images(_) => {
+                let pace = if live { " ! identity name=pace sync=true" } else { "" };
+                format!(
+                    "appsrc name=images format=time ! decodebin ! capsfilter caps=video/x-raw{pace}"
+                )
+            }
+            SourceKind::V4l2(_) => format!(
+                "v4l2src name=source ! capsfilter caps=\"video/x-raw{mode};image/jpeg{mode}\" \
+                 ! decodebin ! capsfilter caps=video/x-raw"
+            ),
+            SourceKind::Libcamera(_) => format!("libcamerasrc name=source ! video/x-raw{mode}"),
+            SourceKind::Argus(_) => format!(
+                "nvarguscamerasrc name=source ! video/x-raw(memory:NVMM){mode} \
+                 ! nvvidconv ! video/x-raw,format=I420"
+            ),
+            SourceKind::Network(uri) if uri.starts_with("rtsp") => {
+                "rtspsrc name=source latency=100 drop-on-latency=true \
+                 ! application/x-rtp,media=video ! decodebin ! capsfilter caps=video/x-raw"
+                    .into()
+            }
+            SourceKind::Network(_) => {
+                "uridecodebin name=source ! capsfilter caps=video/x-raw".into()
+            }
+            SourceKind::Gst(line) => line.clone(),
+        }
+    }
+
+    /// The wanted camera mode as the tail of a caps string.
+    fn mode(&self) -> String {
+        let size = self
+            .size
+            .map(|(w, h)| format!(",width={w},height={h}"))
+            .unwrap_or_default();
+        let fps = self
+            .fps
+            .map(|fps| format!(",framerate={fps}/1"))
+            .unwrap_or_default();
+        size + &fps
+    }
+}
