@@ -158,3 +158,68 @@ stage = [{ epochs = 1, steps = 1, batch = 4, crop = 32 }]
         "{said}"
     );
 }
+
+#[test]
+fn pictures_are_not_overwritten_and_values_without_meaning_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for (values, words) in [
+        ("--images 0", "nothing to draw"),
+        ("--sequences 1 --frames 0", "0 is not in 1..="),
+        ("--speed nan", "is no speed"),
+        ("--speed 1e9", "is no speed"),
+    ] {
+        let output = hone(at, &format!("data synth --out bad {values}"));
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && error.contains(words),
+            "{values}: {error}"
+        );
+    }
+    assert!(!at.join("bad").exists());
+    let synth = "data synth --images 3 --size 96x80 --validation 0 --degrade none --out scenes";
+    done(at, synth);
+    assert!(!at.join("scenes.part").exists());
+    std::fs::rename(at.join("scenes/train/sharp"), at.join("photos")).unwrap();
+    let photo = at.join("photos/00002.png");
+    let before = std::fs::read(&photo).unwrap();
+
+    // One row is shown; the third picture is safe nevertheless.
+    for input in ["photos", "photos/00002.png"] {
+        let degrade = format!("data degrade --rows 1 {input} photos/../photos/00002.png");
+        assert!(refused(at, &degrade).contains("would overwrite"));
+    }
+    let error = refused(at, "data index photos --out photos/00002.png");
+    assert!(error.contains("is no index of hone"), "{error}");
+    assert_eq!(std::fs::read(&photo).unwrap(), before);
+    done(at, "data index photos --out i.toml");
+    done(at, "data index photos --out i.toml");
+    let error = refused(at, "data index photos --layout scenes");
+    assert!(error.contains("have no index"), "{error}");
+
+    let half = &before[..before.len() / 2];
+    std::fs::write(at.join("photos/00000.png"), half).unwrap();
+    let output = hone(at, "data degrade --variants 1 --side 32 photos sheet.png");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && error.contains("left out 00000.png: is damaged"),
+        "{error}"
+    );
+    let synth = "data synth --images 1 --size 48x80 --degrade none --out small";
+    done(at, synth);
+    std::fs::copy(
+        at.join("small/train/sharp/00000.png"),
+        at.join("photos/small.png"),
+    )
+    .unwrap();
+    let output = hone(
+        at,
+        "data pairs photos --degrade light --crop 64x64 --out pairs",
+    );
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && error.contains("left out small.png: is smaller than the crop"),
+        "{error}"
+    );
+    assert!(at.join("pairs/sharp/00002.png").exists() && !at.join("pairs.part").exists());
+}

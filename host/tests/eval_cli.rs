@@ -28,6 +28,19 @@ fn a_run_is_quantised_checked_evaluated_and_compared() {
         folder,
         "check int8.onnx --against f32.onnx --no-python --json",
     );
+    let weights = std::fs::read(folder.join("run/best.safetensors")).unwrap();
+    for command in ["export", "quantize"] {
+        for file in ["best.safetensors", "run.json", "log.csv"] {
+            let error = fails(folder, &format!("{command} run --out run/{file}"));
+            assert!(error.contains("would overwrite"), "{error}");
+        }
+    }
+    assert_eq!(
+        std::fs::read(folder.join("run/best.safetensors")).unwrap(),
+        weights
+    );
+    works(folder, "export run --out run/student.onnx");
+    dry_runs(folder);
 
     std::fs::create_dir(folder.join("sharp")).unwrap();
     for i in 0..2u8 {
@@ -90,6 +103,32 @@ fn a_run_is_quantised_checked_evaluated_and_compared() {
         folder,
         "restore sharp --model int8.onnx --output restored --tile 64 --split 0.5",
     );
+    for (words, told) in [
+        (
+            "restore sharp --model int8.onnx --output no --device cpu",
+            "--device is for teachers",
+        ),
+        (
+            "restore sharp --model int8.onnx --output no --tile 1",
+            "64 or more",
+        ),
+        (
+            "eval ptq.onnx --data sharp --degrade motion --run run",
+            "--out",
+        ),
+    ] {
+        let error = fails(folder, words);
+        assert!(error.contains(told), "{words}: {error}");
+    }
+    std::fs::create_dir(folder.join("some")).unwrap();
+    std::fs::copy(folder.join("sharp/0.png"), folder.join("some/0.png")).unwrap();
+    std::fs::write(folder.join("some/1.png"), "damaged").unwrap();
+    let (_, _, said) = toy::hone(folder, "harm ptq.onnx --sharp some");
+    assert!(
+        said.contains("left out some/1.png") && said.contains("kept 1"),
+        "{said}"
+    );
+    works(folder, "harm ptq.onnx --sharp some");
     let scores = works(folder, "metrics sharp restored --json --only psnr_rgb");
     let scores: serde_json::Value = serde_json::from_str(&scores).unwrap();
     assert_eq!(scores["summary"]["psnr_rgb"]["count"], 2);
@@ -98,6 +137,23 @@ fn a_run_is_quantised_checked_evaluated_and_compared() {
         "metrics sharp/0.png restored/0.png --only lpips_alex",
     );
     assert!(error.contains("--lpips-backbone"), "{error}");
+}
+
+/// What a training could not start with is told by its dry run.
+fn dry_runs(folder: &std::path::Path) {
+    let dry = "distill toy.toml --dry-run --device cpu";
+    works(folder, &format!("{dry} --from run"));
+    for (words, told) in [
+        (
+            "--set data.layout=sharp --set data.root=/nonexistent",
+            "/nonexistent",
+        ),
+        ("--set data.count=0", "count must be at least 1"),
+        ("--from out/nope", "cannot start from out/nope"),
+    ] {
+        let error = fails(folder, &format!("{dry} {words}"));
+        assert!(error.contains(told), "{words}: {error}");
+    }
 }
 
 #[test]

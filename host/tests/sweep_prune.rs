@@ -36,6 +36,24 @@ fn a_grid_is_trained_by_shards_and_summed_up() {
     assert_eq!(table.lines().count(), 5);
     let error = fails(at, "sweep r.toml --grid seed=1,2 --out s");
     assert!(error.contains("another sweep"), "{error}");
+    // Killed before its first checkpoint: there is nothing to go on from, so it starts again.
+    std::fs::remove_file(at.join("s/002/last.safetensors")).unwrap();
+    std::fs::write(at.join("s/002/log.jsonl"), "cut off").unwrap();
+    assert_eq!(count(&works(at, sweep)), 4);
+    let log = std::fs::read_to_string(at.join("s/002/log.jsonl")).unwrap();
+    assert!(!log.contains("cut off"), "{log}");
+    let held = std::fs::File::open(at.join("s/003")).unwrap();
+    held.lock().unwrap();
+    std::fs::remove_file(at.join("s/003/last.safetensors")).unwrap();
+    let error = fails(at, sweep);
+    assert!(error.contains("another process"), "{error}");
+    assert!(at.join("s/003/run.json").exists());
+    for set in ["seed=3", "student={}", "student.channels=4"] {
+        let key = set.split(['.', '=']).next().unwrap();
+        let grid = format!("sweep r.toml --grid {key}=1 --set {set} --out t");
+        let error = fails(at, &grid);
+        assert!(error.contains("--set and --grid both"), "{error}");
+    }
 }
 
 #[test]
@@ -74,6 +92,11 @@ fn a_student_is_pruned_trained_on_and_exported_smaller() {
         file.unwrap().len()
     };
     assert!(size("narrow") < size("wide"));
+    let error = fails(
+        at,
+        "prune wide --keep 0.5 --out no --set student.channels=16",
+    );
+    assert!(error.contains("--set student.channels"), "{error}");
     let error = fails(at, "prune wide --keep 1.5 --out no");
     assert!(error.contains("at most 1"), "{error}");
     assert!(!at.join("no").exists());

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use hone_shared::student::Colour;
 
@@ -11,10 +11,12 @@ use super::data_frames::FramesArgs;
 use super::data_index::{IndexArgs, VerifyArgs};
 use super::data_pairs::PairsArgs;
 use super::data_sharpness::SharpnessArgs;
-use super::progress;
+use super::{left_out, overwrite, progress};
 use crate::data::config::Layout;
 use crate::data::degrade::Degradation;
-use crate::data::index;
+use crate::data::index::{self, Problem};
+use crate::data::part;
+use crate::data::read;
 use crate::data::sheet::contact_sheet;
 use crate::data::synth::SequenceOptions;
 use crate::data::synth::tree::{self, TreeOptions};
@@ -50,14 +52,14 @@ pub struct Synth {
     #[arg(long)]
     out: PathBuf,
     /// Still scenes.
-    #[arg(long, default_value_t = 100)]
-    images: usize,
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(0..=100_000))]
+    images: u64,
     /// Moving scenes.
-    #[arg(long, default_value_t = 0)]
-    sequences: usize,
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1000))]
+    sequences: u64,
     /// Frames of each moving scene.
-    #[arg(long, default_value_t = 60)]
-    frames: usize,
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    frames: u64,
     /// Width and height in pixels.
     #[arg(long, default_value = "512x384", value_parser = size)]
     size: (usize, usize),
@@ -74,7 +76,7 @@ pub struct Synth {
     #[arg(long, default_value_t = Colour::Rgb)]
     colour: Colour,
     /// Fastest motion in moving scenes, pixels per frame.
-    #[arg(long, default_value_t = 8.0)]
+    #[arg(long, default_value_t = 8.0, value_parser = speed)]
     speed: f32,
 }
 
@@ -88,6 +90,12 @@ pub(super) fn size(text: &str) -> Result<(usize, usize), String> {
             "'{text}' is no size: use WIDTHxHEIGHT, each 8 to 16384"
         )),
     }
+}
+
+/// Faster, the instants of an exposure would lie apart and show as ghosts.
+fn speed(text: &str) -> Result<f32, String> {
+    let speed = text.parse().ok().filter(|s| (0.0..=64.0).contains(s));
+    speed.ok_or_else(|| format!("'{text}' is no speed: use 0 to 64 pixels per frame"))
 }
 
 /// Arguments of `hone data degrade`.
@@ -141,10 +149,13 @@ fn synth(args: Synth) -> anyhow::Result<()> {
     if !(0.0..=0.9).contains(&args.validation) {
         bail!("--validation must lie in 0..0.9, got {}", args.validation);
     }
+    if args.images == 0 && args.sequences == 0 {
+        bail!("there is nothing to draw: set --images or --sequences");
+    }
     let options = TreeOptions {
-        images: args.images,
-        sequences: args.sequences,
-        frames: args.frames,
+        images: args.images as usize,
+        sequences: args.sequences as usize,
+        frames: args.frames as usize,
         size: args.size,
         seed: args.seed,
         validation: args.validation,
@@ -157,7 +168,9 @@ fn synth(args: Synth) -> anyhow::Result<()> {
     };
     let total = options.images + options.sequences * options.frames;
     let bar = progress::bar(total as u64, "scenes");
-    tree::write(&args.out, &options, &|n| bar.set_position(n as u64))?;
+    part::fill(&args.out, |place| {
+        tree::write(place, &options, &|n| bar.set_position(n as u64))
+    })?;
     bar.finish_and_clear();
     println!(
         "{}: {} scenes, {} sequences of {} frames",
@@ -170,16 +183,11 @@ fn synth(args: Synth) -> anyhow::Result<()> {
 }
 
 fn degrade(args: &Degrade) -> anyhow::Result<()> {
-    let found = if args.input.is_dir() {
-        let index = index::scan(&args.input, Layout::Sharp, 0, 0.0, false)?;
-        let paths = index.entries.iter().map(|e| args.input.join(&e.truth.path));
-        paths.take(args.rows as usize).collect()
-    } else {
-        vec![args.input.clone()]
+    let found = match args.input.is_dir() {
+        true => shown(&args.input, &args.out, args.rows as usize)?,
+        false => vec![args.input.clone()],
     };
-    if found.is_empty() {
-        bail!("{} holds no picture", args.input.display());
-    }
+    overwrite::refuse(&args.out, found.iter().map(PathBuf::as_path))?;
     let photos: Vec<&Path> = found.iter().map(PathBuf::as_path).collect();
     let (variants, side) = (args.variants as usize, args.side as usize);
     let bar = progress::bar(photos.len() as u64, "pictures");
@@ -192,4 +200,28 @@ fn degrade(args: &Degrade) -> anyhow::Result<()> {
         photos.len()
     );
     Ok(())
+}
+
+/// The first pictures of a folder that can be used, `out` being none of its pictures.
+fn shown(folder: &Path, out: &Path, rows: usize) -> anyhow::Result<Vec<PathBuf>> {
+    let index = index::scan(folder, Layout::Sharp, 0, 0.0, false)?;
+    let mut problems = index.problems;
+    let mut found = Vec::new();
+    for path in index.entries.into_iter().map(|entry| entry.truth.path) {
+        let photo = folder.join(&path);
+        overwrite::refuse(out, [photo.as_path()])?;
+        if found.len() == rows {
+            continue;
+        }
+        match read::check(&photo) {
+            Ok(_) => found.push(photo),
+            Err(error) => problems.push(Problem {
+                path,
+                reason: error.to_string(),
+            }),
+        }
+    }
+    left_out::tell(&problems, found.len())
+        .with_context(|| format!("{} has nothing to show", folder.display()))?;
+    Ok(found)
 }

@@ -28,7 +28,7 @@ impl FramesArgs {
     /// Takes the frames.
     ///
     /// # Errors
-    /// When a folder is there already or a clip cannot be decoded.
+    /// When a folder is there already, or a clip is missing, cut off or cannot be decoded.
     pub fn run(self) -> anyhow::Result<()> {
         take(&self.clips, &self.out, self.every, false)
     }
@@ -36,14 +36,19 @@ impl FramesArgs {
 
 /// Takes the frames of `clips` to a folder each under `out`.
 pub(super) fn take(clips: &[PathBuf], out: &Path, every: u64, silent: bool) -> anyhow::Result<()> {
+    clips::check(clips)?;
     let folders = clips::folders(clips, out)?;
     for (clip, folder) in clips.iter().zip(folders) {
         let bar = ProgressBar::new_spinner();
         let told = |n| bar.set_message(format!("{}: frame {n}", clip.display()));
-        let count = clips::extract(clip, &folder, every as usize, &told)?;
+        let taken = clips::extract(clip, &folder, every as usize, &told)?;
         bar.finish_and_clear();
+        // Not refused: a recording may well begin with a broken picture, and which ones are is not known.
+        if let Some(damage) = taken.damage {
+            eprintln!("warning: {}: {damage}: look at its frames", clip.display());
+        }
         if !silent {
-            println!("{}: {count} frames", folder.display());
+            println!("{}: {} frames", folder.display(), taken.frames);
         }
     }
     Ok(())

@@ -1,8 +1,8 @@
 //! `hone data index` and `hone data verify`: what lies in a folder, and whether it is still that.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use clap::Args;
 
 use super::data_frames;
@@ -57,6 +57,12 @@ impl IndexArgs {
         if !(0.0..=0.9).contains(&self.validation) {
             bail!("--validation must lie in 0..0.9, got {}", self.validation);
         }
+        if self.layout == Layout::Scenes {
+            bail!("scenes are drawn by code and have no index: drop --layout or choose another");
+        }
+        if let Some(out) = &self.out {
+            refuse_other_than_index(out)?;
+        }
         let root = match self.frames {
             Some(folder) => {
                 let found = clips::under(&self.root)?;
@@ -100,6 +106,18 @@ impl IndexArgs {
         );
         told(&index, &mut std::io::stdout())
     }
+}
+
+/// A picture or a recipe does not become an index; one of another version does, and is made anew.
+fn refuse_other_than_index(out: &Path) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(out).unwrap_or_default();
+    let table: toml::Table = text.parse().unwrap_or_default();
+    ensure!(
+        !out.exists() || (table.contains_key("version") && table.contains_key("layout")),
+        "{} is there and is no index of hone: name another file with --out",
+        out.display()
+    );
+    Ok(())
 }
 
 /// Lists what was left out, by reason.

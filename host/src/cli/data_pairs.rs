@@ -13,6 +13,7 @@ use super::{left_out, progress};
 use crate::data::config::Layout;
 use crate::data::degrade::Degradation;
 use crate::data::index::{self, Problem};
+use crate::data::part;
 use crate::data::partners::{self, PartnerOptions};
 use crate::data::read;
 
@@ -36,7 +37,7 @@ pub struct PairsArgs {
     /// Most pictures, spread evenly over the folder.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// Width and height to cut from the middle of each picture.
+    /// Width and height to cut from the middle of each picture; smaller pictures are left out.
     #[arg(long, value_name = "WxH", value_parser = size)]
     crop: Option<(usize, usize)>,
     /// rgb, or luma for grey files that hold what a luma student sees.
@@ -60,11 +61,12 @@ impl PairsArgs {
         let chosen: Vec<&String> = chosen.collect();
         let checked = chosen.into_par_iter().map(|path| {
             let photo = self.input.join(path);
-            match read::check(&photo) {
-                Ok(_) => Either::Left(photo),
-                Err(error) => Either::Right(Problem {
+            let usable = read::check(&photo).map_err(|error| error.to_string());
+            match usable.and_then(|size| large_enough(size, self.crop)) {
+                Ok(()) => Either::Left(photo),
+                Err(reason) => Either::Right(Problem {
                     path: path.clone(),
-                    reason: error.to_string(),
+                    reason,
                 }),
             }
         });
@@ -79,11 +81,24 @@ impl PairsArgs {
             crop: self.crop,
         };
         let bar = progress::bar(photos.len() as u64, "pairs");
-        partners::write(&photos, &self.out, &options, &|n| {
-            bar.set_position(n as u64)
+        part::fill(&self.out, |place| {
+            partners::write(&photos, place, &options, &|n| {
+                bar.set_position(n as u64);
+            })
         })?;
         bar.finish_and_clear();
         println!("{}: {} pairs", self.out.display(), photos.len());
         Ok(())
+    }
+}
+
+/// Whether the crop can be cut from a picture of this width and height; else why not.
+fn large_enough(size: (usize, usize), crop: Option<(usize, usize)>) -> Result<(), String> {
+    match crop {
+        Some((width, height)) if width > size.0 || height > size.1 => Err(format!(
+            "is smaller than the crop of {width}x{height}, {}x{}",
+            size.0, size.1
+        )),
+        _ => Ok(()),
     }
 }

@@ -9,6 +9,7 @@ use super::learning::LearningArgs;
 use crate::recipe::RecipeText;
 use crate::train::distill::{self, DistillOptions};
 use crate::train::dry_run;
+use crate::train::interrupt::Interrupt;
 use crate::train::trainer::Outcome;
 
 /// Distils a student from a recipe, under a frozen teacher.
@@ -56,11 +57,14 @@ impl DistillArgs {
         let options = DistillOptions {
             resume: self.resume,
             from: self.from,
+            interrupt: match self.dry_run {
+                true => Interrupt::default(),
+                false => Interrupt::on_signals()?,
+            },
             ..self.learning.options(text, out.clone())?
         };
         if self.dry_run {
-            let (teacher, cache) = (options.teacher.as_deref(), options.cache.as_deref());
-            let plan = dry_run::measure(&options.text, teacher, cache, options.device)?;
+            let plan = dry_run::measure(&options)?;
             if self.json {
                 println!("{}", serde_json::to_string_pretty(&plan)?);
             } else {

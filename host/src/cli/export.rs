@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 
+use super::overwrite;
 use crate::onnx;
 use crate::train::run;
 
@@ -28,8 +29,9 @@ impl ExportArgs {
     /// Folds the student and writes it.
     ///
     /// # Errors
-    /// When the run has no weights, or the file cannot be written.
+    /// When the run has no weights, or the file cannot be written or is one of the run's own.
     pub fn run(self) -> anyhow::Result<()> {
+        overwrite::refuse_run(&self.out, &self.run_dir)?;
         let run = run::open(&self.run_dir)?;
         let mut bytes = onnx::of_run(&run)?;
         if self.simplify {

@@ -1,13 +1,14 @@
 //! `hone harm`: what students do to pictures that need nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use hone_device::engine::EngineOptions;
 use serde::Serialize;
 
-use super::progress;
+use super::{left_out, progress};
+use crate::data::index::Problem;
 use crate::evaluate::harm::{self, Harm};
 use crate::picture::Picture;
 use crate::restore::{Student, images_in};
@@ -47,13 +48,9 @@ impl HarmArgs {
     /// Measures and prints.
     ///
     /// # Errors
-    /// When a student or a picture cannot be read.
+    /// When a student cannot be read, or no picture of a folder.
     pub fn run(self) -> anyhow::Result<()> {
-        let paths = self.sharp.as_deref().map_or(Ok(Vec::new()), images_in)?;
-        let sharp = paths
-            .iter()
-            .map(|path| Picture::load(path))
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let sharp = self.sharp.as_deref().map_or(Ok(Vec::new()), pictures)?;
         let bar = progress::bar(self.students.len() as u64, "students");
         let mut rows = Vec::new();
         for path in &self.students {
@@ -77,6 +74,22 @@ impl HarmArgs {
         }
         Ok(())
     }
+}
+
+/// The pictures of a folder; what cannot be read is named and left out.
+fn pictures(folder: &Path) -> anyhow::Result<Vec<Picture>> {
+    let (mut pictures, mut problems) = (Vec::new(), Vec::new());
+    for path in images_in(folder)? {
+        match Picture::load(&path) {
+            Ok(picture) => pictures.push(picture),
+            Err(error) => problems.push(Problem {
+                path: path.display().to_string(),
+                reason: format!("{error:#}"),
+            }),
+        }
+    }
+    left_out::tell(&problems, pictures.len())?;
+    Ok(pictures)
 }
 
 fn table(rows: &[Row]) -> Table {

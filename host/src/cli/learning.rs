@@ -30,7 +30,14 @@ pub struct LearningArgs {
 }
 
 impl LearningArgs {
-    /// A training of the changed recipe into `out`, from the start; Ctrl-C is listened for.
+    /// The keys that `--set` changes.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        let key = |pair: &str| pair.find('=').unwrap_or(pair.len());
+        self.set.iter().map(move |pair| pair[..key(pair)].trim())
+    }
+
+    /// A training of the changed recipe into `out`, from the start. Commands that look at the interrupt put
+    /// `Interrupt::on_signals` in its place: in all others Ctrl-C has to end them at once.
     ///
     /// # Errors
     /// When a change does not fit the recipe or the device is not there.
@@ -47,7 +54,7 @@ impl LearningArgs {
             teacher: self.teacher,
             cache: self.cache,
             device: self.device.resolve()?,
-            interrupt: Interrupt::on_signals()?,
+            interrupt: Interrupt::default(),
         })
     }
 }

@@ -60,6 +60,11 @@ impl MonitorArgs {
             self.json || std::io::stdout().is_terminal(),
             "a table needs a terminal: use --json for a pipe or a file"
         );
+        ensure!(
+            self.fingerprint.is_empty() || self.speaks_tls(),
+            "--fingerprint is for boards and brokers that speak TLS, and none of these does: say https:// or mqtts://, or leave it \
+             out"
+        );
         let tls = tls::client(self.authorities.as_deref(), &self.fingerprint)?;
         let token = self.token_file.as_deref().map(token).transpose()?;
         let mut fleet = Fleet::default();
@@ -84,6 +89,14 @@ impl MonitorArgs {
         }
         monitor::show(events, fleet)
     }
+
+    /// Whether a certificate is looked at anywhere.
+    fn speaks_tls(&self) -> bool {
+        let mut pages = self.boards.iter();
+        // A page by TLS is the one that https:// names at its address.
+        pages.any(|page| format!("https://{}", page.address()).parse().as_ref() == Ok(page))
+            || self.mqtt.iter().any(|broker| broker.tls)
+    }
 }
 
 fn token(path: &std::path::Path) -> Result<String> {
@@ -94,4 +107,39 @@ fn token(path: &std::path::Path) -> Result<String> {
         !token.is_empty() && token.len() <= 1024 && token.chars().all(|c| c.is_ascii_graphic());
     ensure!(plain, "{} holds no token", path.display());
     Ok(token.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        monitor: MonitorArgs,
+    }
+
+    fn speaks_tls(arguments: &[&str]) -> bool {
+        let words = [&["monitor"], arguments].concat();
+        Line::try_parse_from(words).unwrap().monitor.speaks_tls()
+    }
+
+    #[test]
+    fn a_fingerprint_is_for_those_who_show_a_certificate() {
+        for by_tls in [
+            &["north"][..],
+            &["http://north", "https://[::1]:9000"],
+            &["--mqtt", "mqtts://broker"],
+        ] {
+            assert!(speaks_tls(by_tls), "{by_tls:?}");
+        }
+        for plain in [
+            &["localhost"][..],
+            &["http://north", "--mqtt", "mqtt://broker"],
+            &["--serial", "/dev/ttyS0"],
+        ] {
+            assert!(!speaks_tls(plain), "{plain:?}");
+        }
+    }
 }

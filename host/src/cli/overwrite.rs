@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
 
+use crate::train::run::RunFolder;
+
 /// Refuses to write `output` where one of `others` lies.
 ///
 /// # Errors
@@ -19,6 +21,15 @@ pub fn refuse<'a>(output: &Path, others: impl IntoIterator<Item = &'a Path>) -> 
         );
     }
     Ok(())
+}
+
+/// Refuses to write `output` in place of what a training left in `run`.
+///
+/// # Errors
+/// When it is one of the run's files, under whatever name.
+pub fn refuse_run(output: &Path, run: &Path) -> anyhow::Result<()> {
+    let files = RunFolder::files(run);
+    refuse(output, files.iter().map(PathBuf::as_path))
 }
 
 fn same_file(a: &Path, b: &Path) -> bool {
@@ -58,5 +69,26 @@ mod tests {
         for output in ["new", "below/key", "nowhere/key"] {
             refuse(&at(output), [at("key").as_path(), &at("other")]).unwrap();
         }
+    }
+
+    #[test]
+    fn no_output_takes_the_place_of_a_runs_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        // Not yet there, or kept after an epoch.
+        std::fs::write(at("epoch-0010.safetensors"), b"").unwrap();
+        for name in [
+            "run.json",
+            "recipe.toml",
+            "best.safetensors",
+            "last.safetensors",
+            "log.jsonl",
+            "log.csv",
+            "epoch-0010.safetensors",
+        ] {
+            let error = refuse_run(&at(name), folder.path()).unwrap_err();
+            assert!(error.to_string().contains("overwrite"), "{error}");
+        }
+        refuse_run(&at("student.onnx"), folder.path()).unwrap();
     }
 }

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::learning::LearningArgs;
 use crate::train::distill::DistillOptions;
+use crate::train::interrupt::Interrupt;
 use crate::train::prune::{self, PruneOptions};
 
 /// Takes the weakest channels out of a `plain` student and trains what is left.
@@ -45,9 +46,16 @@ impl PruneArgs {
     /// # Errors
     /// One sentence that says what failed, where, and what to do.
     pub fn run(self) -> anyhow::Result<()> {
+        let of_student = |key: &&str| *key == "student" || key.starts_with("student.");
+        if let Some(key) = self.learning.keys().find(of_student) {
+            bail!(
+                "--set {key}: --keep alone decides what the pruned student is; leave the key out"
+            );
+        }
         let text = prune::recipe(&self.run)?;
         let options = DistillOptions {
             resume: self.resume,
+            interrupt: Interrupt::on_signals()?,
             ..self.learning.options(text, self.out.clone())?
         };
         let amount = PruneOptions {

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use clap::Args;
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 
-use super::progress;
+use super::{overwrite, progress};
 use crate::onnx::Format;
 use crate::quantise::{self, Calibration, LayerLoss, Progress, QuantiseConfig};
 use crate::train::run;
@@ -72,8 +72,9 @@ impl QuantizeArgs {
     ///
     /// # Errors
     /// When the run has no weights, its data cannot be read, its student has no such form, or the file
-    /// cannot be written.
+    /// cannot be written or is one of the run's own.
     pub fn run(self) -> anyhow::Result<()> {
+        overwrite::refuse_run(&self.out, &self.run_dir)?;
         let run = run::open(&self.run_dir)?;
         let config = self.config(run.recipe.quantise.clone())?;
         let bar = progress::bar(if config.qat { config.qat_steps } else { 0 }, "quantising");

@@ -33,7 +33,7 @@ pub struct RestoreArgs {
     #[arg(long, value_name = "SHARE", value_parser = share)]
     split: Option<f32>,
     /// Side of the tiles that large pictures are cut into, in pixels.
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", value_parser = side)]
     tile: Option<usize>,
 }
 
@@ -42,6 +42,12 @@ fn share(text: &str) -> Result<f32, String> {
         Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
         _ => Err("give a number from 0 to 1".into()),
     }
+}
+
+/// Smaller tiles are mostly the overlap that is thrown away.
+fn side(text: &str) -> Result<usize, String> {
+    let side = text.parse().ok().filter(|side| *side >= 64);
+    side.ok_or_else(|| "give a number of pixels, 64 or more".into())
 }
 
 fn left_out(path: &Path, reason: String) -> Problem {

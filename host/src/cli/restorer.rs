@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 use hone_device::engine::EngineOptions;
 use hone_shared::student::Precision;
@@ -23,9 +23,9 @@ pub struct TeacherSource {
     /// Weights of that teacher (.pth or .safetensors).
     #[arg(long, value_name = "FILE", requires = "teacher")]
     teacher_weights: Option<PathBuf>,
-    /// Where the teacher computes: cpu, cuda, cuda:N or auto.
-    #[arg(long, default_value = "auto")]
-    device: DeviceChoice,
+    /// Where the teacher computes: cpu, cuda, cuda:N or auto [default: auto].
+    #[arg(long)]
+    device: Option<DeviceChoice>,
 }
 
 impl TeacherSource {
@@ -39,7 +39,12 @@ impl TeacherSource {
             (None, Some(config), Some(weights)) => (config.clone(), weights.clone()),
             _ => return Ok(None),
         };
-        TeacherRestorer::open(&config, &weights, self.device.resolve()?).map(Some)
+        TeacherRestorer::open(
+            &config,
+            &weights,
+            self.device.unwrap_or_default().resolve()?,
+        )
+        .map(Some)
     }
 }
 
@@ -60,9 +65,9 @@ pub struct RestorerSource {
     /// Take the bundle's f32 student instead of the INT8 one.
     #[arg(long, requires = "bundle", conflicts_with_all = ["model", "teacher", "teacher_run"])]
     f32: bool,
-    /// Worker threads of a student; 0 takes one for each core.
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
+    /// Worker threads of a student; 0 takes one for each core [default: 0].
+    #[arg(long, conflicts_with_all = ["teacher", "teacher_run"])]
+    threads: Option<usize>,
     #[command(flatten)]
     teacher: TeacherSource,
 }
@@ -80,6 +85,10 @@ impl RestorerSource {
             }
             return Ok(Box::new(teacher.with_strength(strength)));
         }
+        ensure!(
+            self.teacher.device.is_none(),
+            "--device is for teachers, and students run on the processor: leave it out"
+        );
         let mut student = self.student()?.with_strength(strength);
         if let Some(tile) = tile {
             student = student.with_tile(tile);
@@ -89,7 +98,7 @@ impl RestorerSource {
 
     fn student(&self) -> anyhow::Result<Student> {
         let options = EngineOptions {
-            threads: self.threads,
+            threads: self.threads.unwrap_or(0),
             ..EngineOptions::default()
         };
         if let Some(model) = &self.model {

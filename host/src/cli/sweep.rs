@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 
+use anyhow::ensure;
 use clap::Args;
 use comfy_table::Table;
 
 use super::learning::LearningArgs;
 use crate::recipe::RecipeText;
 use crate::train::cache::Shard;
+use crate::train::distill::DistillOptions;
+use crate::train::interrupt::Interrupt;
 use crate::train::sweep::{self, Axis};
 
 /// Distils once for every combination of a grid of recipe keys.
@@ -43,7 +46,21 @@ impl SweepArgs {
     /// One sentence that says what failed, where, and what to do.
     pub fn run(self) -> anyhow::Result<()> {
         let text = RecipeText::read(&self.recipe)?;
-        let options = self.learning.options(text, self.out)?;
+        for axis in &self.grid {
+            let loses = |key: &str| {
+                let rest = key.strip_prefix(axis.key());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
+            ensure!(
+                !self.learning.keys().any(loses),
+                "--set and --grid both give {}: list all of its values in --grid",
+                axis.key()
+            );
+        }
+        let options = DistillOptions {
+            interrupt: Interrupt::on_signals()?,
+            ..self.learning.options(text, self.out)?
+        };
         let rows = sweep::run(&options, &self.grid, self.shard)?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&rows)?);

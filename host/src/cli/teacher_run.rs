@@ -8,9 +8,9 @@ use clap::Args;
 use indicatif::ProgressBar;
 use tch::{Device, Kind, Tensor};
 
-use super::progress;
 use super::teacher_io::{self, Given};
 use super::teacher_weights::WeightsArgs;
+use super::{overwrite, progress};
 use crate::teacher::{Teacher, TeacherConfig, memory, tile};
 
 /// Arguments of `hone teacher run`.
@@ -43,9 +43,18 @@ impl RunArgs {
     ///
     /// # Errors
     /// When the teacher or the input cannot be read, the channels differ, the memory does not
-    /// suffice, or the output cannot be written.
+    /// suffice, or the output cannot be written or is one of the files that are read.
     pub fn run(self) -> anyhow::Result<()> {
         teacher_io::check_output(&self.output)?;
+        let read = [
+            Some(&self.input),
+            Some(&self.teacher.weights),
+            self.teacher.config.as_ref(),
+        ];
+        overwrite::refuse(
+            &self.output,
+            read.into_iter().flatten().map(PathBuf::as_path),
+        )?;
         let given = Given::read(&self.input)?;
         let (config, teacher, device) = self.teacher.load()?;
         let x = given.into_tensor(teacher.channels())?;

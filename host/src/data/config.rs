@@ -146,7 +146,7 @@ pub enum Layout {
     /// Pairs where folders (or a list file) say so, else sharp pictures.
     #[default]
     Auto,
-    /// Degraded and sharp pictures side by side; see [`crate::data::index`] for the trees known.
+    /// Degraded and sharp pictures in folders or list files of known names.
     Pairs,
     /// Every picture is sharp; the degradation makes its partner.
     Sharp,

@@ -13,6 +13,7 @@ pub mod degrade;
 pub mod index;
 pub mod light;
 pub mod loader;
+pub mod part;
 pub mod partners;
 pub mod photo;
 pub mod pool;

@@ -1,38 +1,94 @@
 # Puts staged files in their places and lets honed try the update. Run as root by receive.sh:
 #   apply.sh STAGE ROOT SECONDS [FLAG...]
 # STAGE/files is laid out as below ROOT; STAGE/update holds bundle.hone and perhaps honed. The flags go
-# to `honed slots install`. Waits SECONDS for the trial's end, 0 not at all.
+# to `honed slots install`. Waits SECONDS for the trial's end, 0 not at all. What is refused leaves the
+# board as it was.
 set -eu
 stage=$1 root=$2 seconds=$3; shift 3
-state=$root/var/lib/honed honed=$root/usr/local/bin/honed config=$root/etc/honed.toml
-say() { echo "$*"; }
+state=$root/var/lib/honed honed=$root/usr/local/bin/honed
+unit=etc/systemd/system/honed.service
+# Everything is here: the connection is no longer needed, and to lose it must not leave half of the work.
+trap : HUP PIPE
+trap 'exit 1' INT TERM
+say() { echo "$*" || true; }
+fail() { echo "error: $*" >&2 || true; exit 1; }
 
 mkdir -p "$state"
 exec 9>"$state/deploy.lock"
-flock -n 9 || { echo "error: another deploy to this board is under way" >&2; exit 1; }
+flock -n 9 || fail "another deploy to this board is under way"
 
-if [ -d "$stage/files" ]; then
-  (cd "$stage/files" && find . -type f | sort) >"$stage/list"
-  while read -r file; do
-    target=$root/${file#./}
-    mkdir -p "$(dirname "$target")"
-    cp -p "$stage/files/$file" "$target.new"
-    chown 0:0 "$target.new" 2>/dev/null || true
-    sync "$target.new"
-    mv -f "$target.new" "$target"
-    say "wrote $target"
-  done <"$stage/list"
+for program in "$stage/update/honed" "$stage/files/usr/local/bin/honed"; do
+  [ -f "$program" ] || continue
+  said=$("$program" --version 2>&1) || fail "the program given does not start on this board: $(echo "$said" | head -n 1)"
+  case $said in
+    "honed "*) ;;
+    *) fail "the program given is no honed: asked for its version, it says '$(echo "$said" | head -n 1)'" ;;
+  esac
+done
+if [ -f "$stage/files/etc/honed.toml" ]; then
+  # Judged by the honed that will read it: the one that comes along, or else the active slot's.
+  slot=$("$honed" status --json --folder "$state" 2>/dev/null | sed -n 's/.*"active":"\([ab]\)".*/\1/p')
+  for judge in "$stage/update/honed" "$stage/files/usr/local/bin/honed" "$state/$slot/honed" "$honed"; do
+    [ ! -x "$judge" ] || break
+  done
+  said=$("$judge" config --check "$stage/files/etc/honed.toml" 2>&1) ||
+    fail "honed refuses the configuration: $(echo "$said" | tail -n 1 | sed 's/^error: //; s/^[^ ]*honed\.toml: //')"
 fi
-if grep -qs sysusers "$stage/list"; then systemd-sysusers; fi
-if grep -qs udev "$stage/list"; then udevadm control --reload && udevadm trigger || say "udev was not told: it will be at the next start"; fi
-if grep -qs systemd/system "$stage/list"; then systemctl daemon-reload; systemctl enable honed 9>&-; fi
+
+: >"$stage/list"; : >"$stage/moved"
+[ ! -d "$stage/files" ] || (cd "$stage/files" && find . -type f | sort) >"$stage/list"
+# Tells the system of files that came or went.
+settle() {
+  if grep -q sysusers "$stage/moved"; then systemd-sysusers; fi
+  if grep -q udev "$stage/moved"; then udevadm control --reload && udevadm trigger || say "udev was not told: it will be at the next start"; fi
+  if grep -q "$unit" "$stage/moved"; then systemctl daemon-reload; fi
+}
+tidy() { while read -r file; do rm -f "$root/$file.new" "$root/$file.old"; done <"$stage/list"; }
+back() {
+  set +e
+  if grep -q "$unit" "$stage/moved" && [ ! -f "$root/$unit.old" ]; then systemctl disable honed; fi
+  while read -r file; do
+    if [ -f "$root/$file.old" ]; then mv -f "$root/$file.old" "$root/$file"; else rm -f "$root/$file"; fi
+  done <"$stage/moved"
+  tidy
+  settle
+} >/dev/null 2>&1
+trap back EXIT
+# All the room that is needed is taken first: neither moving nor going back needs any.
+while read -r file; do
+  mkdir -p "$(dirname "$root/$file")"
+  cp -p "$stage/files/$file" "$root/$file.new"
+  chown 0:0 "$root/$file.new" 2>/dev/null || true
+  rm -f "$root/$file.old"
+  [ ! -f "$root/$file" ] || cp -p "$root/$file" "$root/$file.old"
+  sync "$root/$file.new"
+done <"$stage/list"
+while read -r file; do
+  echo "$file" >>"$stage/moved"
+  mv -f "$root/$file.new" "$root/$file"
+  say "wrote $root/${file#./}"
+done <"$stage/list"
+settle
+if grep -q "$unit" "$stage/moved"; then systemctl enable honed 9>&-; fi
 
 if [ -d "$stage/update" ]; then
   [ ! -f "$stage/update/honed" ] || set -- "$@" --program "$stage/update/honed"
-  "$honed" slots install "$stage/update/bundle.hone" --folder "$state" --config "$config" "$@"
+  # Held back until it is done: a lost connection must not look like a refusal.
+  said=$("$honed" slots install "$stage/update/bundle.hone" --folder "$state" --config "$root/etc/honed.toml" "$@")
+  trap - EXIT
+  tidy
+  say "$said"
+  # A service that does not come up is judged by its slots, not by systemctl.
+  systemctl restart honed 9>&- || say "systemctl reports that honed did not start"
+  [ "$seconds" = 0 ] || "$honed" slots wait --folder "$state" --seconds "$seconds"
+  exit
 fi
-# A service that does not come up is judged by its slots, not by systemctl.
-systemctl restart honed 9>&- || say "systemctl reports that honed did not start"
-if [ -d "$stage/update" ] && [ "$seconds" -gt 0 ]; then
-  "$honed" slots wait --folder "$state" --seconds "$seconds"
+# No trial judges settings alone: the service has to be up.
+if ! { systemctl restart honed 9>&- && systemctl is-active honed >/dev/null; }; then
+  trap - EXIT
+  back
+  systemctl restart honed 9>&- || true
+  fail "honed does not start with these settings, so those before are back: journalctl -u honed on the board tells why"
 fi
+trap - EXIT
+tidy

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
 use hone_device::slots::State;
+use hone_shared::config::Config;
 use serde::Deserialize;
 
 use super::ssh::{Answer, Ssh};
@@ -49,6 +50,8 @@ pub struct Facts {
     pub missing: Vec<String>,
     /// What honed says, where there is one.
     pub status: Option<Status>,
+    /// Its configuration, where there is one that can be read.
+    pub config: Option<Config>,
     /// What systemctl says of the service.
     pub service: String,
     /// SHA-256 of the files asked for that are there.
@@ -76,10 +79,12 @@ impl Facts {
             root: Root::No,
             missing: Vec::new(),
             status: None,
+            config: None,
             service: String::new(),
             files: BTreeMap::new(),
         };
         let mut complete = false;
+        let mut config = String::new();
         for line in text.lines() {
             let (key, value) = line.split_once('=').unwrap_or((line, ""));
             match key {
@@ -99,6 +104,10 @@ impl Facts {
                     let status = serde_json::from_str(value);
                     facts.status = Some(status.context("its honed speaks another language")?);
                 }
+                "config" => {
+                    config.push_str(value);
+                    config.push('\n');
+                }
                 "service" => value.clone_into(&mut facts.service),
                 "file" => {
                     if let Some((sum, path)) = value.split_once(' ') {
@@ -113,6 +122,11 @@ impl Facts {
         if !complete || facts.machine.is_empty() {
             bail!("its answer makes no sense: is it a Linux board with a shell?");
         }
+        // One that is wrong is the board's honed's to refuse.
+        facts.config = Config::parse_known(&config)
+            .ok()
+            .filter(|_| !config.is_empty())
+            .map(|(config, _)| config);
         Ok(facts)
     }
 }
@@ -127,7 +141,7 @@ mod tests {
         let text = format!(
             "Welcome!\nmachine=aarch64\nbits=64\nlibc=glibc 2.36\nsystem=Debian GNU/Linux 12\nroot=sudo\n\
              missing=flock\nstatus={{\"version\":\"0.1.0\",\"architecture\":\"aarch64\",\"bundle_format\":1,\
-             \"slots\":{state}}}\nservice=active\nfile=abc /etc/x y\nend\n"
+             \"slots\":{state}}}\nconfig=[student]\nconfig=bundle = 'x=y'\nconfig=later = 1\nservice=active\nfile=abc /etc/x y\nend\n"
         );
         let facts = Facts::parse(&text).unwrap();
         assert_eq!(
@@ -137,6 +151,7 @@ mod tests {
         assert_eq!(facts.missing, ["flock"]);
         assert_eq!(facts.status.unwrap().slots, State::default());
         assert_eq!(facts.files["/etc/x y"], "abc");
+        assert_eq!(facts.config.unwrap().student.bundle, "x=y");
         assert!(Facts::parse(text.strip_suffix("end\n").unwrap()).is_err());
         assert!(Facts::parse("").is_err());
     }

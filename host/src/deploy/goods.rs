@@ -7,7 +7,7 @@ use hone_shared::bundle::{Bundle, PublicKey, hex};
 use hone_shared::config::{Config, DEFAULT};
 use sha2::{Digest, Sha256};
 
-use super::elf;
+use super::{elf, settings};
 
 /// Where honed itself lies on a board.
 pub const PROGRAM: &str = "/usr/local/bin/honed";
@@ -91,6 +91,8 @@ pub struct Goods {
     pub programs: Vec<Program>,
     /// The files around them.
     pub files: Vec<BoardFile>,
+    /// Folder of the board to install below, empty for `/`.
+    pub root: String,
 }
 
 impl Goods {
@@ -125,7 +127,8 @@ impl Goods {
         files.push(match config {
             Some(path) => {
                 let text = read_text(path)?;
-                Config::parse(&text).with_context(|| path.display().to_string())?;
+                let config = Config::parse(&text).with_context(|| path.display().to_string())?;
+                settings::check(&config, root, Some(path))?;
                 text_file(CONFIG, &text)
             }
             None => BoardFile {
@@ -146,7 +149,14 @@ impl Goods {
             bundle_bytes,
             programs,
             files,
+            root: root.to_owned(),
         })
+    }
+
+    /// Whether they bring a configuration in place of the board's.
+    pub fn configure(&self) -> bool {
+        let mut files = self.files.iter();
+        files.any(|file| file.path == CONFIG && !file.only_if_missing)
     }
 
     /// Paths whose state on the board decides what is sent. The program there is hashed, which takes a

@@ -4,28 +4,32 @@
 //!  hone deploy                                board
 //!  look    -- ssh: probe.sh ----------------> machine, versions, slots, SHA-256 of files
 //!  plan       what differs, or a refusal
-//!  send    -- ssh: receive.sh + tar --------> stage -> files, `honed slots install`, restart
+//!  send    -- ssh: receive.sh + tar --------> stage -> checked -> files, `honed slots install`, restart
 //!  wait   <-- `honed slots wait` ------------ proved itself, or the slot before came back
 //! ```
 //!
-//! A board that has everything costs the first connection only.
+//! A board that has everything costs the first connection only. One that refuses is left as it was.
 
 mod elf;
 mod facts;
 mod goods;
 mod payload;
 mod plan;
+mod service;
+mod settings;
 mod ssh;
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 pub use facts::{Facts, Root, Status};
 pub use goods::{BoardFile, Goods, Program};
 pub use plan::Plan;
+pub use service::roll_back;
 pub use ssh::{Answer, Ssh};
 
 const RECEIVE: &str = include_str!("receive.sh");
@@ -72,14 +76,16 @@ pub type Report<'a> = dyn Fn(usize, &str) + Sync + 'a;
 /// Checks names of boards before any of them reaches ssh's command line.
 ///
 /// # Errors
-/// The name that could be taken for an option.
+/// The name that could be taken for an option, or that is there twice.
 pub fn check_boards(boards: &[String]) -> Result<()> {
+    let mut seen = BTreeSet::new();
     for board in boards {
         let odd = board.is_empty() || board.starts_with('-') || board.contains(char::is_whitespace);
         ensure!(
             !odd,
             "'{board}' is no board: name it as ssh does, USER@BOARD"
         );
+        ensure!(seen.insert(board), "'{board}' is named twice");
     }
     Ok(())
 }
@@ -182,10 +188,15 @@ fn steps(
         return Ok(plan.lines().join("\n"));
     }
     if plan.is_empty() {
-        return Ok(match facts.service.as_str() {
-            "active" => "unchanged".into(),
-            other => format!("unchanged, but the service is {other}"),
-        });
+        if facts.service == "active" {
+            return Ok("unchanged".into());
+        }
+        report("starting the service");
+        service::start(&options.ssh, board)?;
+        return Ok(format!(
+            "unchanged, but the service was {}: started",
+            facts.service
+        ));
     }
     let mut arguments = vec![options.root.clone(), options.wait.to_string()];
     if options.force {
@@ -198,12 +209,21 @@ fn steps(
         Ok(())
     })?;
     row.bytes += answer.bytes;
-    let last = answer.text.lines().next_back().unwrap_or_default();
-    Ok(match (plan.bundle, options.wait) {
-        (false, _) => "settings updated".into(),
-        (true, 0) => format!("installed, not waited for: {last}"),
-        (true, _) => format!("proved itself: {last}"),
+    if !plan.bundle {
+        return Ok("settings updated".into());
+    }
+    let slot = slot_line(&answer.text, options.wait == 0)
+        .context("its honed says nothing of a slot: give a honed with --program")?;
+    Ok(match options.wait {
+        0 => format!("installed, not waited for: {slot}"),
+        _ => format!("proved itself: {slot}"),
     })
+}
+
+/// The last word on a slot; one on trial is none unless that is enough.
+fn slot_line(text: &str, on_trial_is_enough: bool) -> Option<&str> {
+    let line = text.lines().rfind(|line| line.starts_with("slot "))?;
+    (on_trial_is_enough || !line.ends_with(", on trial")).then_some(line)
 }
 
 /// What runs on a board, in a few words.
@@ -215,26 +235,6 @@ pub fn running(facts: &Facts) -> String {
         (None, _) => "no bundle".into(),
         (Some(running), None) => format!("{} {}", running.bundle, running.release),
         (Some(running), Some(_)) => format!("{} {}, on trial", running.bundle, running.release),
-    }
-}
-
-/// Brings the slot before back on a board, and starts the service again.
-///
-/// # Errors
-/// No connection, no honed, or nothing to go back to.
-pub fn roll_back(ssh: &Ssh, board: &str, root: &str) -> Result<String> {
-    const SCRIPT: &str = r#"
-set -eu
-root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
-[ -x "$1/usr/local/bin/honed" ] || { echo "error: the board has no honed" >&2; exit 1; }
-root "$1/usr/local/bin/honed" rollback --folder "$1/var/lib/honed"
-root systemctl restart honed
-"#;
-    let answer = ssh.run(board, SCRIPT, &[root.to_owned()], |_| Ok(()))?;
-    let line = answer.text.lines().find(|line| line.starts_with("slot "));
-    match line {
-        Some(line) => Ok(line.to_owned()),
-        None => bail!("its answer makes no sense"),
     }
 }
 
@@ -269,8 +269,25 @@ mod tests {
         for bad in ["-oProxyCommand=x", "", "pi@a b"] {
             assert!(check(bad).is_err(), "{bad}");
         }
+        let boards = |names: [&str; 3]| check_boards(&names.map(str::to_owned));
+        boards(["a", "pi@a", "b"]).unwrap();
+        let error = boards(["a", "b", "a"]).unwrap_err().to_string();
+        assert_eq!(error, "'a' is named twice");
         assert_eq!(root_of("/").unwrap(), "");
         assert_eq!(root_of("/srv/image/").unwrap(), "/srv/image");
         assert!(root_of("image").is_err());
+    }
+
+    #[test]
+    fn only_a_slot_that_is_on_trial_no_more_proved_itself() {
+        let trial = "wrote /etc/honed.toml\nslot b: street 2.0.0, on trial\n";
+        assert_eq!(slot_line(trial, false), None);
+        assert_eq!(
+            slot_line(trial, true),
+            Some("slot b: street 2.0.0, on trial")
+        );
+        let proven = format!("{trial}slot b: street 2.0.0\n");
+        assert_eq!(slot_line(&proven, false), Some("slot b: street 2.0.0"));
+        assert_eq!(slot_line("wrote /usr/local/bin/honed\n", true), None);
     }
 }

@@ -5,6 +5,7 @@ use hone_shared::bundle::{FORMAT_VERSION, Release, hex};
 
 use super::facts::{Facts, Root};
 use super::goods::{BoardFile, Goods, PROGRAM, Program};
+use super::settings;
 
 /// What one board gets.
 #[derive(Debug, Clone)]
@@ -26,6 +27,9 @@ impl<'a> Plan<'a> {
     /// One sentence that says why nothing must be done, and what to do.
     pub fn make(facts: &Facts, goods: &'a Goods, force: bool) -> Result<Self> {
         fitting(facts)?;
+        if let Some(config) = facts.config.as_ref().filter(|_| !goods.configure()) {
+            settings::check(config, &goods.root, None)?;
+        }
         let program = goods.programs.iter().find(|p| p.machine == facts.machine);
         if let (None, Some(other)) = (program, goods.programs.first()) {
             bail!(
@@ -159,6 +163,7 @@ mod tests {
     use hone_shared::bundle::{
         Bundle, Manifest, ModelEntry, Part, PartKind, Provenance, SecretKey,
     };
+    use hone_shared::config::Config;
     use hone_shared::student::{Colour, Precision};
 
     fn goods(release: &str, program: Option<&'static str>) -> Goods {
@@ -202,6 +207,7 @@ mod tests {
                 executable: false,
                 only_if_missing: false,
             }],
+            root: String::new(),
         }
     }
 
@@ -238,6 +244,7 @@ mod tests {
                 bundle_format: FORMAT_VERSION,
                 slots,
             }),
+            config: None,
             service: "active".into(),
             files,
         }
@@ -293,6 +300,10 @@ mod tests {
         refused(&|f| f.missing = vec!["flock".into()], "lacks flock");
         refused(&|f| f.root = Root::No, "sudo asks for a password");
         refused(&|f| f.status = None, "no honed yet");
+        refused(
+            &|f| f.config = Some(Config::parse("student.bundle = '/b.hone'").unwrap()),
+            "names a bundle of its own, /b.hone: empty student.bundle or deploy with --config",
+        );
         refused(
             &|f| f.status.as_mut().unwrap().bundle_format = 0,
             "--program",

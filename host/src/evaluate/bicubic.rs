@@ -18,7 +18,11 @@ impl Restore for Bicubic {
 
     fn restore(&mut self, input: &Picture) -> anyhow::Result<Picture> {
         if input.width < 2 || input.height < 2 {
-            bail!("a picture of {}x{} has no half", input.width, input.height);
+            bail!(
+                "a picture of {}x{} pixels is too small to halve: leave it out",
+                input.width,
+                input.height
+            );
         }
         let photo = Photo::from_picture(input);
         let half = resize::bicubic(&photo, photo.width / 2, photo.height / 2);

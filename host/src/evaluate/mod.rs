@@ -19,6 +19,7 @@ pub mod unsharp;
 
 use std::time::Instant;
 
+use anyhow::Context;
 use hone_shared::student::Colour;
 
 use crate::metric::{Metric, MetricSet, Scores, Summary, Temporal, TemporalMeter, ssim_gaussian};
@@ -40,7 +41,7 @@ pub struct Row {
     pub parameters: Option<usize>,
     /// Bytes of the model file.
     pub file_bytes: Option<u64>,
-    /// Median time of a picture in milliseconds; `None` for the input itself.
+    /// Median time of the pictures of the first one's size in milliseconds; `None` for the input itself.
     pub ms_per_frame: Option<f64>,
     /// Times at standard sizes; `None` where one would take too long.
     pub speed: Vec<Option<Speed>>,
@@ -51,6 +52,8 @@ pub struct Row {
 /// One restorer on one pair.
 #[derive(Debug, Clone)]
 pub struct PairResult {
+    /// Width and height in pixels.
+    pub size: (usize, usize),
     /// PSNR in dB on the compared planes; infinite for equal pictures.
     pub psnr: f64,
     /// SSIM (11x11 Gaussian) on the compared planes; `None` for pictures smaller than the window.
@@ -124,20 +127,28 @@ pub fn evaluate(
 ) -> anyhow::Result<Vec<Row>> {
     let mut tallies: Vec<Tally> = methods.iter().map(|_| Tally::default()).collect();
     let sequence = pairs.is_sequence();
+    let mut first = None;
     methods
         .iter_mut()
         .for_each(|method| method.follow(sequence));
     for i in 0..pairs.len() {
         let pair = pairs.get(i)?;
+        let size = (pair.input.width, pair.input.height);
         for (method, tally) in methods.iter_mut().zip(&mut tallies) {
             let start = Instant::now();
-            let mut outcome = restored(method.as_mut(), &pair, comparison.colour)?;
+            let named = || format!("cannot restore {}", pair.name);
+            let mut outcome =
+                restored(method.as_mut(), &pair, comparison.colour).with_context(named)?;
             if i == 0 && start.elapsed().as_secs() < 4 {
                 // The first run loads caches and starts threads.
                 method.follow(sequence);
-                outcome = restored(method.as_mut(), &pair, comparison.colour)?;
+                outcome =
+                    restored(method.as_mut(), &pair, comparison.colour).with_context(named)?;
             }
-            tally.times.push(outcome.time);
+            // A median over several sizes would be the time of none.
+            if size == *first.get_or_insert(size) {
+                tally.times.push(outcome.time);
+            }
             let truth = planes(&pair.truth, comparison.colour);
             if sequence {
                 let meter = tally.meter.get_or_insert_default();
@@ -222,6 +233,7 @@ pub(crate) fn compare(
     metrics: &MetricSet,
 ) -> anyhow::Result<PairResult> {
     Ok(PairResult {
+        size: (truth.width, truth.height),
         psnr: Metric::named("psnr_rgb")?.compute(truth, restored)?,
         ssim: ssim_gaussian(truth, restored).ok(),
         scores: metrics.measure(truth_rgb, restored_rgb)?,

@@ -31,7 +31,11 @@ pub struct Evaluation {
     pub split: Option<Split>,
     /// Pairs that some row gives exactly: left out of PSNR in every row.
     pub equal: usize,
-    /// Width of the first pair in pixels.
+    /// How many sizes the pairs have.
+    pub sizes: usize,
+    /// Width and height of the smallest pair, by area, and of the largest.
+    pub size_range: [(usize, usize); 2],
+    /// Width of the first pair in pixels, whose size `ms_per_frame` is of.
     pub width: usize,
     /// Height of the first pair in pixels.
     pub height: usize,
@@ -149,6 +153,12 @@ impl Evaluation {
             }
         });
         let first = pairs.get(0)?;
+        let own = (first.input.width, first.input.height);
+        let results = rows.first().map_or(&[][..], |row| &row.results);
+        let mut sizes: Vec<(usize, usize)> = results.iter().map(|r| r.size).collect();
+        sizes.push(own);
+        sizes.sort_unstable_by_key(|&(width, height)| (width * height, width));
+        sizes.dedup();
         Ok(Self {
             hone: env!("CARGO_PKG_VERSION"),
             colour,
@@ -156,8 +166,10 @@ impl Evaluation {
             pairs: pairs.names(),
             split: None,
             equal: pairs.len() - counted.len(),
-            width: first.input.width,
-            height: first.input.height,
+            sizes: sizes.len(),
+            size_range: [sizes[0], sizes[sizes.len() - 1]],
+            width: own.0,
+            height: own.1,
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             unsharp: None,
             rows: entries.collect(),

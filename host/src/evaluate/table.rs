@@ -102,10 +102,13 @@ impl Evaluation {
         };
         let mut notes = vec![format!(
             "PSNR and SSIM (11x11 Gaussian) on {planes}, mean ± standard deviation over {pictures} of \
-             {}x{}; ms/frame is the median at that size on {}; retention is this gain over the \
+             {}; ms/frame is the median at {} on {}; retention is this gain over the \
              teacher's; bicubic is the input halved and enlarged again.",
-            self.width,
-            self.height,
+            self.of_sizes(),
+            match self.sizes {
+                1 => "that size".to_owned(),
+                _ => format!("{}x{}, the size of the first,", self.width, self.height),
+            },
             match self.cores {
                 1 => "1 core".to_owned(),
                 cores => format!("{cores} cores"),
@@ -118,6 +121,7 @@ impl Evaluation {
                 self.equal
             ));
         }
+        notes.extend(self.missing());
         if let Some(degradation) = &self.degradation {
             notes.push(format!(
                 "Sharp pictures degraded by: {}.",
@@ -170,6 +174,45 @@ impl Evaluation {
             ));
         }
         notes
+    }
+
+    /// The pictures' size, or how many there are and the smallest and the largest.
+    fn of_sizes(&self) -> String {
+        let [(w, h), (wide, high)] = self.size_range;
+        match self.sizes {
+            1 => format!("{w}x{h}"),
+            count => format!("{count} sizes, {w}x{h} to {wide}x{high}"),
+        }
+    }
+
+    /// Which figures are of fewer pictures than there are, for a metric may need larger ones. (Those of none
+    /// are dashes in the table.)
+    fn missing(&self) -> Vec<String> {
+        let all = self.pairs.len();
+        let ssim = |row: &Entry| row.figures.ssim.map_or(0, |s| s.count);
+        let mut found = vec![("SSIM", self.rows.iter().map(ssim).min())];
+        let names = self.rows.first().into_iter().flat_map(|r| r.metrics.keys());
+        found.extend(names.map(|name| {
+            let count = |row: &Entry| row.metrics.get(name).copied().flatten();
+            let counts = self
+                .rows
+                .iter()
+                .map(|row| count(row).map_or(0, |s| s.count));
+            (*name, counts.min())
+        }));
+        let told = found.into_iter().filter_map(|(name, count)| {
+            let count = count.filter(|count| (1..all).contains(count))?;
+            Some(format!("{name} {count}"))
+        });
+        let told: Vec<String> = told.collect();
+        match told.is_empty() {
+            true => Vec::new(),
+            false => vec![format!(
+                "Not all {all} pictures count in every mean, for some are too small for a metric or have no \
+                 finite value: {}.",
+                told.join(", ")
+            )],
+        }
     }
 
     /// Headings of the main table.

@@ -204,6 +204,51 @@ fn tables_and_json_carry_the_same_numbers() {
 }
 
 #[test]
+fn pictures_of_several_sizes_are_told_and_timed_apart() {
+    let mut items: Vec<Pair> = (0..2).map(|i| pairs().get(i).unwrap()).collect();
+    let small = |width| Pair {
+        name: "small.png".into(),
+        input: blur(&scene(3)).crop(8, 8, 9, width),
+        truth: scene(3).crop(8, 8, 9, width),
+    };
+    items.push(small(12));
+    let metrics = MetricSet::default();
+    let evaluation = |items: &[Pair]| {
+        let pairs: PairSet = items.to_vec().into();
+        let rows = rows(
+            vec![Box::new(Unchanged), Box::new(Bicubic)],
+            &pairs,
+            Colour::Rgb,
+        );
+        Evaluation::new(Colour::Rgb, &pairs, &rows, "bicubic", &metrics).unwrap()
+    };
+    let told = evaluation(&items).markdown();
+    for text in [
+        "over 3 pictures of 2 sizes, 12x9 to 80x64; ms/frame is the median at 80x64, the size of the first, on",
+        "Not all 3 pictures count",
+        ": SSIM 2",
+    ] {
+        assert!(told.contains(text), "{text}: {told}");
+    }
+    let told = evaluation(&items[..2]).markdown();
+    assert!(told.contains("2 pictures of 80x64; ms/frame is the median at that size"));
+    assert!(!told.contains("Not all"), "{told}");
+
+    items.push(small(1));
+    let comparison = Comparison {
+        colour: Colour::Rgb,
+        metrics: &metrics,
+    };
+    let mut methods: Vec<Box<dyn Restore>> = vec![Box::new(Bicubic)];
+    let error = evaluate(&mut methods, &items.into(), comparison, || ()).unwrap_err();
+    let error = format!("{error:#}");
+    assert!(
+        error.contains("small.png") && error.contains("1x9"),
+        "{error}"
+    );
+}
+
+#[test]
 fn agreement_counts_every_sample() {
     let folder = tempfile::tempdir().unwrap();
     let pairs = pairs();

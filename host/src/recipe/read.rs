@@ -7,7 +7,9 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
-use super::fault::Fault;
+use super::Recipe;
+use super::fault::{Fault, Place};
+use crate::loss::LossConfig;
 
 /// Largest recipe file in bytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -83,8 +85,14 @@ impl RecipeText {
     /// Takes the teacher and every loss that compares with it out of the recipe.
     ///
     /// # Errors
-    /// When the text is no TOML.
+    /// When the text is no recipe: a mistake in what is taken out is told all the same.
     pub fn remove_teacher(&mut self) -> Result<()> {
+        let whole: Recipe = self.parse()?;
+        let guided = |(_, loss): &(usize, &LossConfig)| loss.needs_teacher();
+        for (at, loss) in whole.losses.iter().enumerate().filter(guided) {
+            let here = Place::Nth("loss", at);
+            loss.validate().map_err(|e| self.blame(here.fault(e)))?;
+        }
         let mut table = self.table()?;
         table.remove("teacher");
         if let Some(Value::Array(losses)) = table.get_mut("loss") {

@@ -185,4 +185,24 @@ fn the_teacher_can_be_left_out() {
     let recipe = Recipe::from_text(&alone).unwrap();
     assert!(recipe.teacher.is_none() && recipe.losses.len() == 1);
     assert_ne!(alone.hash(), text(GOOD).hash());
+    let mut empty = text(GOOD);
+    empty.set(&["teacher={}".into()]).unwrap();
+    empty.remove_teacher().unwrap();
+    assert!(Recipe::from_text(&empty).unwrap().teacher.is_none());
+}
+
+#[test]
+fn a_teacher_that_is_left_out_is_read_all_the_same() {
+    let losses = Recipe::from_text(&text(GOOD)).unwrap().losses;
+    let guided = losses.iter().position(LossConfig::needs_teacher).unwrap();
+    for (set, told) in [
+        ("teacher.foo=1".to_owned(), "foo"),
+        (format!("loss.{guided}.measure=bogus"), "bogus"),
+        (format!("loss.{guided}.weight=-1"), "weight"),
+    ] {
+        let mut wrong = text(GOOD);
+        wrong.set(std::slice::from_ref(&set)).unwrap();
+        let error = wrong.remove_teacher().unwrap_err().to_string();
+        assert!(error.contains(told), "{set}: {error}");
+    }
 }

@@ -19,6 +19,9 @@ use crate::metric::Summary;
 use crate::picture::Picture;
 use crate::restore::images_in;
 
+/// First line of a rater's file, as `mos.js` writes it.
+const HEADER: &str = "rater,item,score";
+
 /// What an opaque number stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
@@ -68,11 +71,21 @@ impl fmt::Display for Interval {
 /// Makes the rating page and its key from folders of pictures, one for each method.
 ///
 /// # Errors
-/// When there is no method, a folder cannot be read, or the folders hold different pictures.
+/// When there is no method, two have one name or one has none, a folder cannot be read, or the folders hold different pictures.
 pub fn kit(methods: &[(String, PathBuf)], seed: u64) -> anyhow::Result<(String, Vec<Item>)> {
     let mut pictures = Vec::new();
     let mut names: Option<BTreeSet<String>> = None;
-    for (method, folder) in methods {
+    for (number, (method, folder)) in methods.iter().enumerate() {
+        // Ratings are summed up by name.
+        if method.trim().is_empty() {
+            bail!(
+                "the method of {} has no name: write NAME=FOLDER",
+                folder.display()
+            );
+        }
+        if methods[..number].iter().any(|(before, _)| before == method) {
+            bail!("there are two methods '{method}': give each a name of its own");
+        }
         let paths = images_in(folder)?;
         let own: BTreeSet<String> = paths.iter().filter_map(|p| stem(p)).collect();
         match &names {
@@ -122,14 +135,27 @@ fn stem(path: &Path) -> Option<String> {
 /// Scores of all methods, best first, from the key and the raters' CSV files (`rater,item,score`).
 ///
 /// # Errors
-/// When a file cannot be read or a line is no rating; the file and line are named.
+/// When a file cannot be read, lacks its first line or a rating, or a line is no rating; the file and line are named.
 pub fn score(key: &[Item], files: &[PathBuf]) -> anyhow::Result<Vec<Opinion>> {
     let mut ratings: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     for file in files {
         let text = std::fs::read_to_string(file)
             .with_context(|| format!("cannot read {}", file.display()))?;
-        for (number, line) in text.lines().enumerate().skip(1) {
+        let mut lines = text.lines().enumerate();
+        let first = lines.next().map_or("", |(_, line)| line);
+        // Spreadsheets put a byte order mark before it.
+        let header = first
+            .trim_start_matches('\u{feff}')
+            .replace(char::is_whitespace, "");
+        if header != HEADER {
+            bail!(
+                "{} line 1: '{first}' is no header: the first line of a rater's file is {HEADER}",
+                file.display()
+            );
+        }
+        let before = seen.len();
+        for (number, line) in lines {
             if line.trim().is_empty() {
                 continue;
             }
@@ -155,6 +181,9 @@ pub fn score(key: &[Item], files: &[PathBuf]) -> anyhow::Result<Vec<Opinion>> {
                 .entry(&entry.method)
                 .or_default()
                 .push(f64::from(score));
+        }
+        if seen.len() == before {
+            bail!("{} holds no rating: leave it out", file.display());
         }
     }
     let mut opinions: Vec<Opinion> = ratings

@@ -224,6 +224,23 @@ fn opinions_are_means_with_intervals() {
             .to_string()
             .contains("3.csv line 2")
     );
+    for (text, told) in [
+        ("A,0,4\nA,1,4\n", "4.csv line 1: 'A,0,4' is no header"),
+        ("", "4.csv line 1"),
+        ("rater,item,score\n\n", "4.csv holds no rating"),
+    ] {
+        let files = [files[0].clone(), file("4.csv", text)];
+        let error = mos::score(&key, &files).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
+    let marked = [file("5.csv", "\u{feff}rater, item, score \r\nA,0,4\r\n")];
+    assert_eq!(mos::score(&key, &marked).unwrap()[0].ratings, 1);
+    for (name, told) in [("input", "two methods 'input'"), (" ", "has no name")] {
+        let mut methods = methods.clone();
+        methods[1].0 = name.to_owned();
+        let error = mos::kit(&methods, 1).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
     std::fs::remove_file(extra).unwrap();
     assert!(
         mos::kit(&methods, 1)

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use super::codec::{Codec, Tool};
 use super::y4m;
 pub use super::y4m::{Format, Frame};
+use crate::data::clips::container;
 
 /// Endings of the files that are taken for videos; the last four are streams without a container.
 const VIDEO_ENDINGS: [&str; 12] = [
@@ -40,17 +41,20 @@ pub struct Reader {
     output: Chain<Cursor<Vec<u8>>, BufReader<ChildStdout>>,
     format: Format,
     padding: usize,
+    announced: Option<u64>,
+    decoded: u64,
 }
 
 impl Reader {
     /// Starts decoding.
     ///
     /// # Errors
-    /// When the file is missing or no video, or no decoder is installed.
+    /// When the file is missing, cut off or no video, or no decoder is installed.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         if !path.is_file() {
             bail!("cannot open {}: no such file", path.display());
         }
+        let announced = container::announced(path)?;
         let codec = Codec::find()?;
         let arguments = match codec {
             Codec::Ffmpeg => {
@@ -91,6 +95,8 @@ impl Reader {
                 output: Cursor::new(start).chain(output),
                 format,
                 padding,
+                announced,
+                decoded: 0,
             }),
             Err(error) => {
                 let what = format!(
@@ -107,15 +113,24 @@ impl Reader {
         self.format
     }
 
-    /// The next frame; `None` at the end.
+    /// The next frame; `None` at the end. An end that comes too early is told on standard error: what was
+    /// decoded until then may be hours of work.
     ///
     /// # Errors
     /// When the file is damaged.
     pub fn next_frame(&mut self) -> anyhow::Result<Option<Frame>> {
         match y4m::read_frame(&mut self.output, &self.format, self.padding) {
-            Ok(Some(frame)) => Ok(Some(frame)),
+            Ok(Some(frame)) => {
+                self.decoded += 1;
+                Ok(Some(frame))
+            }
             Ok(None) => {
                 self.tool.finish()?;
+                let file = &self.tool.file;
+                if let Some(words) = container::shortage(file, self.decoded, self.announced.take())
+                {
+                    eprintln!("warning: {words}");
+                }
                 Ok(None)
             }
             Err(error) => {

@@ -1,20 +1,22 @@
 //! `hone distill --dry-run`: the resolved plan, with time and memory measured on real steps.
 
 use std::fmt;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde::Serialize;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
-use super::distill::{cache_folder, prepare};
+use super::distill::{DistillOptions, cache_folder, open_pool, prepare};
+use super::feed::validation_pairs;
 use super::guide::{Guidance, Guide, to_colour};
 use super::plan::Plan;
+use super::start;
 use super::teacher_source::check_instead;
 use super::trial::Trial;
+use crate::data;
 use crate::data::pool::{MapShape, Pool};
-use crate::recipe::{Recipe, RecipeText};
+use crate::recipe::Recipe;
 
 /// How long steps are measured.
 const MEASURE: Duration = Duration::from_secs(1);
@@ -59,24 +61,29 @@ pub struct DryStage {
     pub seconds_per_step: f64,
 }
 
-/// Builds everything but the data, runs steps of each stage on random patches for about a second
+/// Builds everything and opens the data as the training would, runs steps of each stage on random patches for about a second
 /// and takes the median time.
 ///
 /// # Errors
-/// As building student, teacher and loss.
-pub fn measure(
-    text: &RecipeText,
-    teacher: Option<&Path>,
-    cache: Option<&Path>,
-    device: Device,
-) -> Result<DryRun> {
+/// As opening the data, building student, teacher and loss, and reading what the student starts from.
+pub fn measure(options: &DistillOptions) -> Result<DryRun> {
+    let (text, device) = (&options.text, options.device);
+    let (teacher, cache) = (options.teacher.as_deref(), options.cache.as_deref());
     let recipe = Recipe::from_text(text)?;
     check_instead(&recipe, teacher)?;
+    let source = data::open(&recipe.data, &text.base)?;
     let pool = match cache_folder(&recipe, text, cache) {
-        Some(folder) => Some(Pool::open(&folder, recipe.data.memory_mb)?),
+        Some(folder) => Some(open_pool(&folder, &recipe, source.as_ref())?),
         None => None,
     };
-    let parts = prepare(&recipe, text, teacher, pool.as_ref(), device)?;
+    let parts = prepare(&recipe, text, teacher, pool.as_deref(), device)?;
+    start::fill(
+        &parts.network,
+        parts.student.as_ref(),
+        options.from.as_deref(),
+    )?;
+    let frames = recipe.student.unrolled();
+    validation_pairs(source.as_ref(), recipe.colour, frames, device)?;
     let batch_colour = parts
         .guide
         .as_ref()

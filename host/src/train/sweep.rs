@@ -1,6 +1,7 @@
 //! `hone sweep`: one distillation for every combination of a grid of overrides.
 
 use std::fmt::Write as _;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -10,7 +11,7 @@ use toml::{Table, Value};
 use super::cache::Shard;
 use super::distill::{self, DistillOptions};
 use super::log;
-use super::run::{RunStatus, status};
+use super::run::{RunFolder, RunStatus, status};
 use super::state::Scores;
 use crate::recipe::{Recipe, RecipeText};
 
@@ -22,6 +23,13 @@ const MAX_RUNS: usize = 10_000;
 pub struct Axis {
     key: String,
     values: Vec<String>,
+}
+
+impl Axis {
+    /// The key of the recipe.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
 }
 
 impl std::str::FromStr for Axis {
@@ -119,6 +127,8 @@ pub fn run(options: &DistillOptions, grid: &[Axis], shard: Shard) -> Result<Vec<
             settings.len(),
             list[number]
         );
+        let _held = hold(&path)?;
+        RunFolder::clear_unstarted(&path)?;
         let one = DistillOptions {
             text,
             out: path,
@@ -148,6 +158,22 @@ fn sum_up(out: &Path, settings: &[Setting]) -> Result<Vec<SweepRow>> {
     let rows = read(out, settings)?;
     hone_device::atomic::write_bytes(&out.join("sweep.csv"), table(&rows).as_bytes())?;
     Ok(rows)
+}
+
+/// Makes a run's folder and holds it until the handle goes, however the process ends: the same sweep may be
+/// started twice, and neither must clear away what the other has just begun.
+fn hold(path: &Path) -> Result<Option<File>> {
+    std::fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
+    let folder = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    match folder.try_lock() {
+        Ok(()) => Ok(Some(folder)),
+        Err(TryLockError::WouldBlock) => bail!(
+            "{} is being trained by another process: wait for it, or give shards of their own",
+            path.display()
+        ),
+        // Some network file systems lock no folders.
+        Err(TryLockError::Error(_)) => Ok(None),
+    }
 }
 
 fn name(number: usize) -> String {

@@ -14,7 +14,7 @@ use hone_shared::bundle::{
 };
 use hone_shared::student::{Colour, Precision};
 
-/// Restart=always, without root and without systemd.
+/// Restart=always, without root and without systemd. A file `no-start` makes the next start fail.
 const SYSTEMCTL: &str = r#"#!/bin/sh
 echo "$*" >>@DIR@/systemctl.log
 stop() {
@@ -26,7 +26,8 @@ stop() {
   rm -f @DIR@/pid
 }
 case $1 in
-  restart)
+  start|restart)
+    [ ! -f @DIR@/no-start ] || { stop; rm @DIR@/no-start; echo 'Job for honed.service failed.' >&2; exit 1; }
     stop
     command=$(sed -n 's/^ExecStart=//p' @DIR@/root/etc/systemd/system/honed.service)
     setsid sh -c "while :; do $command; sleep 0.2; done" </dev/null >>@DIR@/honed.log 2>&1 &

@@ -4,6 +4,7 @@
 
 mod board;
 mod proxy;
+mod refusals;
 
 use std::process::Command;
 use std::time::Instant;

@@ -62,7 +62,7 @@ pub struct EvalArgs {
     #[command(flatten)]
     teacher: TeacherSource,
     /// Run folder whose training curve the report shows; may be repeated.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", requires = "out")]
     run: Vec<PathBuf>,
     /// Another student with its label, such as "no teacher=ablation.onnx"; may be repeated.
     #[arg(long, value_name = "LABEL=FILE", value_parser = labelled)]

@@ -122,14 +122,75 @@ fn find_index(config: &DataConfig, base: &Path, root: &Path) -> anyhow::Result<I
     let named = config.index.as_ref().map(|p| base.join(p));
     let lying = Some(root.join(super::index::FILE_NAME)).filter(|p| p.is_file());
     match named.or(lying) {
-        Some(path) => Index::load(&path),
+        Some(path) => {
+            let index = Index::load(&path)?;
+            agree(config.layout, index.layout, &path)?;
+            Ok(index)
+        }
         None => super::index::scan(root, config.layout, config.seed, config.validation, false)
             .with_context(|| format!("cannot use {} as data", root.display())),
     }
+}
+
+/// The index says which files are pairs; a recipe that says otherwise would train on something else.
+fn agree(wanted: Layout, made: Layout, index: &Path) -> anyhow::Result<()> {
+    let name = |layout| match layout {
+        Layout::Auto => "auto",
+        Layout::Pairs => "pairs",
+        Layout::Sharp => "sharp",
+        Layout::Scenes => "scenes",
+    };
+    if wanted != Layout::Auto && wanted != made {
+        bail!(
+            "the index {} was made with layout '{}', the recipe says '{}': make the index again, or drop 'layout'",
+            index.display(),
+            name(made),
+            name(wanted)
+        );
+    }
+    Ok(())
 }
 
 /// `count` positions spread evenly over `0..len`.
 fn spread(len: usize, count: usize) -> Vec<usize> {
     let count = count.min(len);
     (0..count).map(|i| i * len / count).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipe_and_the_index_of_its_folder_agree() {
+        let folder = tempfile::tempdir().unwrap();
+        for role in ["blur", "sharp"] {
+            std::fs::create_dir(folder.path().join(role)).unwrap();
+            let picture = crate::data::synth::scene(1, 0, 48, 40);
+            picture
+                .save(&folder.path().join(role).join("0.png"))
+                .unwrap();
+        }
+        let opened = |layout| {
+            let config = DataConfig {
+                root: Some(folder.path().to_owned()),
+                layout,
+                validation: 0.0,
+                ..DataConfig::default()
+            };
+            open(&config, Path::new("")).map(|source| source.len())
+        };
+        // Without an index the recipe decides.
+        assert_eq!(opened(Layout::Sharp).unwrap(), 1);
+        let index = super::super::index::scan(folder.path(), Layout::Auto, 0, 0.0, false).unwrap();
+        let name = folder.path().join(super::super::index::FILE_NAME);
+        index.save(&name).unwrap();
+        assert_eq!(opened(Layout::Auto).unwrap(), 1);
+        assert_eq!(opened(Layout::Pairs).unwrap(), 1);
+        let error = opened(Layout::Sharp).unwrap_err().to_string();
+        assert!(
+            error.contains("with layout 'pairs', the recipe says 'sharp'"),
+            "{error}"
+        );
+    }
 }

@@ -30,6 +30,13 @@ fn videos_survive_the_round_trip() {
     }
     assert_eq!(count, 5);
 
+    // As an encoder writes files for the network: what says how long it is comes first, and survives the cut.
+    let whole = std::fs::read(&path).unwrap();
+    assert_eq!(container::announced(&path).unwrap(), Some(5));
+    std::fs::write(&path, &whole[..whole.len() - 9]).unwrap();
+    let error = Reader::open(&path).err().unwrap().to_string();
+    assert!(error.contains("a clip.mp4 is cut off"), "{error}");
+
     std::fs::write(&path, b"no video").unwrap();
     let error = Reader::open(&path).err().unwrap().to_string();
     assert!(error.contains("a clip.mp4"), "{error}");

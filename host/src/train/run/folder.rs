@@ -12,6 +12,8 @@ use crate::train::state::Scores;
 
 /// The file that makes a folder a run.
 const INPUTS: &str = "run.json";
+/// The whole state.
+const LAST: &str = "last.safetensors";
 
 /// The folder of a run.
 #[derive(Debug, Clone)]
@@ -62,6 +64,50 @@ impl RunFolder {
         Ok(())
     }
 
+    /// The files of a run in `path`, there or still to come, that no other output may replace.
+    pub fn files(path: &Path) -> Vec<PathBuf> {
+        let names = [
+            INPUTS,
+            "recipe.toml",
+            LAST,
+            "best.safetensors",
+            "teacher.json",
+            "log.jsonl",
+            "log.csv",
+            "curves.svg",
+        ];
+        let kept = std::fs::read_dir(path).into_iter().flatten().flatten();
+        let kept = kept
+            .map(|entry| entry.path())
+            .filter(|file| file.extension().is_some_and(|e| e == "safetensors"));
+        names
+            .iter()
+            .map(|name| path.join(name))
+            .chain(kept)
+            .collect()
+    }
+
+    /// Empties the folder of a run that was killed before its first checkpoint: there is nothing in it to go on from.
+    ///
+    /// # Errors
+    /// When something in it cannot be removed.
+    pub fn clear_unstarted(path: &Path) -> Result<()> {
+        if !path.join(INPUTS).exists() || path.join(LAST).exists() {
+            return Ok(());
+        }
+        let clear = || -> std::io::Result<()> {
+            for entry in std::fs::read_dir(path)? {
+                let entry = entry?;
+                match entry.file_type()?.is_dir() {
+                    true => std::fs::remove_dir_all(entry.path())?,
+                    false => std::fs::remove_file(entry.path())?,
+                }
+            }
+            Ok(())
+        };
+        clear().with_context(|| format!("cannot clear {}", path.display()))
+    }
+
     /// Refuses to go on with anything but the run that was started here.
     fn check_resume(&self, inputs: &RunInputs) -> Result<()> {
         let name = self.path.display();
@@ -96,7 +142,7 @@ impl RunFolder {
 
     /// The whole state.
     pub fn last(&self) -> PathBuf {
-        self.path.join("last.safetensors")
+        self.path.join(LAST)
     }
 
     /// The best weights.

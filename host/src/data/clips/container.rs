@@ -1,0 +1,220 @@
+//! What a video's container says of itself. Demuxers play what is left of a cut-off file without a word, so
+//! that is compared with what the file holds and what comes out of the decoder.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+/// Boxes at the outermost level of MP4 and MOV files; what else follows them is no part of the video.
+const BOXES: [&[u8; 4]; 12] = [
+    b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"uuid", b"sidx", b"styp",
+    b"mfra", b"meta",
+];
+/// Largest list of frames that is looked into.
+const MAX_MOOV: u64 = 256 << 20;
+const EBML: [u8; 4] = [0x1a, 0x45, 0xdf, 0xa3];
+const SEGMENT: [u8; 4] = [0x18, 0x53, 0x80, 0x67];
+
+/// About how many frames the video says it has, where it does (MP4 and MOV).
+///
+/// # Errors
+/// When the file cannot be read, or its headers (MP4, MOV, Matroska, WebM, AVI) announce more bytes than
+/// it has.
+pub fn announced(path: &Path) -> anyhow::Result<Option<u64>> {
+    let looked = File::open(path).and_then(|mut file| look(&mut file));
+    let found = looked.with_context(|| format!("cannot read {}", path.display()))?;
+    if found.need > found.length {
+        bail!(
+            "{} is cut off: it holds {} bytes, its headers announce {}: copy it again",
+            path.display(),
+            found.length,
+            found.need
+        );
+    }
+    Ok(found.frames)
+}
+
+/// One sentence when clearly fewer frames were decoded than [`announced`]; frames before the first whole
+/// picture, and uneven frame rates, make a small difference.
+pub fn shortage(path: &Path, decoded: u64, announced: Option<u64>) -> Option<String> {
+    let announced = announced?;
+    (decoded + 2 + announced / 50 < announced).then(|| {
+        format!(
+            "{} ends after {decoded} of about {announced} frames: it is damaged or cut off",
+            path.display()
+        )
+    })
+}
+
+struct Found {
+    length: u64,
+    need: u64,
+    frames: Option<u64>,
+}
+
+fn look(file: &mut File) -> std::io::Result<Found> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let start = bytes(file, 0, 12)?;
+    let mut found = Found {
+        length,
+        need: 0,
+        frames: None,
+    };
+    if start.starts_with(&EBML) {
+        found.need = segment_end(&bytes(file, 0, 4096)?).unwrap_or(0);
+    } else if start.len() == 12 && start.starts_with(b"RIFF") && start.ends_with(b"AVI ") {
+        let size = [start[4], start[5], start[6], start[7]];
+        found.need = 8 + u64::from(u32::from_le_bytes(size));
+    } else if start.get(4..8).is_some_and(is_box) {
+        mp4(file, &mut found)?;
+    }
+    Ok(found)
+}
+
+/// At most `count` bytes from `at` on.
+fn bytes(file: &mut File, at: u64, count: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(at))?;
+    file.take(count).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Where a Matroska file's segment ends; `None` when it was recorded without a length.
+fn segment_end(start: &[u8]) -> Option<u64> {
+    let (header, mut at) = varint(start, EBML.len())?;
+    at = at.checked_add(usize::try_from(header?).ok()?)?;
+    if start.get(at..at.checked_add(4)?)? != SEGMENT {
+        return None;
+    }
+    let (size, at) = varint(start, at + SEGMENT.len())?;
+    Some((at as u64).saturating_add(size?))
+}
+
+/// An EBML length, which may be unknown, and where it ends.
+fn varint(bytes: &[u8], at: usize) -> Option<(Option<u64>, usize)> {
+    let first = *bytes.get(at)?;
+    let width = first.leading_zeros() as usize + 1;
+    let all = bytes.get(at..at + width).filter(|_| width <= 8)?;
+    let number = all.iter().fold(0_u64, |n, &b| n << 8 | u64::from(b));
+    let mask = (1_u64 << (7 * width)) - 1;
+    let number = number & mask;
+    Some(((number != mask).then_some(number), at + width))
+}
+
+fn is_box(kind: &[u8]) -> bool {
+    BOXES.iter().any(|known| known[..] == *kind)
+}
+
+fn mp4(file: &mut File, found: &mut Found) -> std::io::Result<()> {
+    let mut at = 0;
+    while at < found.length {
+        let head = bytes(file, at, 16)?;
+        let Some((size, header)) = box_size(&head).filter(|_| is_box(&head[4..8])) else {
+            break;
+        };
+        // Zero: up to the file's end.
+        let size = if size == 0 { found.length - at } else { size };
+        if head[4..8] == *b"moov" && size <= MAX_MOOV && size <= found.length - at {
+            let moov = bytes(file, at + header, size - header)?;
+            found.frames = frames(&moov);
+        }
+        at = at.saturating_add(size);
+        found.need = at;
+    }
+    Ok(())
+}
+
+/// Length of a box with its header (0: up to the end), and of that header.
+fn box_size(head: &[u8]) -> Option<(u64, u64)> {
+    let (size, header) = match u64::from(u32_at(head, 0)?) {
+        1 => (u64_at(head, 8)?, 16),
+        size => (size, 8),
+    };
+    (head.len() >= 8 && (size == 0 || size >= header)).then_some((size, header))
+}
+
+/// The content of the first box of this kind.
+fn inner<'a>(boxes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
+    all(boxes, kind).next()
+}
+
+fn all<'a>(mut boxes: &'a [u8], kind: &[u8; 4]) -> impl Iterator<Item = &'a [u8]> {
+    std::iter::from_fn(move || {
+        loop {
+            let (size, header) = box_size(boxes)?;
+            let size = if size == 0 { boxes.len() as u64 } else { size };
+            let (this, rest) = boxes.split_at_checked(usize::try_from(size).ok()?)?;
+            boxes = rest;
+            if this[4..8] == *kind {
+                return this.get(header as usize..);
+            }
+        }
+    })
+}
+
+/// Frames of the first picture track, as far as its edit list shows them; `None` for a file in fragments.
+fn frames(moov: &[u8]) -> Option<u64> {
+    if inner(moov, b"mvex").is_some() {
+        return None;
+    }
+    let video = |trak: &&[u8]| {
+        let handler = inner(trak, b"mdia").and_then(|mdia| inner(mdia, b"hdlr"));
+        handler.and_then(|h| h.get(8..12)) == Some(b"vide")
+    };
+    let trak = all(moov, b"trak").find(video)?;
+    let mdia = inner(trak, b"mdia")?;
+    let table = inner(inner(mdia, b"minf")?, b"stbl")?;
+    let sizes = inner(table, b"stsz").or_else(|| inner(table, b"stz2"))?;
+    let count = u64::from(u32_at(sizes, 8)?);
+    let part = shown(trak)
+        .zip(inner(moov, b"mvhd").and_then(scale))
+        .zip(inner(mdia, b"mdhd").and_then(duration))
+        .map_or(1.0, |((shown, scale), whole)| shown / scale / whole);
+    let part = if part > 0.0 { part.min(1.0) } else { 1.0 };
+    Some((count as f64 * part).round() as u64).filter(|&n| n > 0)
+}
+
+/// Duration of what a track's edit list shows of it, in the movie's units.
+fn shown(trak: &[u8]) -> Option<f64> {
+    let list = inner(inner(trak, b"edts")?, b"elst")?;
+    let long = *list.first()? == 1;
+    let mut sum = 0;
+    for entry in list.get(8..)?.chunks_exact(if long { 20 } else { 12 }) {
+        let (duration, nothing) = match long {
+            true => (u64_at(entry, 0)?, u64_at(entry, 8)? == u64::MAX),
+            false => (u64::from(u32_at(entry, 0)?), u32_at(entry, 4)? == u32::MAX),
+        };
+        sum += if nothing { 0 } else { duration };
+    }
+    Some(sum as f64)
+}
+
+/// Units a second of an `mvhd` or `mdhd`.
+fn scale(header: &[u8]) -> Option<f64> {
+    let at = if *header.first()? == 1 { 20 } else { 12 };
+    u32_at(header, at).filter(|&n| n > 0).map(f64::from)
+}
+
+/// Seconds of an `mdhd`.
+fn duration(header: &[u8]) -> Option<f64> {
+    let units = match *header.first()? {
+        1 => u64_at(header, 24)?,
+        _ => u64::from(u32_at(header, 16)?),
+    };
+    Some(units as f64 / scale(header)?).filter(|&s| s > 0.0)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    let four = bytes.get(at..at + 4)?.try_into().ok()?;
+    Some(u32::from_be_bytes(four))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    let eight = bytes.get(at..at + 8)?.try_into().ok()?;
+    Some(u64::from_be_bytes(eight))
+}
+
+#[cfg(test)]
+mod tests;

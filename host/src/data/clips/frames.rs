@@ -1,0 +1,178 @@
+//! A clip's frames out of `gst-launch-1.0`.
+
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, bail};
+
+use crate::data::photo::Photo;
+
+/// Longest line and side of a frame's header.
+const MAX_LINE: u64 = 64;
+const MAX_SIDE: usize = 16_384;
+
+/// A decoder that writes PPM pictures, one after the other, into a pipe.
+pub(super) struct Frames {
+    child: Child,
+    output: BufReader<std::process::ChildStdout>,
+    complaints: std::fs::File,
+    clip: PathBuf,
+}
+
+impl Frames {
+    pub(super) fn of(clip: &Path) -> anyhow::Result<Self> {
+        let complaints = tempfile::tempfile().context("cannot make a temporary file")?;
+        // Properties go in as separate arguments, so that any path is taken literally.
+        let mut command = Command::new("gst-launch-1.0");
+        command
+            .args([
+                "--quiet",
+                "filesrc",
+                &format!("location={}", clip.display()),
+            ])
+            .args([
+                "!",
+                "decodebin",
+                "!",
+                "videoconvert",
+                "!",
+                "video/x-raw,format=RGB",
+            ])
+            .args(["!", "pnmenc", "!", "fdsink", "fd=1"]);
+        // Only libav's log tells of pictures that it had to make up.
+        if std::env::var_os("GST_DEBUG").is_none() {
+            command.env("GST_DEBUG", "libav:1");
+        }
+        let mut child = command
+            .env("GST_DEBUG_NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(complaints.try_clone()?)
+            .spawn()
+            .context(
+                "videos need GStreamer's gst-launch-1.0 (Debian: gstreamer1.0-tools, gstreamer1.0-plugins-good, \
+                 gstreamer1.0-plugins-bad, gstreamer1.0-libav)",
+            )?;
+        let output = child.stdout.take().context("the decoder has no pipe")?;
+        Ok(Self {
+            child,
+            output: BufReader::with_capacity(1 << 20, output),
+            complaints,
+            clip: clip.to_owned(),
+        })
+    }
+
+    /// The next frame; `None` at the clip's end.
+    pub(super) fn next(&mut self) -> anyhow::Result<Option<Photo>> {
+        match ppm(&mut self.output) {
+            Ok(Some(photo)) => Ok(Some(photo)),
+            // The decoder's own words say more than that its pipe broke.
+            end => {
+                if !self.child.wait()?.success() {
+                    let said = self.said();
+                    let line = said.lines().find(|line| line.contains("ERROR:"));
+                    bail!(
+                        "GStreamer cannot decode {}: {}",
+                        self.clip.display(),
+                        line.unwrap_or("it gave no reason").trim()
+                    );
+                }
+                end.with_context(|| format!("cannot decode {}", self.clip.display()))
+            }
+        }
+    }
+
+    /// How often the decoder complained although it went on, and of what first.
+    pub(super) fn damage(&mut self) -> Option<String> {
+        let said = self.said();
+        let mut complaints = said.lines().filter_map(complaint);
+        let first = complaints.next()?;
+        let count = 1 + complaints.count();
+        Some(format!(
+            "the decoder complained {count} times of damage, first: {first}"
+        ))
+    }
+
+    fn said(&mut self) -> String {
+        let mut bytes = Vec::new();
+        let read = self.complaints.seek(SeekFrom::Start(0));
+        let _ = read.and_then(|_| self.complaints.read_to_end(&mut bytes));
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Drop for Frames {
+    fn drop(&mut self) {
+        // Already gone at the clip's end; else nobody reads its pipe any more.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a line of libav's log, or a warning of an element, says.
+fn complaint(line: &str) -> Option<&str> {
+    let words = match line.split_once(" libav ") {
+        Some((before, after)) if before.trim_end().ends_with("ERROR") => after.split_once("::")?.1,
+        _ => line.strip_prefix("WARNING: ")?,
+    };
+    Some(words.trim())
+}
+
+/// Reads a binary 8-bit PPM picture; `None` where the stream ends before one.
+fn ppm(input: &mut impl BufRead) -> anyhow::Result<Option<Photo>> {
+    if input.fill_buf()?.is_empty() {
+        return Ok(None);
+    }
+    let mut line = || -> anyhow::Result<String> {
+        let mut text = String::new();
+        input.by_ref().take(MAX_LINE).read_line(&mut text)?;
+        Ok(text.trim_end().to_owned())
+    };
+    let (kind, size, depth) = (line()?, line()?, line()?);
+    let side = |text: &str| text.parse().ok().filter(|n| (1..=MAX_SIDE).contains(n));
+    let sides = size
+        .split_once(' ')
+        .and_then(|(w, h)| Some((side(w)?, side(h)?)));
+    let (Some((width, height)), "P6", "255") = (sides, kind.as_str(), depth.as_str()) else {
+        bail!("a frame is damaged");
+    };
+    let mut rgb = vec![0; 3 * width * height];
+    input.read_exact(&mut rgb).context("a frame is cut off")?;
+    Ok(Some(Photo { height, width, rgb }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_read_one_after_the_other_and_damage_is_named() {
+        let stream = b"P6\n2 1\n255\nabcdefP6\n1 1\n255\nxyz";
+        let mut input = &stream[..];
+        let first = ppm(&mut input).unwrap().unwrap();
+        assert_eq!(
+            (first.width, first.height, &first.rgb[..]),
+            (2, 1, &b"abcdef"[..])
+        );
+        assert_eq!(ppm(&mut input).unwrap().unwrap().rgb, b"xyz");
+        assert!(ppm(&mut input).unwrap().is_none());
+        for (wrong, words) in [
+            (&stream[..14], "cut off"),
+            (b"P5\n2 1\n255\nab", "damaged"),
+            (b"P6\n2 99999\n255\nab", "damaged"),
+        ] {
+            let error = format!("{:#}", ppm(&mut &wrong[..]).unwrap_err());
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn complaints_are_told_from_what_else_is_said() {
+        let line = "0:00:00.62 55 0x7fd1 ERROR      libav :0:: error while decoding MB 10 0";
+        assert_eq!(complaint(line), Some("error while decoding MB 10 0"));
+        let line = "WARNING: from element /GstPipeline: could not decode stream.";
+        assert!(complaint(line).unwrap().ends_with("decode stream."));
+        assert_eq!(complaint("Additional debug info: libav is old"), None);
+    }
+}

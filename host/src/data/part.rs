@@ -1,0 +1,65 @@
+//! Folders that appear when they are complete.
+
+use std::path::Path;
+
+use anyhow::Context;
+
+/// Has `work` fill `FOLDER.part`, and renames that to `folder`, which is new or empty, when it is done. A
+/// killed run's leftovers are replaced.
+///
+/// # Errors
+/// Those of `work`, after which nothing is left, and when a folder cannot be made.
+pub fn fill<T>(folder: &Path, work: impl FnOnce(&Path) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    // What no folder can take the place of (`.`, a mount point, a link) is filled where it is.
+    let given = folder.exists() && std::fs::remove_dir(folder).is_err();
+    if given || folder.file_name().is_none() {
+        return work(folder);
+    }
+    let part = hone_device::atomic::part_path(folder);
+    if part.exists() {
+        std::fs::remove_dir_all(&part)
+            .with_context(|| format!("cannot remove {}", part.display()))?;
+    }
+    std::fs::create_dir_all(&part).with_context(|| format!("cannot make {}", part.display()))?;
+    let result = work(&part).inspect_err(|_| {
+        // The failure is what counts, and the next run tries again.
+        let _ = std::fs::remove_dir_all(&part);
+    })?;
+    std::fs::rename(&part, folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_whole_or_not_there() {
+        let base = tempfile::tempdir().unwrap();
+        let (out, part) = (base.path().join("a/out"), base.path().join("a/out.part"));
+        let failed: anyhow::Result<()> = fill(&out, |place| {
+            std::fs::write(place.join("one"), b"1")?;
+            anyhow::bail!("no more");
+        });
+        assert_eq!(failed.unwrap_err().to_string(), "no more");
+        assert!(!out.exists() && !part.exists());
+
+        // What a killed run left, and an empty folder in place.
+        std::fs::create_dir_all(&out).unwrap();
+        std::fs::create_dir(&part).unwrap();
+        std::fs::write(part.join("old"), b"0").unwrap();
+        fill(&out, |place| {
+            assert!(place == part && !out.exists());
+            Ok(std::fs::write(place.join("one"), b"1")?)
+        })
+        .unwrap();
+        assert!(out.join("one").exists() && !out.join("old").exists() && !part.exists());
+
+        // A link cannot be replaced by a folder.
+        let link = base.path().join("link");
+        std::fs::create_dir(base.path().join("target")).unwrap();
+        std::os::unix::fs::symlink("target", &link).unwrap();
+        fill(&link, |place| Ok(std::fs::write(place.join("one"), b"1")?)).unwrap();
+        assert!(base.path().join("target/one").exists());
+    }
+}

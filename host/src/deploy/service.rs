@@ -1,0 +1,43 @@
+//! A board's service, beside what a deploy does with it: started again, and put back.
+
+use anyhow::{Result, bail};
+
+use super::ssh::Ssh;
+
+/// `root COMMAND...`, for the scripts below.
+const AS_ROOT: &str = r#"root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }"#;
+
+/// Starts a service that does not run.
+///
+/// # Errors
+/// No connection, or what the service is instead of active.
+pub fn start(ssh: &Ssh, board: &str) -> Result<()> {
+    const SCRIPT: &str = "root systemctl start honed\nsystemctl is-active honed\nexit 0\n";
+    let answer = ssh.run(board, &format!("{AS_ROOT}\n{SCRIPT}"), &[], |_| Ok(()))?;
+    match answer.text.lines().next_back().unwrap_or_default() {
+        "active" => Ok(()),
+        other => bail!(
+            "the board has it all, but its service does not start, it is {other}: journalctl -u honed there tells why"
+        ),
+    }
+}
+
+/// Brings the slot before back on a board, and starts the service again.
+///
+/// # Errors
+/// No connection, no honed, or nothing to go back to.
+pub fn roll_back(ssh: &Ssh, board: &str, root: &str) -> Result<String> {
+    const SCRIPT: &str = r#"
+set -eu
+[ -x "$1/usr/local/bin/honed" ] || { echo "error: the board has no honed" >&2; exit 1; }
+root "$1/usr/local/bin/honed" rollback --folder "$1/var/lib/honed"
+root systemctl restart honed
+"#;
+    let script = format!("{AS_ROOT}\n{SCRIPT}");
+    let answer = ssh.run(board, &script, &[root.to_owned()], |_| Ok(()))?;
+    let line = answer.text.lines().find(|line| line.starts_with("slot "));
+    match line {
+        Some(line) => Ok(line.to_owned()),
+        None => bail!("its answer makes no sense"),
+    }
+}
