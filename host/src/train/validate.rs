@@ -78,7 +78,7 @@ pub fn validate(
 /// Peak signal-to-noise ratio in dB over all samples; 100 for equal pictures, NaN where a sample is.
 pub fn psnr(a: &Tensor, b: &Tensor) -> f64 {
     let mse = (a - b).square().mean(Kind::Double).double_value(&[]);
-    // Not `max`, which would make a number of NaN.
+    // Not `min(100.0)`, which would make a number of NaN.
     if mse < 1e-10 {
         100.0
     } else {

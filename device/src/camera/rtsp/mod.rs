@@ -21,7 +21,6 @@ use gstreamer_rtsp_server::prelude::*;
 
 use self::server::Server;
 use super::elements::probe;
-use super::encoder::fits;
 use super::error::CameraError;
 use super::feed::Frame;
 use super::histogram::Histogram;
@@ -55,8 +54,6 @@ pub struct RtspOutput {
     timeline: Timeline,
     stream: Arc<Mutex<Stream>>,
     counts: Arc<Counts>,
-    /// The shape of frames that is known to fit.
-    checked: Option<gst::Caps>,
     given: u64,
     server: Server,
 }
@@ -97,7 +94,6 @@ impl RtspOutput {
             timeline: timeline.clone(),
             stream,
             counts,
-            checked: None,
             given: 0,
             server,
         })
@@ -158,13 +154,6 @@ impl Output for RtspOutput {
                 sink: self.name.clone(),
                 reason: "the server's thread ended".into(),
             });
-        }
-        if self.checked.as_ref() != Some(&frame.caps) {
-            fits(&frame.caps).map_err(|reason| CameraError::Sink {
-                sink: self.name.clone(),
-                reason,
-            })?;
-            self.checked = Some(frame.caps.clone());
         }
         let mut stream = lock(&self.stream);
         let Some(feed) = stream.feed.clone() else {
