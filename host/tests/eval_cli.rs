@@ -132,6 +132,14 @@ fn a_run_is_quantised_checked_evaluated_and_compared() {
     let scores = works(folder, "metrics sharp restored --json --only psnr_rgb");
     let scores: serde_json::Value = serde_json::from_str(&scores).unwrap();
     assert_eq!(scores["summary"]["psnr_rgb"]["count"], 2);
+    for picture in ["sharp/2.png", "restored/2.png"] {
+        std::fs::write(folder.join(picture), b"\x89PNG\r\n\x1a\n").unwrap();
+    }
+    let again = works(folder, "metrics sharp restored --json --only psnr_rgb");
+    let again: serde_json::Value = serde_json::from_str(&again).unwrap();
+    assert_eq!(again, scores);
+    let error = fails(folder, "eval run --data sharp --device cpu");
+    assert!(error.contains("--device is for teachers"), "{error}");
     let error = fails(
         folder,
         "metrics sharp/0.png restored/0.png --only lpips_alex",
@@ -150,6 +158,7 @@ fn dry_runs(folder: &std::path::Path) {
         ),
         ("--set data.count=0", "count must be at least 1"),
         ("--from out/nope", "cannot start from out/nope"),
+        ("--out run", "holds a run already"),
     ] {
         let error = fails(folder, &format!("{dry} {words}"));
         assert!(error.contains(told), "{words}: {error}");

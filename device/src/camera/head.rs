@@ -39,8 +39,10 @@ impl SourceSpec {
                 "nvarguscamerasrc name=source ! video/x-raw(memory:NVMM){mode} \
                  ! nvvidconv ! video/x-raw,format=I420"
             ),
+            // Where a firewall swallows UDP, rtspsrc goes over to TCP after two seconds, which is before a silent
+            // source is given up.
             SourceKind::Network(uri) if uri.starts_with("rtsp") => {
-                "rtspsrc name=source latency=100 drop-on-latency=true \
+                "rtspsrc name=source latency=100 drop-on-latency=true timeout=2000000 \
                  ! application/x-rtp,media=video ! decodebin ! capsfilter caps=video/x-raw"
                     .into()
             }

@@ -32,12 +32,18 @@ impl TeacherSource {
     /// Loads the teacher, if one was named.
     ///
     /// # Errors
-    /// When its files cannot be read or do not fit each other.
+    /// When its files cannot be read or do not fit each other, or a device is named for none.
     pub fn open(&self) -> anyhow::Result<Option<TeacherRestorer>> {
         let (config, weights) = match (&self.teacher_run, &self.teacher, &self.teacher_weights) {
             (Some(run), ..) => (run.join("teacher.json"), run.join("best.safetensors")),
             (None, Some(config), Some(weights)) => (config.clone(), weights.clone()),
-            _ => return Ok(None),
+            _ => {
+                ensure!(
+                    self.device.is_none(),
+                    "--device is for teachers, and students run on the processor: leave it out"
+                );
+                return Ok(None);
+            }
         };
         TeacherRestorer::open(
             &config,
@@ -85,10 +91,6 @@ impl RestorerSource {
             }
             return Ok(Box::new(teacher.with_strength(strength)));
         }
-        ensure!(
-            self.teacher.device.is_none(),
-            "--device is for teachers, and students run on the processor: leave it out"
-        );
         let mut student = self.student()?.with_strength(strength);
         if let Some(tile) = tile {
             student = student.with_tile(tile);

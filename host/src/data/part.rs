@@ -1,10 +1,10 @@
 //! Folders that appear when they are complete.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-/// Has `work` fill `FOLDER.part`, and renames that to `folder`, which is new or empty, when it is done. A
+/// Has `work` fill a hidden folder beside `folder`, which is new or empty, and renames it when it is done. A
 /// killed run's leftovers are replaced.
 ///
 /// # Errors
@@ -12,10 +12,9 @@ use anyhow::Context;
 pub fn fill<T>(folder: &Path, work: impl FnOnce(&Path) -> anyhow::Result<T>) -> anyhow::Result<T> {
     // What no folder can take the place of (`.`, a mount point, a link) is filled where it is.
     let given = folder.exists() && std::fs::remove_dir(folder).is_err();
-    if given || folder.file_name().is_none() {
+    let Some(part) = part_of(folder).filter(|_| !given) else {
         return work(folder);
-    }
-    let part = hone_device::atomic::part_path(folder);
+    };
     if part.exists() {
         std::fs::remove_dir_all(&part)
             .with_context(|| format!("cannot remove {}", part.display()))?;
@@ -29,6 +28,12 @@ pub fn fill<T>(folder: &Path, work: impl FnOnce(&Path) -> anyhow::Result<T>) -> 
     Ok(result)
 }
 
+/// `.NAME.hone-part`: a name that nobody gives to something that must stay.
+fn part_of(folder: &Path) -> Option<PathBuf> {
+    let name = folder.file_name()?.to_string_lossy();
+    Some(folder.with_file_name(format!(".{name}.hone-part")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,7 +41,10 @@ mod tests {
     #[test]
     fn a_folder_is_whole_or_not_there() {
         let base = tempfile::tempdir().unwrap();
-        let (out, part) = (base.path().join("a/out"), base.path().join("a/out.part"));
+        let (out, part) = (
+            base.path().join("a/out"),
+            base.path().join("a/.out.hone-part"),
+        );
         let failed: anyhow::Result<()> = fill(&out, |place| {
             std::fs::write(place.join("one"), b"1")?;
             anyhow::bail!("no more");

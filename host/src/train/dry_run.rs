@@ -11,6 +11,7 @@ use super::distill::{DistillOptions, cache_folder, open_pool, prepare};
 use super::feed::validation_pairs;
 use super::guide::{Guidance, Guide, to_colour};
 use super::plan::Plan;
+use super::run::RunFolder;
 use super::start;
 use super::teacher_source::check_instead;
 use super::trial::Trial;
@@ -65,12 +66,17 @@ pub struct DryStage {
 /// and takes the median time.
 ///
 /// # Errors
-/// As opening the data, building student, teacher and loss, and reading what the student starts from.
+/// As opening the data, building student, teacher and loss, and reading what the student starts from; when another run lies
+/// in `options.out`.
 pub fn measure(options: &DistillOptions) -> Result<DryRun> {
     let (text, device) = (&options.text, options.device);
     let (teacher, cache) = (options.teacher.as_deref(), options.cache.as_deref());
     let recipe = Recipe::from_text(text)?;
     check_instead(&recipe, teacher)?;
+    let named = !options.out.as_os_str().is_empty();
+    if named && !options.resume {
+        RunFolder::check_free(&options.out)?;
+    }
     let source = data::open(&recipe.data, &text.base)?;
     let pool = match cache_folder(&recipe, text, cache) {
         Some(folder) => Some(open_pool(&folder, &recipe, source.as_ref())?),

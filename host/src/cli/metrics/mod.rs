@@ -9,7 +9,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::learned::LearnedMetrics;
-use super::{overwrite, progress};
+use super::{left_out, overwrite, progress};
+use crate::data::index::Problem;
 use crate::metric::{LEARNED, METRICS, MetricSet};
 use crate::picture::Picture;
 use crate::restore::{paired_images, video};
@@ -136,13 +137,20 @@ fn folders(reference: &Path, distorted: &Path, metrics: &MetricSet) -> anyhow::R
     let pairs = paired_images(reference, distorted)?;
     let bar = progress::bar(pairs.len() as u64, "measuring");
     let mut entries = Vec::with_capacity(pairs.len());
+    let mut problems = Vec::new();
     for (a, b) in pairs {
         // With its ending: several pictures of a folder may share a stem.
         let name = a.file_name().unwrap_or_default().to_string_lossy();
-        let (a, b) = load(&a, &b)?;
-        entries.push(Entry::measure(name.into_owned(), &a, &b, metrics)?);
+        match load(&a, &b) {
+            Ok((a, b)) => entries.push(Entry::measure(name.into_owned(), &a, &b, metrics)?),
+            Err(error) => problems.push(Problem {
+                path: name.into_owned(),
+                reason: format!("{error:#}"),
+            }),
+        }
         bar.inc(1);
     }
     bar.finish_and_clear();
+    left_out::tell(&problems, entries.len())?;
     Ok(Measured::many(entries))
 }
