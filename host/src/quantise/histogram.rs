@@ -35,6 +35,15 @@ pub(super) fn with_step(affine: Affine, scale: f32) -> Affine {
     Affine { scale, zero_point }
 }
 
+/// The same of what may come out of a ReLU: it needs no room below 0, and that there is none is all that an INT8 layer
+/// knows of its ReLU.
+pub(super) fn with_hidden_step(affine: Affine, scale: f32) -> Affine {
+    match affine.zero_point {
+        0 => Affine { scale, ..affine },
+        _ => with_step(affine, scale),
+    }
+}
+
 /// The least power of two that is not below `step`, 2^-40 to 2^40.
 pub(super) fn power_above(step: f32) -> f32 {
     2f32.powi(step.log2().ceil().clamp(-40.0, 40.0) as i32)
@@ -136,11 +145,7 @@ impl Histogram {
     /// clipped, or the one below where least squares asks for it.
     pub fn choose_power(&self, how: Calibration, percentile: f64) -> Affine {
         let free = self.choose(how, percentile);
-        let step = |scale| match free.zero_point {
-            // What comes out of a ReLU needs no room below 0.
-            0 => Affine { scale, ..free },
-            _ => with_step(free, scale),
-        };
+        let step = |scale| with_hidden_step(free, scale);
         let above = step(power_above(free.scale));
         let below = step(above.scale / 2.0);
         let finer = self.squared_error(below) < self.squared_error(above);

@@ -12,7 +12,7 @@ use hone_shared::student::ConvChain;
 use tch::{Kind, Tensor};
 
 use super::calibrate::Ranges;
-use super::histogram::with_step;
+use super::histogram::with_hidden_step;
 use super::{Calibration, MixedChain, QuantiseConfig, blocks, with_ranges};
 
 /// Who proposes ranges, and the share in percent that a percentile keeps.
@@ -102,7 +102,8 @@ pub(super) fn search(
         for factor in FACTORS {
             loop {
                 let mut affines = best.affines.clone();
-                affines[layer] = with_step(affines[layer], affines[layer].scale * factor);
+                let scale = affines[layer].scale * factor;
+                affines[layer] = with_hidden_step(affines[layer], scale);
                 match value(affines, best.correct_bias) {
                     Ok(found) if found.distance < best.distance => best = found,
                     _ => break,

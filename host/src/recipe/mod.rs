@@ -212,7 +212,16 @@ fn check_losses(losses: &[LossConfig], colour: Colour, stages: &[Stage]) -> Resu
     if !losses.iter().any(|l| l.weight() > 0.0) {
         return Err(Place::Whole.fault(anyhow!("no [[loss]] has a weight above 0")));
     }
+    let mut second_look = None;
     for (at, loss) in losses.iter().enumerate() {
+        if let Some(noise) = loss.second_look()
+            && *second_look.get_or_insert(noise) != noise
+        {
+            return Err(Place::Nth("loss", at).fault(anyhow!(
+                "loss '{}' wants another noise than the one before; all of them look at the same patch",
+                loss.label()
+            )));
+        }
         let here = Place::Nth("loss", at);
         loss.validate().map_err(|error| here.fault(error))?;
         let (label, smallest) = (loss.label(), loss.smallest_crop());

@@ -86,9 +86,10 @@ impl BranchedConv {
     /// Takes over a merged kernel `[O,I,3,3]` and bias `[O]`: the plain branch holds it less the identity, the others begin
     /// at zero and can learn.
     pub(super) fn unmerge(&self, kernel: &Tensor, bias: &Tensor) {
+        let kernel = kernel.to_device(self.plain.device());
         let plain = match &self.identity {
             Some(identity) => kernel - identity,
-            None => kernel.shallow_clone(),
+            None => kernel,
         };
         tch::no_grad(|| {
             self.plain.shallow_clone().copy_(&plain);

@@ -11,7 +11,7 @@ use toml::{Table, Value};
 use super::cache::Shard;
 use super::distill::{self, DistillOptions};
 use super::log;
-use super::run::{RunFolder, RunStatus, status};
+use super::run::{RunFolder, RunStatus, read_inputs, status};
 use super::state::Scores;
 use crate::recipe::{Recipe, RecipeText};
 
@@ -114,7 +114,10 @@ pub fn run(options: &DistillOptions, grid: &[Axis], shard: Shard) -> Result<Vec<
         |setting: &Setting| checked(&options.text, setting).with_context(|| setting.join(" "));
     let recipes = settings.iter().map(recipe).collect::<Result<Vec<_>>>()?;
     let list = settings.iter().map(|s| s.join(" ")).collect::<Vec<_>>();
-    claim(out, &(list.join("\n") + "\n"))?;
+    claim(out, &(sources(options) + &list.join("\n") + "\n"))?;
+    for (number, text) in recipes.iter().enumerate() {
+        same_recipe(&out.join(name(number)), text)?;
+    }
     for (number, text) in recipes.into_iter().enumerate() {
         let path = out.join(name(number));
         let state = status(&path)?;
@@ -178,6 +181,30 @@ fn hold(path: &Path) -> Result<Option<File>> {
 
 fn name(number: usize) -> String {
     format!("{:03}", number + 1)
+}
+
+/// Refuses a run of an earlier call that was trained from another recipe: its scores must not stand beside others.
+fn same_recipe(run: &Path, text: &RecipeText) -> Result<()> {
+    if status(run)? == RunStatus::None {
+        return Ok(());
+    }
+    ensure!(
+        read_inputs(run)?.recipe_sha256 == text.hash(),
+        "{} was trained from another recipe: choose another --out, or remove that run",
+        run.display()
+    );
+    Ok(())
+}
+
+/// What the recipe does not say of where runs learn from, as a line of the grid.
+fn sources(options: &DistillOptions) -> String {
+    let named = [("teacher", &options.teacher), ("cache", &options.cache)];
+    let named = named.into_iter().filter_map(|(what, path)| {
+        let path = path.as_ref()?;
+        let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+        Some(format!("# {what} {}\n", path.display()))
+    });
+    named.collect()
 }
 
 /// Makes `out` the place of this grid, unless it is another grid's.

@@ -135,10 +135,10 @@ impl<T: Plain> Ring<T> {
         self.row_mut(y, x)[..len].fill(value);
     }
 
-    /// Sets column -1 of every row.
-    pub fn fill_left(&mut self, value: T) {
+    /// Sets column `x` of every row.
+    pub fn fill_column(&mut self, x: isize, value: T) {
         for y in 0..self.rows as isize {
-            self.fill(y, -1, 1, value);
+            self.fill(y, x, 1, value);
         }
     }
 

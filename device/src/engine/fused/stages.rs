@@ -99,9 +99,10 @@ pub(super) trait Path: Send + Sync {
 /// Prepares the rings for a job: what lies left of the image stays as it is.
 pub(super) fn begin<P: Path>(path: &P, context: &mut P::Context, job: &Job) {
     P::rows(context).limit.forget();
-    if job.x0 == 0 {
-        for (k, ring) in P::rings(context).iter_mut().enumerate() {
-            ring.fill_left(path.edge(k));
+    // A job that does not begin there may look so far that its first stages do.
+    for (k, ring) in P::rings(context).iter_mut().enumerate() {
+        if job.stages[k].columns.start == 0 {
+            ring.fill_column(-(job.x0 as isize) - 1, path.edge(k));
         }
     }
 }

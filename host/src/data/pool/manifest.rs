@@ -224,7 +224,11 @@ fn data_hash(data: &DataConfig) -> Result<String> {
         root: None,
         index: None,
         memory_mb: standard.memory_mb,
-        crop: standard.crop,
+        // What is flattest depends on the size of what is looked at.
+        crop: match data.drop_flattest > 0.0 {
+            true => data.crop,
+            false => standard.crop,
+        },
         validation_images: standard.validation_images,
         validation_crop: standard.validation_crop,
         ..data.clone()

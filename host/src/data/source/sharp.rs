@@ -95,13 +95,14 @@ impl SharpSource {
         let Some(count) = self.config.degradation.frames() else {
             return Ok(middle);
         };
-        let half = (count.draw(rng) / 2.0) as usize;
+        let of_group = |frame: &usize| self.groups.get(*frame) == Some(&self.groups[number]);
+        let before = (0..number).rev().take_while(of_group).count();
+        let after = (number + 1..).take_while(of_group).count();
+        // As many on either side: a lopsided mean would move the picture.
+        let half = ((count.draw(rng) / 2.0) as usize).min(before).min(after);
         let mut sum = Picture::new(3, middle.height, middle.width);
         let mut frames = 0.0;
-        for neighbour in number.saturating_sub(half)..=number + half {
-            if self.groups.get(neighbour) != Some(&self.groups[number]) {
-                continue;
-            }
+        for neighbour in number - half..=number + half {
             let mut frame = window(&*self.images.get(neighbour)?);
             light::decode(&mut frame.data);
             sum.data
@@ -305,8 +306,11 @@ mod tests {
             } else {
                 (1, (usize::from(truth) - 110) / 20)
             };
-            // Never across the clip's ends.
-            let frames = frame.saturating_sub(1)..=(frame + 1).min(4);
+            // Never across the clip's ends, and as many on either side.
+            let frames = match frame {
+                0 | 4 => frame..=frame,
+                _ => frame - 1..=frame + 1,
+            };
             let light: Vec<f32> = frames
                 .map(|f| (f32::from(grey(clip, f)) / 255.0).powf(2.2))
                 .collect();
