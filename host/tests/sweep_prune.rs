@@ -36,6 +36,8 @@ fn a_grid_is_trained_by_shards_and_summed_up() {
     assert_eq!(table.lines().count(), 5);
     let error = fails(at, "sweep r.toml --grid seed=1,2 --out s");
     assert!(error.contains("another sweep"), "{error}");
+    let error = fails(at, &format!("{sweep} --set optimizer.learning_rate=1e-4"));
+    assert!(error.contains("another recipe"), "{error}");
     // Killed before its first checkpoint: there is nothing to go on from, so it starts again.
     std::fs::remove_file(at.join("s/002/last.safetensors")).unwrap();
     std::fs::write(at.join("s/002/log.jsonl"), "cut off").unwrap();

@@ -1,7 +1,7 @@
 # Puts staged files in their places and lets honed try the update. Run as root by receive.sh:
 #   apply.sh STAGE ROOT SECONDS [FLAG...]
-# STAGE/files is laid out as below ROOT; STAGE/update holds bundle.hone and perhaps honed. The flags go
-# to `honed slots install`. Waits SECONDS for the trial's end, 0 not at all. What is refused leaves the
+# STAGE/files is laid out as below ROOT, and so is STAGE/defaults, for what is not there yet; STAGE/update
+# holds bundle.hone and perhaps honed. The flags go to `honed slots install`. Waits SECONDS for the trial's end, 0 not at all. What is refused leaves the
 # board as it was.
 set -eu
 stage=$1 root=$2 seconds=$3; shift 3
@@ -17,6 +17,13 @@ mkdir -p "$state"
 exec 9>"$state/deploy.lock"
 flock -n 9 || fail "another deploy to this board is under way"
 
+if [ -d "$stage/defaults" ]; then
+  (cd "$stage/defaults" && find . -type f) | while read -r file; do
+    [ ! -e "$root/$file" ] || continue
+    mkdir -p "$(dirname "$stage/files/$file")"
+    mv "$stage/defaults/$file" "$stage/files/$file"
+  done
+fi
 for program in "$stage/update/honed" "$stage/files/usr/local/bin/honed"; do
   [ -f "$program" ] || continue
   said=$("$program" --version 2>&1) || fail "the program given does not start on this board: $(echo "$said" | head -n 1)"
@@ -59,6 +66,11 @@ while read -r file; do
   mkdir -p "$(dirname "$root/$file")"
   cp -p "$stage/files/$file" "$root/$file.new"
   chown 0:0 "$root/$file.new" 2>/dev/null || true
+  # What an administrator keeps from other users stays kept from them.
+  if [ -f "$root/$file" ] && [ ! -x "$root/$file" ]; then
+    chown --reference="$root/$file" "$root/$file.new" 2>/dev/null || true
+    chmod --reference="$root/$file" "$root/$file.new"
+  fi
   rm -f "$root/$file.old"
   [ ! -f "$root/$file" ] || cp -p "$root/$file" "$root/$file.old"
   sync "$root/$file.new"
@@ -69,6 +81,10 @@ while read -r file; do
   say "wrote $root/${file#./}"
 done <"$stage/list"
 settle
+# It may hold passwords: the service reads it, other users need not.
+if grep -q 'etc/honed.toml$' "$stage/moved" && [ ! -f "$root/etc/honed.toml.old" ] && getent group honed >/dev/null; then
+  chgrp honed "$root/etc/honed.toml" && chmod 640 "$root/etc/honed.toml"
+fi
 if grep -q "$unit" "$stage/moved"; then systemctl enable honed 9>&-; fi
 
 if [ -d "$stage/update" ]; then

@@ -30,7 +30,15 @@ pub fn write(
     };
     add("apply.sh", APPLY.as_bytes(), false)?;
     for file in &plan.files {
-        add(&format!("files{}", file.path), &file.bytes, file.executable)?;
+        let place = match file.only_if_missing {
+            true => "defaults",
+            false => "files",
+        };
+        add(
+            &format!("{place}{}", file.path),
+            &file.bytes,
+            file.executable,
+        )?;
     }
     if plan.bundle {
         add("update/bundle.hone", &goods.bundle_bytes, false)?;

@@ -1,6 +1,8 @@
 //! What is refused leaves the board as it was, and what does not run is not called good.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::board::{Board, bundle, done, honed, key, refused};
@@ -53,12 +55,16 @@ fn a_refused_update_leaves_every_file_as_it_was() {
     assert_eq!(restarts(), starts);
     assert_eq!(board.runs(), "1.0.0");
     board.assert_tidy();
-    // What was refused is not taken for done.
+    // What was refused is not taken for done, and what others may not read stays so.
     let one = board.path("one.hone");
+    let installed = board.path("root/etc/honed.toml");
+    std::fs::set_permissions(&installed, Permissions::from_mode(0o640)).unwrap();
     let said = done(&with(one.to_str().unwrap()));
     assert!(said.contains("settings updated"), "{said}");
     let now = files(&board);
     assert_eq!(now.len(), before.len() + 1);
+    let mode = std::fs::metadata(&installed).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
     assert!(
         board
             .text("root/etc/honed.toml")
