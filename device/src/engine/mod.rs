@@ -3,6 +3,8 @@
 mod affinity;
 mod chain;
 #[cfg(test)]
+mod deep;
+#[cfg(test)]
 mod dialects;
 mod frame;
 mod fused;
