@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
-use image::{DynamicImage, ImageReader};
+use anyhow::Context;
+use image::DynamicImage;
 
-/// Largest side that [`Picture::load`] accepts, in pixels.
-const MAX_SIDE: u32 = 32_768;
+use crate::data::read;
 
 /// Planar samples `[C,H,W]`, 0..1 (not clamped), C = 1 (luma) or 3 (R, G, B; sRGB-coded).
 #[derive(Debug, Clone, PartialEq)]
@@ -76,33 +75,13 @@ impl Picture {
         }
     }
 
-    /// Reads an image file as RGB.
+    /// Reads an image file as RGB, turned as EXIF says, by the one road that all pictures take
+    /// ([`read::decode`]).
     ///
     /// # Errors
-    /// When the file is missing, no image, truncated, or larger than 32,768 pixels on a side.
+    /// When the file is missing, no image, cut off, damaged, transparent anywhere, or too large.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
-        let mut reader = ImageReader::open(path)
-            .with_context(|| format!("cannot open {}", path.display()))?
-            .with_guessed_format()
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        let mut limits = image::Limits::default();
-        limits.max_image_width = Some(MAX_SIDE);
-        limits.max_image_height = Some(MAX_SIDE);
-        reader.limits(limits);
-        let image = reader
-            .decode()
-            .with_context(|| {
-                format!(
-                    "cannot decode {}: no image, or a damaged one",
-                    path.display()
-                )
-            })?
-            .into_rgb8();
-        let (width, height) = (image.width() as usize, image.height() as usize);
-        if width == 0 || height == 0 {
-            bail!("{} has no pixels", path.display());
-        }
-        Ok(Self::from_bytes(3, height, width, image.as_raw()))
+        Ok(read::photo(path)?.picture())
     }
 
     /// Writes a PNG or JPEG by the file's ending, whole or not at all.
@@ -186,6 +165,29 @@ mod tests {
     }
 
     #[test]
+    fn pictures_are_turned_and_half_ones_refused() {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pictures");
+        let load = |name: &str| Picture::load(&fixtures.join(name));
+        let plain = load("plain.png").unwrap();
+        for number in [3, 6] {
+            let turned = load(&format!("orientation{number}.jpg")).unwrap();
+            assert_eq!((turned.width, turned.height), (plain.width, plain.height));
+            assert!(crate::metric::l1(&plain, &turned).unwrap() < 0.03);
+        }
+        let error = format!("{:#}", load("transparent.png").unwrap_err());
+        assert!(
+            error.contains("transparent.png: has transparent"),
+            "{error}"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        let bytes = std::fs::read(fixtures.join("orientation1.jpg")).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() * 2 / 3]).unwrap();
+        let error = format!("{:#}", Picture::load(&path).unwrap_err());
+        assert!(error.contains("cut off"), "{error}");
+    }
+
+    #[test]
     fn a_truncated_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.png");
@@ -201,6 +203,6 @@ mod tests {
             "{:#}",
             Picture::load(&folder.path().join("b.png")).unwrap_err()
         );
-        assert!(error.contains("cannot open"), "{error}");
+        assert!(error.contains("cannot be opened"), "{error}");
     }
 }

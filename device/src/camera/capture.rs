@@ -1,8 +1,10 @@
 //! The pipeline from a source through the student.
 //!
 //! ```text
-//! SOURCE ! decode ! queue (one frame, leaky when live) ! videoconvert ! honesharpen ! appsink
+//! SOURCE ! decode ! queue (one frame, leaky when live) ! videoconvert ! [videoflip !] videoscale ! honesharpen ! appsink
 //! ```
+
+mod shape;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,6 +26,7 @@ use super::reach::{self, Doubt};
 use super::sharpener::Sharpener;
 use super::source::{Pace, SourceKind, SourceSpec};
 use super::timeline::{Clock, Marks, Timeline};
+use shape::Shape;
 
 /// A source on GStreamer.
 #[derive(Debug)]
@@ -35,6 +38,7 @@ pub struct Capture {
     captured: Arc<AtomicU64>,
     decoders: Listener,
     doubt: Doubt,
+    shape: Shape,
     live: bool,
 }
 
@@ -43,7 +47,8 @@ const TROUBLE: Duration = Duration::from_millis(1500);
 
 impl Capture {
     /// Starts `spec`; every frame passes through `sharpener`. With `shape`, frames are scaled and
-    /// converted to it, so that a camera that comes back in another mode fits the outputs.
+    /// converted to it, so that a camera that comes back in another mode fits the outputs; without, to
+    /// that of the first frame.
     ///
     /// # Errors
     /// [`CameraError`] when the source cannot be opened.
@@ -55,10 +60,11 @@ impl Capture {
     ) -> Result<Self, CameraError> {
         spec.check()?;
         let formats = planes::format_names(sharpener.colour()).join(",");
-        let scale = if shape.is_some() { "videoscale ! " } else { "" };
+        let turn = spec.turn();
         let description = format!(
             "{} ! queue name=latest max-size-buffers=1 max-size-bytes=0 max-size-time=0 \
-             ! videoconvert ! {scale}capsfilter name=shape caps=\"video/x-raw,format={{{formats}}}\" \
+             ! videoconvert ! {turn}videoscale name=scale \
+             ! capsfilter name=shape caps=\"video/x-raw,format={{{formats}}}\" \
              ! honesharpen name=sharpen ! appsink name=frames sync=false max-buffers=1",
             spec.head()
         );
@@ -70,6 +76,7 @@ impl Capture {
             spec: spec.clone(),
             frames: named(&pipeline, "frames")?,
             decoders: Listener::on(&pipeline),
+            shape: Shape::new(named(&pipeline, "shape")?),
             pipeline,
             marks: Arc::default(),
             captured: Arc::default(),
@@ -98,7 +105,7 @@ impl Capture {
     ) -> Result<(), CameraError> {
         named::<HoneSharpen>(&self.pipeline, "sharpen")?.use_sharpener(sharpener.clone());
         if let Some(caps) = shape {
-            named::<gst::Element>(&self.pipeline, "shape")?.set_property("caps", caps);
+            self.shape.keep_to(caps);
         }
         let source = || named::<gst::Element>(&self.pipeline, "source");
         match &self.spec.kind {
@@ -135,6 +142,7 @@ impl Capture {
     ) -> Result<(), CameraError> {
         let queue = named::<gst::Element>(&self.pipeline, "latest")?;
         let sharpen = named::<gst::Element>(&self.pipeline, "sharpen")?;
+        self.shape.watch(&named(&self.pipeline, "scale")?, &sharpen);
         let (marks, captured) = (self.marks.clone(), self.captured.clone());
         let (live, clock) = (live.clone(), timeline.clone());
         // A scene that is drawn too slowly carries the time at which it should have been there.
@@ -244,6 +252,9 @@ impl Camera for Capture {
         let (Some(mut buffer), Some(caps)) = (sample.buffer_owned(), sample.caps_owned()) else {
             return Ok(Next::Waiting);
         };
+        let Some(caps) = self.shape.of(caps) else {
+            return Ok(Next::Waiting);
+        };
         let Some(mark) = buffer.pts().and_then(|pts| self.marks.take(pts)) else {
             return Ok(Next::Waiting);
         };
@@ -268,6 +279,14 @@ impl Camera for Capture {
 
     fn announced(&self) -> Option<gst::ClockTime> {
         self.pipeline.query_duration()
+    }
+
+    fn keep_to(&mut self, shape: &gst::Caps) {
+        self.shape.keep_to(shape);
+    }
+
+    fn remark(&mut self) -> Option<String> {
+        self.shape.remark()
     }
 
     fn complaints(&self) -> Complaints {

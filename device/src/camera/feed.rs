@@ -50,6 +50,14 @@ pub trait Camera {
         None
     }
 
+    /// Brings all frames from now on to `shape`, which outputs were already given.
+    fn keep_to(&mut self, _shape: &gst::Caps) {}
+
+    /// What a person should know of its pictures, each once.
+    fn remark(&mut self) -> Option<String> {
+        None
+    }
+
     /// What its decoders complained about so far, pictures being delivered all the same.
     fn complaints(&self) -> Complaints {
         Complaints::default()

@@ -4,7 +4,10 @@
 //! appsrc ! queue (one frame, leaky when live) ! [encoder ! muxer !] sink
 //! ```
 
-use std::path::Path;
+mod ending;
+mod files;
+mod playable;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,19 +16,18 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
+use super::address::without_password;
 use super::elements::{self, named, probe};
 use super::error::CameraError;
 use super::feed::Frame;
 use super::histogram::Histogram;
 use super::output::{FEED, Output, OutputStats};
 use super::picture::picture;
+use super::quota::Segments;
 use super::sharpener::lock;
 use super::sink::{SinkKind, SinkSpec, packed};
 use super::timeline::{Clock, Marks, Timeline, between};
 use crate::atomic;
-
-/// How long an encoder may take to write what it still holds.
-const FINISH: gst::ClockTime = gst::ClockTime::from_seconds(30);
 
 /// How long one wait for room takes at most, so that a signal or an error is seen soon.
 const ROOM: Duration = Duration::from_millis(100);
@@ -33,7 +35,8 @@ const ROOM: Duration = Duration::from_millis(100);
 /// Frames between two looks at the space that a recording takes.
 const QUOTA_EVERY: u64 = 300;
 
-/// An output on GStreamer. Dropped before [`Output::finish`], it leaves nothing behind.
+/// An output on GStreamer. Dropped before [`Output::finish`], it leaves nothing behind when its source is a file; what it
+/// recorded of a live one will not come again and is kept beside its target.
 #[derive(Debug)]
 pub struct GstOutput {
     spec: SinkSpec,
@@ -47,9 +50,12 @@ pub struct GstOutput {
     age: Arc<Mutex<Histogram>>,
     taken: Arc<AtomicU64>,
     given: u64,
+    /// What a recording writes.
+    segments: Option<Segments>,
     /// Not told yet.
     remark: Option<String>,
-    finished: bool,
+    /// Whether its place has been seen to: it is complete, or what could be kept is kept.
+    settled: bool,
 }
 
 impl GstOutput {
@@ -65,9 +71,13 @@ impl GstOutput {
         );
         let pipeline = elements::launch(&description, |reason| CameraError::SinkSpec {
             given: spec.name.clone(),
-            reason,
+            reason: without_password(&reason),
         })?;
         spec.prepare()?;
+        let segments = match &spec.kind {
+            SinkKind::Record(recording) => Some(Segments::begin(&recording.folder)),
+            _ => None,
+        };
         let output = Self {
             spec: spec.clone(),
             feed: named(&pipeline, "in")?,
@@ -79,8 +89,9 @@ impl GstOutput {
             age: Arc::default(),
             taken: Arc::default(),
             given: 0,
+            segments,
             remark: None,
-            finished: false,
+            settled: false,
         };
         output.set_up()?;
         output.watch(timeline)?;
@@ -109,22 +120,13 @@ impl GstOutput {
             hungry.1.notify_one();
         });
         self.feed.set_callbacks(callbacks.build());
-        if let SinkKind::Record(recording) = &self.spec.kind {
-            // A name of its own for every run: what an earlier one recorded stays.
-            let start = std::time::SystemTime::now()
-                .duration_since(std::time::UNIX_EPOCH)
-                .unwrap_or_default();
-            let pattern = recording
-                .folder
-                .join(format!("{}-%05d.mkv", start.as_millis()));
-            let pattern = pattern.display().to_string();
+        if let Some(segments) = &self.segments {
+            let pattern = segments.pattern().display().to_string();
             named::<gst::Element>(&self.pipeline, "file")?.set_property("location", pattern);
         }
         if let SinkKind::Hls(playlist) = &self.spec.kind {
             let sink = named::<gst::Element>(&self.pipeline, "file")?;
-            let inside = |name: &str| playlist.folder.join(name).display().to_string();
-            sink.set_property("location", inside("live%05d.ts"));
-            sink.set_property("playlist-location", inside("live.m3u8"));
+            playlist.begin(&sink);
         }
         let Some(target) = self.spec.target() else {
             return Ok(());
@@ -157,6 +159,7 @@ impl GstOutput {
     }
 
     fn failed(&self, reason: String) -> CameraError {
+        let reason = without_password(&reason);
         match self.spec.target() {
             Some(path) => CameraError::SinkPath {
                 path: path.to_owned(),
@@ -180,26 +183,37 @@ impl GstOutput {
         }
     }
 
-    /// Ends the stream and waits until the sink has written the last byte.
-    fn drain(&self) -> Result<(), CameraError> {
-        // Refused when the pipeline already failed: the bus says why.
-        let _ = self.feed.end_of_stream();
-        let bus = self.pipeline.bus();
-        let message = bus.and_then(|bus| {
-            bus.timed_pop_filtered(FINISH, &[gst::MessageType::Eos, gst::MessageType::Error])
-        });
-        let result = match message.as_ref().map(|m| m.view()) {
-            Some(gst::MessageView::Eos(_)) => Ok(()),
-            Some(gst::MessageView::Error(error)) => Err(self.failed(elements::bus_error(error))),
-            _ => Err(self.failed(format!("the encoder did not finish within {FINISH}"))),
+    fn give(&mut self, frame: &Frame) -> Result<(), CameraError> {
+        let (buffer, caps) = match self.spec.kind {
+            SinkKind::Frames(_) => picture(&frame.buffer, &frame.caps)?,
+            SinkKind::Raw(_) => (packed(&frame.buffer, &frame.caps)?, frame.caps.clone()),
+            _ => (frame.buffer.clone(), frame.caps.clone()),
         };
-        self.stop();
-        result
-    }
-
-    fn stop(&self) {
-        // Nothing is left to do when even this fails.
-        let _ = self.pipeline.set_state(gst::State::Null);
+        if self.caps.as_ref() != Some(&caps) {
+            if self.caps.is_none() && caps != frame.caps {
+                self.remark = self.spec.colourless();
+            }
+            self.feed.set_caps(Some(&caps));
+            self.caps = Some(caps);
+        }
+        if let Some(pts) = buffer.pts() {
+            self.marks.captured(pts, frame.mark.captured);
+        }
+        self.given += 1;
+        if let (SinkKind::Record(recording), Some(segments)) = (&self.spec.kind, &self.segments)
+            && let Some(bytes) = recording.quota_bytes()
+            && self.given.is_multiple_of(QUOTA_EVERY)
+        {
+            segments
+                .keep_within(bytes)
+                .map_err(|e| self.failed(e.to_string()))?;
+        }
+        let pushed = self.feed.push_buffer(buffer);
+        match (self.bus_error(), pushed) {
+            (Some(error), _) => Err(error),
+            (None, Err(flow)) => Err(self.failed(format!("it takes no more frames ({flow})"))),
+            (None, Ok(_)) => Ok(()),
+        }
     }
 }
 
@@ -223,47 +237,14 @@ impl Output for GstOutput {
     }
 
     fn push(&mut self, frame: &Frame) -> Result<(), CameraError> {
-        let (buffer, caps) = match self.spec.kind {
-            SinkKind::Frames(_) => picture(&frame.buffer, &frame.caps)?,
-            SinkKind::Raw(_) => (packed(&frame.buffer, &frame.caps)?, frame.caps.clone()),
-            _ => (frame.buffer.clone(), frame.caps.clone()),
-        };
-        if self.caps.as_ref() != Some(&caps) {
-            if self.caps.is_none() && caps != frame.caps {
-                self.remark = self.spec.colourless();
-            }
-            self.feed.set_caps(Some(&caps));
-            self.caps = Some(caps);
-        }
-        if let Some(pts) = buffer.pts() {
-            self.marks.captured(pts, frame.mark.captured);
-        }
-        self.given += 1;
-        if let SinkKind::Record(recording) = &self.spec.kind
-            && let Some(quota) = recording.quota
-            && self.given.is_multiple_of(QUOTA_EVERY)
-        {
-            super::quota::keep_within(&recording.folder, quota << 30)
-                .map_err(|e| self.failed(e.to_string()))?;
-        }
-        let pushed = self.feed.push_buffer(buffer);
-        match (self.bus_error(), pushed) {
-            (Some(error), _) => Err(error),
-            (None, Err(flow)) => Err(self.failed(format!("it takes no more frames ({flow})"))),
-            (None, Ok(_)) => Ok(()),
-        }
+        self.give(frame).map_err(|error| self.down(error))
     }
 
     fn finish(&mut self) -> Result<(), CameraError> {
         if self.given == 0 {
             return Ok(());
         }
-        self.drain()?;
-        if let Some(target) = self.spec.target() {
-            publish(target).map_err(|e| self.failed(e.to_string()))?;
-        }
-        self.finished = true;
-        Ok(())
+        self.complete().map_err(|error| self.down(error))
     }
 
     fn stats(&self) -> OutputStats {
@@ -277,23 +258,4 @@ impl Output for GstOutput {
     fn remark(&mut self) -> Option<String> {
         self.remark.take()
     }
-}
-
-impl Drop for GstOutput {
-    fn drop(&mut self) {
-        self.stop();
-        if let Some(target) = self.spec.target().filter(|_| !self.finished) {
-            let part = atomic::part_path(target);
-            // What was written is of no use, and one of the two does not apply.
-            let _ = std::fs::remove_file(&part);
-            let _ = std::fs::remove_dir_all(&part);
-        }
-    }
-}
-
-/// Gives a complete output its name.
-fn publish(target: &Path) -> std::io::Result<()> {
-    let part = atomic::part_path(target);
-    std::fs::File::open(&part)?.sync_all()?;
-    std::fs::rename(&part, target)
 }

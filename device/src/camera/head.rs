@@ -1,5 +1,6 @@
 //! The head of a pipeline for each kind of source.
 
+use super::elements;
 use super::source::{Pace, SourceKind, SourceSpec};
 
 impl SourceSpec {
@@ -50,6 +51,17 @@ impl SourceSpec {
                 "uridecodebin name=source ! capsfilter caps=video/x-raw".into()
             }
             SourceKind::Gst(line) => line.clone(),
+        }
+    }
+
+    /// Turns pictures upright whose container says how they lie, as a phone's films do. A camera says
+    /// nothing of the kind, and images in a folder would each inherit what the one before said.
+    pub(super) fn turn(&self) -> &'static str {
+        let tagged = matches!(self.kind, SourceKind::File(_) | SourceKind::Network(_));
+        if tagged && elements::installed("videoflip") {
+            "videoflip video-direction=auto ! "
+        } else {
+            ""
         }
     }
 

@@ -17,6 +17,15 @@ pub const fn format_names(colour: Option<Colour>) -> &'static [&'static str] {
     }
 }
 
+/// Gives `caps` a layout that a student for `colour` takes, unless theirs is one.
+pub fn fit(caps: &mut gst::Caps, colour: Option<Colour>) {
+    let fitting = format_names(colour);
+    let format = caps.structure(0).and_then(|s| s.get::<&str>("format").ok());
+    if format.is_none_or(|format| !fitting.contains(&format)) {
+        caps.make_mut().set("format", fitting[0]);
+    }
+}
+
 /// The engine's name of a GStreamer layout.
 ///
 /// # Errors
@@ -78,4 +87,24 @@ pub fn view_mut<'a>(
         height: info.height() as usize,
         planes,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slate_has_a_layout_that_the_student_takes() {
+        gst::init().unwrap();
+        for (colour, format) in [
+            (None, "I420"),
+            (Some(Colour::Luma), "I420"),
+            (Some(Colour::Rgb), "RGB"),
+        ] {
+            let mut caps: gst::Caps = "video/x-raw,format=I420,width=8,height=8".parse().unwrap();
+            fit(&mut caps, colour);
+            let found = caps.structure(0).unwrap().get::<String>("format").unwrap();
+            assert_eq!(found, format);
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! What a run did, for people and for programs.
 
+mod outputs;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -15,6 +17,8 @@ use super::sharpener::Sharpener;
 use super::status::Recent;
 use super::timeline::between;
 use crate::state::Measured;
+
+pub use outputs::OutputReport;
 
 /// Milliseconds of one stage.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -39,21 +43,6 @@ impl From<&Histogram> for Stage {
             max: ms(histogram.max()),
         }
     }
-}
-
-/// One output's part of a run.
-#[derive(Debug, Clone, Serialize)]
-pub struct OutputReport {
-    /// The sink as the user named it.
-    pub sink: String,
-    /// Frames that the sink or its encoder took.
-    pub frames: u64,
-    /// Frames given to it that it was too slow for.
-    pub dropped: u64,
-    /// From capture until the sink or encoder took the frame, in milliseconds.
-    pub age_ms: Stage,
-    /// Times it failed and was started anew.
-    pub restarts: u64,
 }
 
 /// A run from its first frame to its last.
@@ -186,13 +175,6 @@ impl Meter {
         let seconds = self
             .first
             .map_or(0.0, |first| between(first, self.last).as_secs_f64());
-        let outputs = outputs.iter().map(|record| OutputReport {
-            sink: record.name.clone(),
-            frames: record.stats.taken,
-            dropped: record.stats.given.saturating_sub(record.stats.taken),
-            age_ms: (&record.stats.age).into(),
-            restarts: record.restarts,
-        });
         RunReport {
             source: source.to_owned(),
             engine: sharpener.description(),
@@ -219,7 +201,7 @@ impl Meter {
             sharpen_ms: (&stats.time).into(),
             deliver_ms: (&self.deliver).into(),
             age_ms: (&self.age).into(),
-            outputs: outputs.collect(),
+            outputs: outputs.iter().map(OutputReport::from).collect(),
         }
     }
 }
@@ -264,6 +246,9 @@ impl std::fmt::Display for RunReport {
                 "damage    {} decoder errors, {} gaps between pictures",
                 self.decode_errors, self.gaps
             )?;
+        }
+        for output in &self.outputs {
+            output.tell_restarts(f)?;
         }
         for step in &self.governor {
             writeln!(f, "governor  {step}")?;

@@ -45,7 +45,8 @@ pub struct BenchArgs {
     #[command(flatten)]
     trust: TrustArgs,
     /// Which student of the bundle: small, large, ...; the first one when not given.
-    #[arg(long, requires = "bundle")]
+    // clap does not ask for --bundle where --model excludes it, so --model is named as well.
+    #[arg(long, requires = "bundle", conflicts_with = "model")]
     level: Option<String>,
     /// Size of the frames.
     #[arg(long, default_value = "1920x1080", value_parser = size)]
@@ -71,7 +72,7 @@ pub struct BenchArgs {
     /// Measure every student of the bundle, largest first, in each number format and on more and
     /// more threads, until one holds --fps with a fifth of the time to spare; write bundle, level,
     /// precision, threads and the keys given here into the configuration, which keeps everything else.
-    #[arg(long, requires = "bundle", conflicts_with_all = ["vs_ort", "tract", "threads", "level", "pin"])]
+    #[arg(long, requires = "bundle", conflicts_with_all = ["model", "vs_ort", "tract", "threads", "level", "pin"])]
     choose: bool,
     /// Frames a second that --choose is to hold [default: 30].
     #[arg(long, value_parser = rate)]
@@ -287,6 +288,21 @@ fn table(report: &BenchReport) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Flags {
+        #[command(flatten)]
+        _bench: BenchArgs,
+    }
+
+    #[test]
+    fn one_student_has_no_levels_to_choose_from() {
+        for flags in [&["--level", "large"][..], &["--choose"]] {
+            let line = [&["bench", "--model", "x.onnx"][..], flags].concat();
+            let error = <Flags as clap::Parser>::try_parse_from(line).unwrap_err();
+            assert!(error.to_string().contains("cannot be used with"), "{error}");
+        }
+    }
 
     #[test]
     fn sizes_are_parsed() {

@@ -1,12 +1,20 @@
 //! `honed config`: the configuration file.
 
+#[cfg(feature = "camera")]
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::Context;
+#[cfg(feature = "camera")]
+use anyhow::bail;
 use clap::{ArgGroup, Args};
 use hone_shared::config::{Config, DEFAULT};
 
+#[cfg(feature = "camera")]
+use crate::camera::sink::{SinkKind, SinkSpec};
 use crate::journal::Journal;
+#[cfg(feature = "page")]
+use crate::page;
 #[cfg(feature = "camera")]
 use crate::systemd;
 
@@ -38,7 +46,11 @@ impl ConfigArgs {
         if let Some(path) = self.check {
             let config = read(&path)?;
             #[cfg(feature = "camera")]
-            super::specs::check(&config).with_context(|| path.display().to_string())?;
+            if let Some(note) =
+                judge(&config, Flagged::default()).with_context(|| path.display().to_string())?
+            {
+                eprintln!("note: {}: {note}", path.display());
+            }
             for unused in unused(&config, false) {
                 eprintln!("warning: {}: {unused}", path.display());
             }
@@ -87,6 +99,89 @@ pub(super) fn read_for_run(path: &std::path::Path, journal: &Journal) -> anyhow:
     }
 }
 
+/// Which flags stand in for keys, so that those cannot be judged by themselves.
+#[cfg(feature = "camera")]
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Flagged {
+    /// Where frames go.
+    pub sinks: bool,
+    /// How the page is served.
+    pub page: bool,
+}
+
+/// Checks what only `honed run` would find otherwise, as far as that can be told without a camera and a network; returns
+/// what a person should know of a configuration that is sound.
+///
+/// # Errors
+/// The sink, page, certificate or port at fault.
+#[cfg(feature = "camera")]
+pub(super) fn judge(config: &Config, flagged: Flagged) -> anyhow::Result<Option<String>> {
+    super::specs::check(config)?;
+    if !flagged.sinks {
+        let page = config.page.address().filter(|_| !flagged.page);
+        ports_apart(&super::specs::sinks(config)?, page)?;
+    }
+    #[cfg(feature = "telemetry")]
+    crate::telemetry::check(&config.telemetry).context("telemetry.authorities")?;
+    #[cfg(feature = "page")]
+    if let Some(settings) = page::Settings::new(&config.page, &config.slots.folder)
+        && !flagged.page
+    {
+        return Ok(settings.judge()?);
+    }
+    Ok(None)
+}
+
+/// Sees that no two streams, nor one and the page at `page`, are served on one port.
+///
+/// # Errors
+/// Both of them.
+#[cfg(feature = "camera")]
+pub(super) fn ports_apart(sinks: &[SinkSpec], page: Option<SocketAddr>) -> anyhow::Result<()> {
+    // Port 0 is whichever is free.
+    let page = page.filter(|page| page.port() > 0);
+    let page = page.map(|page| {
+        (
+            format!("the page on {page}"),
+            page.ip().to_string(),
+            page.port(),
+        )
+    });
+    let mut taken: Vec<_> = page.into_iter().collect();
+    for sink in sinks {
+        let SinkKind::Rtsp(address) = &sink.kind else {
+            continue;
+        };
+        let (host, port) = (&address.host, address.port);
+        if let Some((first, ..)) = taken.iter().find(|t| t.2 == port && meet(&t.1, host)) {
+            bail!(
+                "{first} and {} cannot both listen on port {port}: give each a port of its own",
+                sink.name
+            );
+        }
+        taken.push((sink.name.clone(), host.clone(), port));
+    }
+    Ok(())
+}
+
+/// Whether who listens on `one` is in the way of who listens on the same port of `other`.
+#[cfg(feature = "camera")]
+fn meet(one: &str, other: &str) -> bool {
+    let address = |host: &str| match host {
+        "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
+        host => host.parse::<IpAddr>().ok(),
+    };
+    // [::] takes IPv4's too.
+    let all =
+        |one: IpAddr, other: IpAddr| one.is_unspecified() && (one.is_ipv6() || other.is_ipv4());
+    match (address(one), address(other)) {
+        (Some(one), Some(other)) => one == other || all(one, other) || all(other, one),
+        // A name is some address of this machine.
+        (Some(all), None) | (None, Some(all)) => all.is_unspecified(),
+        (None, None) => one == other,
+    }
+}
+
 /// What `config` sets without effect; `page` says whether a page is served though the configuration names no address.
 pub(super) fn unused(config: &Config, page: bool) -> impl Iterator<Item = &'static str> {
     let of_page = config.page.unused().filter(|_| !page);
@@ -96,4 +191,63 @@ pub(super) fn unused(config: &Config, page: bool) -> impl Iterator<Item = &'stat
 fn text(path: &std::path::Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the configuration {}", path.display()))
+}
+
+#[cfg(all(test, feature = "camera"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_port_is_for_one_stream() {
+        let apart = |names: [&str; 2], page: Option<&str>| {
+            let sinks = names.map(|name| name.parse().unwrap());
+            let result = ports_apart(&sinks, page.map(|page| page.parse().unwrap()));
+            result.map_err(|error| error.to_string())
+        };
+        for names in [
+            ["rtsp", "rtsp://0.0.0.0:8554/b"],
+            ["rtsp://10.0.0.1:8554/a", "rtsp://[::]:8554/b"],
+            ["rtsp://localhost:1/a", "rtsp://127.0.0.1:1/b"],
+            ["rtsp://board:1/a", "rtsp://0.0.0.0:1/b"],
+        ] {
+            let error = apart(names, None).unwrap_err();
+            assert!(error.contains(names[1]), "{error}");
+        }
+        for names in [
+            ["rtsp", "rtsp://0.0.0.0:8555/live"],
+            ["rtsp://127.0.0.1:1/a", "rtsp://10.0.0.1:1/a"],
+            ["rtsp://0.0.0.0:1/a", "rtsp://[::1]:1/a"],
+            ["null", "null"],
+        ] {
+            assert_eq!(apart(names, Some("127.0.0.1:8080")), Ok(()), "{names:?}");
+        }
+        let error = apart(["null", "rtsp"], Some("127.0.0.1:8554")).unwrap_err();
+        assert!(
+            error.starts_with("the page on 127.0.0.1:8554 and "),
+            "{error}"
+        );
+        assert_eq!(apart(["null", "rtsp"], Some("127.0.0.1:0")), Ok(()));
+    }
+
+    #[cfg(feature = "page")]
+    #[test]
+    fn what_run_refuses_is_refused_before() {
+        let judged = |text: &str, flagged| {
+            let config = Config::parse(text).unwrap();
+            judge(&config, flagged).map_err(|error| format!("{error:#}"))
+        };
+        let flagged = |page, sinks| Flagged { sinks, page };
+        let open = "page.listen = '0.0.0.0:8199'";
+        let error = judged(open, Flagged::default()).unwrap_err();
+        assert!(error.contains("without TLS"), "{error}");
+        // --page-tls may have been given.
+        assert_eq!(judged(open, flagged(true, false)), Ok(None));
+        let twice = "output.sinks = ['rtsp', 'rtsp://0.0.0.0:8554/b']";
+        assert!(judged(twice, Flagged::default()).is_err());
+        assert_eq!(judged(twice, flagged(false, true)), Ok(None));
+        let none = "telemetry.to = ['mqtts://broker.example']\ntelemetry.authorities = '/none.pem'";
+        let error = judged(none, Flagged::default()).unwrap_err();
+        assert!(error.contains("/none.pem"), "{error}");
+        assert_eq!(judged("", Flagged::default()), Ok(None));
+    }
 }

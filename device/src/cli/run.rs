@@ -15,7 +15,7 @@ use super::on_trial::OnTrial;
 use super::serve::{self, Job};
 use super::trust::TrustArgs;
 use super::unused::{self, Named};
-use crate::camera::sink::{self, SinkSpec};
+use crate::camera::sink::SinkSpec;
 use crate::camera::source::{Pace, SourceSpec};
 use crate::camera::student::{Choice, Source};
 use crate::journal::Journal;
@@ -257,7 +257,7 @@ impl RunArgs {
             true => super::specs::sinks(&config)?,
             false => self.sinks,
         };
-        sink::apart(&sinks)?;
+        super::specs::apart(&source, &sinks)?;
         let some = |text: &String| (!text.is_empty()).then(|| text.clone());
         let choice = Choice {
             level: self.level.or_else(|| some(&config.student.level)),

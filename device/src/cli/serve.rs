@@ -14,6 +14,7 @@ use hone_shared::config::TelemetryConfig;
 use hone_shared::config::{Config, GpioConfig};
 
 use super::on_trial::OnTrial;
+use super::reload::Reloader;
 use super::signals;
 use super::students::{self, Keeper};
 use super::wiring::Wiring;
@@ -90,6 +91,11 @@ pub struct Job {
 /// # Errors
 /// One sentence that names the file, source or sink at fault.
 pub fn serve(mut job: Job) -> anyhow::Result<RunReport> {
+    #[cfg(feature = "page")]
+    let page = job.page.as_ref().map(|page| page.listen);
+    #[cfg(not(feature = "page"))]
+    let page = None;
+    super::config::ports_apart(&job.sinks, page)?;
     allocator::share_heaps();
     elements::start()?;
     let (stop, reload) = signals::listen(&job.journal)?;
@@ -171,7 +177,7 @@ pub fn serve(mut job: Job) -> anyhow::Result<RunReport> {
     };
     let trial = RefCell::new(trial);
     let given_up = RefCell::new(None);
-    let read = job.config.clone().map(RefCell::new);
+    let reloader = Reloader::new(&job, &dials).map(RefCell::new);
     let at_work = sharpener.clone();
     let look = || {
         if let Some(trial) = trial.borrow_mut().as_mut()
@@ -182,11 +188,8 @@ pub fn serve(mut job: Job) -> anyhow::Result<RunReport> {
         }
         keeper.borrow_mut().look(at_work.sharpened());
         manager.borrow_mut().alive();
-        if reload.swap(false, Ordering::Relaxed)
-            && let Some(read) = &read
-        {
-            let (path, config) = &mut *read.borrow_mut();
-            super::reload::reload(path, config, &dials, &journal);
+        if let Some(reloader) = &reloader {
+            reloader.borrow_mut().look(&reload);
         }
         stop.load(Ordering::Relaxed)
     };

@@ -9,10 +9,18 @@ use crate::camera::source::SourceSpec;
 /// Checks what only `honed run` would find otherwise.
 ///
 /// # Errors
-/// When one is no source or sink, or two sinks write one file.
+/// When one is no source or sink, or the places of two are one.
 pub(super) fn check(config: &Config) -> anyhow::Result<()> {
-    source(config)?;
-    Ok(sink::apart(&sinks(config)?)?)
+    apart(&source(config)?, &sinks(config)?)
+}
+
+/// Checks that no sink writes what another one writes or the source reads.
+///
+/// # Errors
+/// With the sink that does.
+pub(super) fn apart(source: &SourceSpec, sinks: &[SinkSpec]) -> anyhow::Result<()> {
+    sink::apart(sinks)?;
+    Ok(sink::spare(source, sinks)?)
 }
 
 /// Where frames come from.

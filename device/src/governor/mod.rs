@@ -130,7 +130,8 @@ impl Governor {
         if self.over >= PATIENCE {
             return self.step_down(now, mean.unwrap_or_default(), hot, board);
         }
-        if late || board.celsius.is_some_and(|c| c >= COOL) {
+        // Under-voltage throttles in some windows and not in others: none of them is calm.
+        if late || hot || board.celsius.is_some_and(|c| c >= COOL) {
             self.calm_since = now;
             return None;
         }
@@ -288,6 +289,25 @@ mod tests {
         assert!(play(&mut governor, 20.0, 20.0, warm, |_| 5.0).is_empty());
         play(&mut governor, 40.0, 60.0, COLD, |_| 5.0);
         assert_eq!(governor.rung(), Rung::Level(0));
+    }
+
+    #[test]
+    fn a_board_that_throttles_now_and_again_is_given_no_more_to_do() {
+        let mut governor = governor();
+        play(&mut governor, 0.0, 3.0, COLD, |_| 66.0);
+        let rung = governor.rung();
+        assert_ne!(rung, Rung::Level(0));
+        // Two windows of three: too few for a step down, too many for a climb.
+        for window in 0..120_u32 {
+            governor.frame(Duration::from_millis(5));
+            let board = Reading {
+                throttled: window % 3 != 0,
+                ..COLD
+            };
+            let now = Duration::from_secs(4) + window * WINDOW;
+            assert_eq!(governor.decide(now, board), None, "window {window}");
+        }
+        assert_eq!(governor.rung(), rung);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::PageError;
 use super::patience::Patience;
-use super::tokens::{LONGEST, Tokens, random};
+use super::tokens::{LONGEST, Stored, Tokens, random};
 use crate::camera::sharpener::lock;
 
 /// Time that a login lasts.
@@ -26,6 +26,33 @@ pub(super) const SESSION: Duration = Duration::from_secs(12 * 3600);
 const SESSIONS: usize = 64;
 
 type Sha = [u8; 32];
+
+/// What let someone in; an answer without an end asks again and again whether it still does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// A token.
+    Token(Sha),
+    /// The cookie of a login.
+    Login(Sha),
+}
+
+impl Pass {
+    pub(super) fn token(token: &str) -> Self {
+        Self::Token(sha(token))
+    }
+
+    pub(super) fn login(cookie: &str) -> Self {
+        Self::Login(sha(cookie))
+    }
+}
+
+#[derive(Debug)]
+struct Login {
+    cookie: Sha,
+    /// What bought it; it ends with that.
+    token: Sha,
+    since: Instant,
+}
 
 /// Why someone is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,9 +70,9 @@ struct Kept {
     tokens: Tokens,
     /// When the file was written that `tokens` came from.
     stamp: Option<(SystemTime, u64)>,
-    /// Tokens that argon2 accepted; forgotten when the file changes.
-    accepted: Vec<Sha>,
-    sessions: Vec<(Sha, Instant)>,
+    /// Tokens that argon2 accepted, and which of the file's each is; forgotten when it is no longer there.
+    accepted: Vec<(Sha, Stored)>,
+    sessions: Vec<Login>,
     patience: Patience,
 }
 
@@ -68,21 +95,23 @@ impl Access {
         }
     }
 
-    /// Whether `token` was accepted before: quick, and open to those who are otherwise made to wait.
-    pub(super) fn seen(&self, token: &str) -> bool {
+    /// Whether `pass` lets in: a token that was accepted before, or a login that lasts. Quick, and open to those who are
+    /// otherwise made to wait.
+    pub(super) fn stands(&self, pass: Pass) -> bool {
         let mut kept = lock(&self.kept);
         kept.refresh(&self.folder);
-        let digest = sha(token);
-        kept.accepted.iter().fold(false, |found, known| {
-            found | bool::from(known.ct_eq(&digest))
-        })
+        kept.tidy();
+        match pass {
+            Pass::Token(digest) => among(kept.accepted.iter().map(|(token, _)| token), &digest),
+            Pass::Login(digest) => among(kept.sessions.iter().map(|login| &login.cookie), &digest),
+        }
     }
 
     /// Whether `token`, shown by `peer`, lets in. May take a tenth of a second: not for a thread that
     /// serves.
     pub(super) fn check(&self, token: &str, peer: IpAddr) -> Result<(), Refusal> {
         let _one = lock(&self.hashing);
-        if self.seen(token) {
+        if self.stands(Pass::token(token)) {
             return Ok(());
         }
         let tokens = {
@@ -92,31 +121,38 @@ impl Access {
             }
             kept.tokens.clone()
         };
-        let right = token.len() <= LONGEST && tokens.knows(token) && tokens.accepts(token);
+        let known = token.len() <= LONGEST && tokens.knows(token);
+        let right = known.then(|| tokens.find(token)).flatten();
         let mut kept = lock(&self.kept);
-        if !right {
+        let Some(right) = right else {
             kept.patience.wrong(peer, Instant::now());
             return Err(Refusal::Wrong);
+        };
+        // It may have been revoked while it was being checked.
+        kept.refresh(&self.folder);
+        if !kept.tokens.tokens.contains(right) {
+            return Err(Refusal::Wrong);
         }
-        // Revoked while it was being checked, it must not be remembered.
-        if kept.tokens == tokens {
-            kept.accepted.push(sha(token));
-        }
+        kept.accepted.push((sha(token), right.clone()));
         Ok(())
     }
 
-    /// A cookie for someone who showed a right token.
+    /// A cookie for someone who showed the right `token`.
     ///
     /// # Errors
     /// [`PageError::System`] without random numbers.
-    pub(super) fn log_in(&self) -> Result<String, PageError> {
+    pub(super) fn log_in(&self, token: &str) -> Result<String, PageError> {
         let cookie = hex(&random::<32>()?);
         let mut kept = lock(&self.kept);
         kept.tidy();
         if kept.sessions.len() >= SESSIONS {
             kept.sessions.remove(0);
         }
-        kept.sessions.push((sha(&cookie), Instant::now()));
+        kept.sessions.push(Login {
+            cookie: sha(&cookie),
+            token: sha(token),
+            since: Instant::now(),
+        });
         Ok(cookie)
     }
 
@@ -125,23 +161,17 @@ impl Access {
         let digest = sha(cookie);
         lock(&self.kept)
             .sessions
-            .retain(|(known, _)| !bool::from(known.ct_eq(&digest)));
+            .retain(|login| !bool::from(login.cookie.ct_eq(&digest)));
     }
 
     /// Whether `cookie` is of a login that lasts.
     pub(super) fn logged_in(&self, cookie: &str) -> bool {
-        let mut kept = lock(&self.kept);
-        kept.refresh(&self.folder);
-        kept.tidy();
-        let digest = sha(cookie);
-        kept.sessions.iter().fold(false, |found, (known, _)| {
-            found | bool::from(known.ct_eq(&digest))
-        })
+        self.stands(Pass::login(cookie))
     }
 }
 
 impl Kept {
-    /// Reads the tokens again when their file changed; then everyone shows their token anew.
+    /// Reads the tokens again when their file changed, and forgets whom those let in that are gone.
     fn refresh(&mut self, folder: &Path) {
         let meta = std::fs::metadata(Tokens::path(folder));
         let stamp = meta
@@ -153,13 +183,24 @@ impl Kept {
         // A file that cannot be read lets nobody in; `honed token list` says why.
         self.tokens = Tokens::read(folder).unwrap_or_default();
         self.stamp = stamp;
-        self.accepted.clear();
-        self.sessions.clear();
+        let tokens = &self.tokens.tokens;
+        self.accepted.retain(|(_, stored)| tokens.contains(stored));
+        let accepted = &self.accepted;
+        let bought = |login: &Login| accepted.iter().any(|(token, _)| *token == login.token);
+        self.sessions.retain(bought);
     }
 
     fn tidy(&mut self) {
-        self.sessions.retain(|(_, since)| since.elapsed() < SESSION);
+        self.sessions
+            .retain(|login| login.since.elapsed() < SESSION);
     }
+}
+
+/// Whether `digest` is among `known`, in a time that does not tell which.
+fn among<'a>(known: impl Iterator<Item = &'a Sha>, digest: &Sha) -> bool {
+    known.fold(false, |found, known| {
+        found | bool::from(known.ct_eq(digest))
+    })
 }
 
 fn sha(secret: &str) -> Sha {
@@ -182,15 +223,25 @@ mod tests {
         let mut tokens = Tokens::default();
         let token = tokens.create(folder.path(), "phone").unwrap();
         tokens.write(folder.path()).unwrap();
-        assert!(!access.seen(&token));
+        let seen = |token: &str| access.stands(Pass::token(token));
+        assert!(!seen(&token));
         assert_eq!(access.check(&token, peer()), Ok(()));
-        assert!(access.seen(&token));
-        let cookie = access.log_in().unwrap();
+        assert!(seen(&token));
+        let cookie = access.log_in(&token).unwrap();
         assert!(access.logged_in(&cookie) && !access.logged_in("else"));
+
+        // Another token's coming and going is nothing to this one.
+        let other = tokens.create(folder.path(), "tablet").unwrap();
+        tokens.write(folder.path()).unwrap();
+        assert!(seen(&token) && access.logged_in(&cookie) && !seen(&other));
+        assert_eq!(access.check(&other, peer()), Ok(()));
+        assert!(tokens.revoke("tablet"));
+        tokens.write(folder.path()).unwrap();
+        assert!(seen(&token) && access.logged_in(&cookie) && !seen(&other));
 
         tokens.revoke("phone");
         tokens.write(folder.path()).unwrap();
-        assert!(!access.seen(&token) && !access.logged_in(&cookie));
+        assert!(!seen(&token) && !access.logged_in(&cookie));
         assert_eq!(access.check(&token, peer()), Err(Refusal::Wrong));
     }
 
@@ -214,12 +265,12 @@ mod tests {
     fn logins_end_and_are_bounded() {
         let folder = tempfile::tempdir().unwrap();
         let access = Access::new(folder.path());
-        let first = access.log_in().unwrap();
+        let first = access.log_in("token").unwrap();
         access.log_out(&first);
         assert!(!access.logged_in(&first));
-        let second = access.log_in().unwrap();
+        let second = access.log_in("token").unwrap();
         for _ in 0..SESSIONS {
-            access.log_in().unwrap();
+            access.log_in("token").unwrap();
         }
         assert!(!access.logged_in(&second));
     }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 
+use super::access::Pass;
 use super::answer::Failure;
 use super::app::App;
 use super::streaming::{self, BOUNDARY, View};
@@ -40,11 +41,16 @@ pub(super) async fn state(State(app): State<Arc<App>>) -> Json<Snapshot> {
 }
 
 /// The same again and again, with the log as it grows.
-pub(super) async fn events(State(app): State<Arc<App>>) -> Answer<Response> {
+pub(super) async fn events(
+    State(app): State<Arc<App>>,
+    Extension(pass): Extension<Pass>,
+) -> Answer<Response> {
     let seat = app.listeners.clone().try_acquire_owned();
     let seat = seat.map_err(|_| unavailable("too many listen already"))?;
     let board = app.board.clone();
-    let body = streaming::body(|send| streaming::events(board, seat, send));
+    let body = streaming::body(&app.access, pass, |send| {
+        streaming::events(board, seat, send)
+    });
     Ok(([(header::CONTENT_TYPE, "text/event-stream")], body).into_response())
 }
 
@@ -187,12 +193,15 @@ pub(super) struct Watched {
 /// The newest pictures, one after another, as every browser shows them.
 pub(super) async fn preview(
     State(app): State<Arc<App>>,
+    Extension(pass): Extension<Pass>,
     query: Result<Query<Watched>, QueryRejection>,
 ) -> Answer<Response> {
     let Query(Watched { view }) = query.map_err(|e| Failure::new(e.status(), e.body_text()))?;
     let viewer = app.preview.watch();
     let viewer = viewer.ok_or_else(|| unavailable("too many watch already"))?;
-    let body = streaming::body(|send| streaming::pictures(viewer, view, send));
+    let body = streaming::body(&app.access, pass, |send| {
+        streaming::pictures(viewer, view, send)
+    });
     let kind = format!("multipart/x-mixed-replace; boundary={BOUNDARY}");
     Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
 }

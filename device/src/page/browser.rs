@@ -43,8 +43,9 @@ pub(super) async fn log_in(State(app): State<Arc<App>>, request: Request) -> Res
         return failure(StatusCode::BAD_REQUEST, "the form has a token");
     };
     let again = |status, wrong: &str| (status, Html(app.page.login(wrong))).into_response();
-    match app.check(token.trim().to_owned(), peer).await {
-        Ok(()) => match app.access.log_in() {
+    let token = token.trim();
+    match app.check(token.to_owned(), peer).await {
+        Ok(()) => match app.access.log_in(token) {
             Ok(cookie) => entered(&app, &cookie, SESSION.as_secs()),
             Err(error) => failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         },

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::access::Refusal;
+use super::access::{Pass, Refusal};
 use super::answer::{Failure, failure};
 use super::app::App;
 use super::connection::Peer;
@@ -21,23 +21,28 @@ const BODY: usize = 8 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(5);
 
 /// Lets in who shows a token, or the cookie of a login; a cookie alone changes nothing for another
-/// site's page.
-pub(super) async fn token(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+/// site's page. The request takes the [`Pass`] along, for answers that last.
+pub(super) async fn token(
+    State(app): State<Arc<App>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let headers = request.headers();
     if let Some(token) = bearer(headers) {
-        if app.access.seen(token) {
-            return next.run(request).await;
+        let pass = Pass::token(token);
+        if !app.access.stands(pass) {
+            let (token, peer) = (token.to_owned(), peer(&request));
+            if let Err(refusal) = app.check(token, peer).await {
+                return refused(refusal);
+            }
         }
-        let (token, peer) = (token.to_owned(), peer(&request));
-        return match app.check(token, peer).await {
-            Ok(()) => next.run(request).await,
-            Err(refusal) => refused(refusal),
-        };
+        request.extensions_mut().insert(pass);
+        return next.run(request).await;
     }
-    let cookie = app.cookie(headers);
-    if !cookie.is_some_and(|cookie| app.access.logged_in(cookie)) {
+    let pass = app.cookie(headers).map(Pass::login);
+    let Some(pass) = pass.filter(|pass| app.access.stands(*pass)) else {
         return refused(Refusal::Missing);
-    }
+    };
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     if !reads && !app.same_origin(headers) {
         return failure(
@@ -45,6 +50,7 @@ pub(super) async fn token(State(app): State<Arc<App>>, request: Request, next: N
             "this request comes from another site's page",
         );
     }
+    request.extensions_mut().insert(pass);
     next.run(request).await
 }
 

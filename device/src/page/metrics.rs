@@ -115,38 +115,7 @@ pub(super) fn text(board: &BoardState, viewers: usize) -> String {
         "1 while the board slows itself down.",
         flag(now.throttled),
     );
-    let sinks: [OfSink; 4] = [
-        (
-            "hone_sink_up",
-            "gauge",
-            "1 while the output is there.",
-            |s| flag(s.up),
-        ),
-        (
-            "hone_sink_frames_total",
-            "counter",
-            "Frames that the output took.",
-            |s| s.frames as f64,
-        ),
-        (
-            "hone_sink_dropped_total",
-            "counter",
-            "Frames that the output was too slow for.",
-            |s| s.dropped as f64,
-        ),
-        (
-            "hone_sink_restarts_total",
-            "counter",
-            "Times the output failed and was started anew.",
-            |s| s.restarts as f64,
-        ),
-    ];
-    for (name, kind, help, value) in sinks {
-        page.head(name, kind, help);
-        for sink in &now.sinks {
-            page.value(name, &[("sink", &sink.name)], value(sink));
-        }
-    }
+    page.outputs(&now.sinks);
     page.one(
         "hone_preview_viewers",
         "gauge",
@@ -193,6 +162,47 @@ impl Page {
         let _ = writeln!(self.0, "{name}{labels} {value}");
     }
 
+    /// What each output did. Two may have one name, as null and null: they are told apart by where they stand among
+    /// the sinks, for Prometheus takes no series twice.
+    fn outputs(&mut self, outputs: &[SinkState]) {
+        let sinks: [OfSink; 4] = [
+            (
+                "hone_sink_up",
+                "gauge",
+                "1 while the output is there.",
+                |s| flag(s.up),
+            ),
+            (
+                "hone_sink_frames_total",
+                "counter",
+                "Frames that the output took.",
+                |s| s.frames as f64,
+            ),
+            (
+                "hone_sink_dropped_total",
+                "counter",
+                "Frames that the output was too slow for.",
+                |s| s.dropped as f64,
+            ),
+            (
+                "hone_sink_restarts_total",
+                "counter",
+                "Times the output failed and was started anew.",
+                |s| s.restarts as f64,
+            ),
+        ];
+        for (name, kind, help, value) in sinks {
+            self.head(name, kind, help);
+            for (at, sink) in outputs.iter().enumerate() {
+                let at = at.to_string();
+                let labels = [("sink", sink.name.as_str()), ("output", &at)];
+                let shared = outputs.iter().filter(|o| o.name == sink.name).count() > 1;
+                let labels = if shared { &labels[..] } else { &labels[..1] };
+                self.value(name, labels, value(sink));
+            }
+        }
+    }
+
     fn one(&mut self, name: &str, kind: &str, help: &str, value: f64) {
         self.head(name, kind, help);
         self.value(name, &[], value);
@@ -218,4 +228,33 @@ fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\")
         .replace('"', "\\\"")
         .replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_series_comes_twice() {
+        let sink = |name: &str| SinkState {
+            name: name.into(),
+            up: true,
+            frames: 7,
+            dropped: 0,
+            restarts: 0,
+        };
+        let mut page = Page::default();
+        page.outputs(&[sink("null"), sink("a.mkv"), sink("null")]);
+        let of = |name: &str| -> Vec<String> {
+            let lines = page.0.lines().filter(|line| line.starts_with(name));
+            lines.map(str::to_owned).collect()
+        };
+        let wanted = [
+            "hone_sink_frames_total{sink=\"null\",output=\"0\"} 7",
+            "hone_sink_frames_total{sink=\"a.mkv\"} 7",
+            "hone_sink_frames_total{sink=\"null\",output=\"2\"} 7",
+        ];
+        assert_eq!(of("hone_sink_frames_total"), wanted);
+        assert_eq!(of("hone_sink_up").len(), 3);
+    }
 }

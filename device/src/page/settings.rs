@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use hone_shared::config::{PAGE_FOLDER, PageConfig, SLOTS_FOLDER};
 
-use super::PageError;
+use super::tls::Tls;
+use super::{PageError, Tokens};
 
 /// How the page is to be served.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Where it listens.
     pub listen: SocketAddr,
@@ -50,6 +51,25 @@ impl Settings {
         }
     }
 
+    /// Refuses what [`start`](super::start) would, as far as that can be told without serving. What it would refuse for want
+    /// of a token is returned as a note: tokens are made later, by `honed token`.
+    ///
+    /// # Errors
+    /// [`PageError::Unprotected`] without TLS, [`PageError::File`] for a certificate or key that does not serve.
+    pub fn judge(&self) -> Result<Option<String>, PageError> {
+        self.check(true)?;
+        // A self-made one is made by the service: made here it would belong to whoever looks.
+        if self.tls && self.certificate.is_some() {
+            Tls::new(self)?;
+        }
+        let told = match Tokens::read(&self.folder) {
+            Ok(tokens) => self.check(!tokens.tokens.is_empty()),
+            // The file may be for the service's eyes only.
+            Err(error) => Err(error),
+        };
+        Ok(told.err().map(|error| error.to_string()))
+    }
+
     /// Refuses to serve other machines what is not protected; `tokens` says whether there is a token.
     ///
     /// # Errors
@@ -58,8 +78,9 @@ impl Settings {
         let lacks = match (self.tls, tokens) {
             _ if self.listen.ip().is_loopback() || self.insecure_beyond_loopback => return Ok(()),
             (true, true) => return Ok(()),
-            (false, _) => "without TLS: say --page-tls, or --page-insecure-beyond-loopback if \
-                everyone on the way may read the token"
+            (false, _) => "without TLS: say --page-tls (in a configuration page.tls), or \
+                --page-insecure-beyond-loopback (page.insecure_beyond_loopback) if everyone on the \
+                way may read the token"
                 .to_owned(),
             (true, false) => format!(
                 "without a token: make one first with `honed token create NAME --folder {}`",
@@ -76,6 +97,38 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_not_start_is_known_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Settings::plain("0.0.0.0:8199".parse().unwrap());
+        settings.folder = folder.path().join("page");
+        let error = settings.judge().unwrap_err().to_string();
+        assert!(error.contains("page.tls"), "{error}");
+        settings.tls = true;
+        let note = settings.judge().unwrap().unwrap();
+        assert!(note.contains("honed token create"), "{note}");
+        assert!(!settings.folder.exists(), "a look makes nothing");
+        let mut tokens = Tokens::default();
+        tokens.create(&settings.folder, "phone").unwrap();
+        tokens.write(&settings.folder).unwrap();
+        assert_eq!(settings.judge().unwrap(), None);
+        let missing = |name: &str| folder.path().join(name);
+        settings.certificate = Some((missing("none.pem"), missing("none.key")));
+        let error = settings.judge().unwrap_err().to_string();
+        assert!(error.contains("none.pem"), "{error}");
+        Tls::new(&Settings {
+            certificate: None,
+            ..settings.clone()
+        })
+        .unwrap();
+        let own = |name: &str| settings.folder.join(name);
+        settings.certificate = Some((own("certificate.pem"), missing("none.key")));
+        let error = settings.judge().unwrap_err().to_string();
+        assert!(error.contains("none.key"), "{error}");
+        settings.certificate = Some((own("certificate.pem"), own("key.pem")));
+        assert_eq!(settings.judge().unwrap(), None);
+    }
 
     #[test]
     fn other_machines_need_token_and_tls() {

@@ -12,11 +12,14 @@ use bytes::Bytes;
 use futures_core::Stream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
+use super::access::{Access, Pass};
 use super::preview::{Still, Viewer};
 use crate::state::BoardState;
 
 /// Time between two states.
 const STATE_EVERY: Duration = Duration::from_millis(500);
+/// Time between two looks whether who was let in may still look.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// What separates two pictures.
 pub(super) const BOUNDARY: &str = "hone-picture";
 
@@ -44,8 +47,13 @@ impl Stream for Pieces {
     }
 }
 
-/// A body of what `produce` sends. It ends with `produce`; `produce` ends when nobody reads any more.
-pub(super) fn body<F>(produce: impl FnOnce(mpsc::Sender<Bytes>) -> F) -> Body
+/// A body of what `produce` sends. It ends with `produce`; `produce` ends when nobody reads any more, or `pass` does not let
+/// in any longer.
+pub(super) fn body<F>(
+    access: &Arc<Access>,
+    pass: Pass,
+    produce: impl FnOnce(mpsc::Sender<Bytes>) -> F,
+) -> Body
 where
     F: Future<Output = Option<()>> + Send + 'static,
 {
@@ -53,13 +61,22 @@ where
     let (send, receive) = mpsc::channel(1);
     let gone = send.clone();
     let producer = produce(send);
+    let access = access.clone();
     tokio::spawn(async move {
         tokio::select! {
             _ = producer => {}
             () = gone.closed() => {}
+            () = revoked(&access, pass) => {}
         }
     });
     Body::from_stream(Pieces(receive))
+}
+
+/// Ends when `pass` does not let in any longer.
+async fn revoked(access: &Access, pass: Pass) {
+    while access.stands(pass) {
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
 }
 
 /// Sends `viewer` the newest pictures as parts of multipart/x-mixed-replace.
@@ -120,5 +137,44 @@ pub(super) async fn events(
         let state = serde_json::to_string(&board.snapshot()).ok()?;
         text += &format!("event: state\ndata: {state}\n\n");
         send.send(text.into()).await.ok()?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::Tokens;
+
+    #[test]
+    fn a_stream_ends_with_the_token_that_opened_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tokens = Tokens::default();
+        let token = tokens.create(folder.path(), "phone").unwrap();
+        tokens.write(folder.path()).unwrap();
+        let access = Arc::new(Access::new(folder.path()));
+        access.check(&token, [10, 0, 0, 7].into()).unwrap();
+        let cookie = access.log_in(&token).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let open = |pass| {
+                let body = body(&access, pass, |send| async move {
+                    let _send = send;
+                    std::future::pending::<Option<()>>().await
+                });
+                tokio::spawn(axum::body::to_bytes(body, 1024))
+            };
+            let streams = [open(Pass::token(&token)), open(Pass::login(&cookie))];
+            tokio::time::sleep(ASK_AGAIN * 2).await;
+            assert!(streams.iter().all(|stream| !stream.is_finished()));
+            assert!(tokens.revoke("phone"));
+            tokens.write(folder.path()).unwrap();
+            for stream in streams {
+                let ended = tokio::time::timeout(ASK_AGAIN * 20, stream).await;
+                assert!(ended.is_ok(), "it goes on");
+            }
+        });
     }
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
+use super::access::Pass;
 use super::answer::Failure;
 use super::api::unavailable;
 use super::app::App;
@@ -14,11 +16,14 @@ use super::streaming;
 use crate::telemetry::Inbox;
 
 /// Frames without an end, one a second.
-pub(super) async fn frames(State(app): State<Arc<App>>) -> Result<Response, Failure> {
+pub(super) async fn frames(
+    State(app): State<Arc<App>>,
+    Extension(pass): Extension<Pass>,
+) -> Result<Response, Failure> {
     let seat = app.listeners.clone().try_acquire_owned();
     let seat = seat.map_err(|_| unavailable("too many listen already"))?;
     let mut inbox: Inbox = app.board.feed().subscribe();
-    let body = streaming::body(|send| async move {
+    let body = streaming::body(&app.access, pass, |send| async move {
         let _seat = seat;
         while let Some(frame) = inbox.next().await {
             send.send(Bytes::copy_from_slice(&frame)).await.ok()?;

@@ -123,13 +123,16 @@ impl Tokens {
     /// Whether `token` is one of these. Takes tens of milliseconds and some MiB when its ID is known;
     /// argon2 compares in constant time.
     pub fn accepts(&self, token: &str) -> bool {
-        let Some((id, secret)) = parts(token) else {
-            return false;
-        };
+        self.find(token).is_some()
+    }
+
+    /// The one that `token` is; costs as much as [`accepts`](Self::accepts).
+    pub(super) fn find(&self, token: &str) -> Option<&Stored> {
+        let (id, secret) = parts(token)?;
         self.tokens
             .iter()
             .filter(|stored| stored.id == id)
-            .any(|stored| matches(secret, &stored.hash))
+            .find(|stored| matches(secret, &stored.hash))
     }
 
     /// Whether the public part of `token` is known, so that its secret is worth checking.
@@ -181,7 +184,13 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), PageError> {
 /// parent: `sudo honed token` makes tokens that the service's user reads.
 pub(super) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), PageError> {
     let write = || {
-        let part = atomic::part_path(path);
+        // As `atomic::write` does: beside the file that a link leads to, or the mode would be given to another file.
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        if fs::metadata(&target).is_ok_and(|meta| !meta.is_file()) {
+            let reason = "it is no file, so nothing secret is written to it: remove it";
+            return Err(io::Error::other(reason));
+        }
+        let part = atomic::part_path(&target);
         // A file that an interrupted run left may be readable by others.
         match fs::remove_file(&part) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -192,7 +201,7 @@ pub(super) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), PageError> {
             .create_new(true)
             .mode(0o600)
             .open(&part)?;
-        atomic::write(path, |file| file.write_all(bytes))?;
+        atomic::write(&target, |file| file.write_all(bytes))?;
         let folder = path.parent().unwrap_or(Path::new("."));
         let owned_by = folder
             .parent()
@@ -256,6 +265,25 @@ mod tests {
         assert!(read.knows(&wrong) && !read.knows("hone_0_0"));
         assert!(read.revoke("phone") && !read.revoke("phone"));
         assert!(!read.accepts(&token));
+    }
+
+    #[test]
+    fn behind_a_link_too_only_the_owner_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let (place, kept) = (folder.path().join("page"), folder.path().join("kept.json"));
+        make_folder(&place).unwrap();
+        fs::write(&kept, "{\"tokens\": []}").unwrap();
+        fs::set_permissions(&kept, fs::Permissions::from_mode(0o644)).unwrap();
+        std::os::unix::fs::symlink(&kept, Tokens::path(&place)).unwrap();
+        let mut tokens = Tokens::read(&place).unwrap();
+        tokens.create(&place, "phone").unwrap();
+        tokens.write(&place).unwrap();
+        let mode = fs::metadata(&kept).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(Tokens::path(&place).is_symlink());
+        assert_eq!(Tokens::read(&place).unwrap(), tokens);
+        let names = |folder: &Path| fs::read_dir(folder).unwrap().count();
+        assert_eq!((names(&place), names(folder.path())), (1, 2));
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
 use hone_shared::config::TelemetryConfig;
 use hone_shared::telemetry::{BoardState, Carrier, Fingerprint, Message, encode};
+use tokio_rustls::rustls::ClientConfig;
 
 use super::{Carry, Feed, SerialLine, TelemetryError, carry, mqtt, serial, tls};
 use crate::journal::Journal;
@@ -109,15 +111,7 @@ pub fn start_carriers(
                 Box::new(SerialLine::new(address.clone()))
             }
             Carrier::Broker(address) => {
-                let authorities =
-                    (!config.authorities.is_empty()).then(|| Path::new(&config.authorities));
-                let pinned: Vec<_> = config
-                    .fingerprint
-                    .parse::<Fingerprint>()
-                    .into_iter()
-                    .collect();
-                let (broker, keep) =
-                    mqtt::broker(address, board, tls::client(authorities, &pinned)?);
+                let (broker, keep) = mqtt::broker(address, board, client(config)?);
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
                     .build()
@@ -132,6 +126,26 @@ pub fn start_carriers(
         })?;
     }
     Ok(())
+}
+
+/// Refuses what [`start_carriers`] would for its files, without reaching for a broker.
+///
+/// # Errors
+/// [`TelemetryError::Authorities`].
+pub fn check(config: &TelemetryConfig) -> Result<(), TelemetryError> {
+    let broker = |carrier: &Carrier| matches!(carrier, Carrier::Broker(_));
+    // The system's own are read when a broker is reached for: nothing can be wrong with them here.
+    if config.authorities.is_empty() || !config.to.iter().any(broker) {
+        return Ok(());
+    }
+    client(config).map(|_| ())
+}
+
+/// TLS towards brokers as `config` says.
+fn client(config: &TelemetryConfig) -> Result<Arc<ClientConfig>, TelemetryError> {
+    let authorities = (!config.authorities.is_empty()).then(|| Path::new(&config.authorities));
+    let pinned = config.fingerprint.parse::<Fingerprint>();
+    tls::client(authorities, &pinned.into_iter().collect::<Vec<_>>())
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), TelemetryError> {

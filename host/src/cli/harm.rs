@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{left_out, progress};
 use crate::data::index::Problem;
 use crate::evaluate::harm::{self, Harm};
+use crate::evaluate::labels;
 use crate::picture::Picture;
 use crate::restore::{Student, images_in};
 
@@ -53,16 +54,13 @@ impl HarmArgs {
         let sharp = self.sharp.as_deref().map_or(Ok(Vec::new()), pictures)?;
         let bar = progress::bar(self.students.len() as u64, "students");
         let mut rows = Vec::new();
-        for path in &self.students {
-            let mut student =
+        let names: Vec<_> = self.students.iter().map(|p| labels::of_path(p)).collect();
+        let names = labels::distinct(&names, &[]);
+        for (path, student) in self.students.iter().zip(names) {
+            let mut model =
                 Student::open(path, EngineOptions::default())?.with_strength(self.strength);
-            let colour = student.colour();
-            let harm = harm::measure(&mut student, &sharp, colour)?;
-            let student = path
-                .file_stem()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let colour = model.colour();
+            let harm = harm::measure(&mut model, &sharp, colour)?;
             rows.push(Row { student, harm });
             bar.inc(1);
         }

@@ -23,7 +23,8 @@ pub struct RestoreArgs {
     input: PathBuf,
     #[command(flatten)]
     source: RestorerSource,
-    /// Where the result goes: a file of the input's kind, or a folder.
+    /// Where the result goes: a file of the input's kind, or a folder. H.264 wants even sides: of a video with
+    /// odd ones the last column or row is left out.
     #[arg(long, short)]
     output: PathBuf,
     /// Share of the student's residual that is added, 0 (off) to 1.
@@ -74,7 +75,10 @@ impl RestoreArgs {
             self.video(restorer)
         } else {
             let photo = Photo::load(&self.input)?;
-            self.image(restorer, photo, &self.output)
+            if let Some(lost) = self.image(restorer, photo, &self.output)? {
+                eprintln!("{lost}");
+            }
+            Ok(())
         }
     }
 
@@ -90,12 +94,12 @@ impl RestoreArgs {
             .map(|path| left_out(path, "is no image of a type that is read".into()))
             .collect();
         let bar = super::progress::bar(paths.len() as u64, "restoring");
-        let mut restored = 0;
+        let (mut restored, mut lost) = (0, Vec::new());
         for path in &paths {
             match Photo::load(path) {
                 Ok(photo) => {
                     let name = path.file_name().unwrap_or_default();
-                    self.image(restorer, photo, &self.output.join(name))?;
+                    lost.extend(self.image(restorer, photo, &self.output.join(name))?);
                     restored += 1;
                 }
                 Err(error) => problems.push(left_out(path, format!("{error:#}"))),
@@ -103,15 +107,21 @@ impl RestoreArgs {
             bar.inc(1);
         }
         bar.finish_and_clear();
+        match lost.split_first() {
+            Some((first, [])) => eprintln!("{first}"),
+            Some((first, more)) => eprintln!("{first}; so are {} more", more.len()),
+            None => {}
+        }
         super::left_out::tell(&problems, restored)
     }
 
+    /// Restores and writes a picture; says what of it could not be kept.
     fn image(
         &self,
         restorer: &mut dyn Restore,
         mut photo: Photo,
         output: &Path,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Option<String>> {
         let before = photo.rgb();
         let mut after = restorer.restore_bytes(3, photo.width(), photo.height(), &before)?;
         self.wipe(&before, &mut after, 3 * photo.width(), 3, [255; 3]);

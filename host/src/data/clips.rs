@@ -1,5 +1,6 @@
 //! Frames of video files, by an installed GStreamer.
 
+pub mod colours;
 pub mod container;
 mod frames;
 
@@ -40,7 +41,11 @@ pub fn under(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
         let path = entry
             .with_context(|| format!("cannot read {}", root.display()))?
             .path();
-        if path.is_file() && is_clip(&path) {
+        // Hidden: what is being written, or was left there by a killed run.
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if !hidden && path.is_file() && is_clip(&path) {
             clips.push(path);
         }
     }
@@ -148,6 +153,16 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
+
+    #[test]
+    fn what_a_killed_run_left_is_no_clip() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.mp4", "a.mkv", ".a.hone-part.mp4", "notes.txt"] {
+            std::fs::write(folder.path().join(name), b"1").unwrap();
+        }
+        let names = ["a.mkv", "b.mp4"].map(|name| folder.path().join(name));
+        assert_eq!(under(folder.path()).unwrap(), names);
+    }
 
     #[test]
     fn a_clips_frames_appear_when_all_are_there() {

@@ -1,11 +1,15 @@
 //! Folders that appear when they are complete.
 
+mod watch;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+pub use watch::Unfinished;
+
 /// Has `work` fill a hidden folder beside `folder`, which is new or empty, and renames it when it is done. A
-/// killed run's leftovers are replaced.
+/// killed run's leftovers are replaced; a run that is stopped by Ctrl-C leaves none.
 ///
 /// # Errors
 /// Those of `work`, after which nothing is left, and when a folder cannot be made.
@@ -20,6 +24,7 @@ pub fn fill<T>(folder: &Path, work: impl FnOnce(&Path) -> anyhow::Result<T>) -> 
             .with_context(|| format!("cannot remove {}", part.display()))?;
     }
     std::fs::create_dir_all(&part).with_context(|| format!("cannot make {}", part.display()))?;
+    let _unfinished = Unfinished::new(&part, folder);
     let result = work(&part).inspect_err(|_| {
         // The failure is what counts, and the next run tries again.
         let _ = std::fs::remove_dir_all(&part);

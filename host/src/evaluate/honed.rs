@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use hone_shared::student::Colour;
 use serde::Serialize;
 
-use super::{Comparison, PairSet, Row, compare, planes, recolour};
+use super::{Comparison, PairSet, Role, Row, compare, planes, recolour};
 use crate::metric::TemporalMeter;
 use crate::picture::Picture;
 use crate::restore::{Restore, images_in};
@@ -107,6 +107,7 @@ pub fn row(shown: &[Picture], pairs: &PairSet, comparison: Comparison<'_>) -> an
         }
     }
     Ok(Row {
+        role: Role::Honed,
         name: "honed".into(),
         results,
         macs_per_pixel: None,

@@ -10,6 +10,7 @@ pub mod figures;
 mod font;
 pub mod harm;
 pub mod honed;
+pub mod labels;
 pub mod output;
 pub mod pairs;
 pub mod speed;
@@ -28,9 +29,44 @@ use crate::restore::Restore;
 pub use pairs::{Camera, Pair, PairSet};
 pub use speed::Speed;
 
+/// What a row stands for, whatever it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The degraded pictures as they are, which gains refer to.
+    Input,
+    /// Something simple to be better than.
+    Baseline,
+    /// What retention refers to.
+    Teacher,
+    /// What is evaluated.
+    Student,
+    /// What the board put out.
+    Honed,
+}
+
+/// A restorer and what it stands for.
+pub struct Method {
+    /// What its row stands for.
+    pub role: Role,
+    /// What restores.
+    pub restorer: Box<dyn Restore>,
+}
+
+impl Method {
+    /// Takes a restorer.
+    pub fn new(role: Role, restorer: impl Restore + 'static) -> Self {
+        Self {
+            role,
+            restorer: Box::new(restorer),
+        }
+    }
+}
+
 /// One restorer's results over all pairs.
 #[derive(Debug, Clone)]
 pub struct Row {
+    /// What it stands for.
+    pub role: Role,
     /// What the tables call it.
     pub name: String,
     /// Results of each pair, in order.
@@ -120,7 +156,7 @@ pub struct Comparison<'a> {
 /// # Errors
 /// When a pair cannot be loaded, or a restorer fails.
 pub fn evaluate(
-    methods: &mut [Box<dyn Restore>],
+    methods: &mut [Method],
     pairs: &PairSet,
     comparison: Comparison<'_>,
     mut progress: impl FnMut(),
@@ -130,20 +166,19 @@ pub fn evaluate(
     let mut first = None;
     methods
         .iter_mut()
-        .for_each(|method| method.follow(sequence));
+        .for_each(|method| method.restorer.follow(sequence));
     for i in 0..pairs.len() {
         let pair = pairs.get(i)?;
         let size = (pair.input.width, pair.input.height);
         for (method, tally) in methods.iter_mut().zip(&mut tallies) {
             let start = Instant::now();
             let named = || format!("cannot restore {}", pair.name);
-            let mut outcome =
-                restored(method.as_mut(), &pair, comparison.colour).with_context(named)?;
+            let method = method.restorer.as_mut();
+            let mut outcome = restored(method, &pair, comparison.colour).with_context(named)?;
             if i == 0 && start.elapsed().as_secs() < 4 {
                 // The first run loads caches and starts threads.
                 method.follow(sequence);
-                outcome =
-                    restored(method.as_mut(), &pair, comparison.colour).with_context(named)?;
+                outcome = restored(method, &pair, comparison.colour).with_context(named)?;
             }
             // A median over several sizes would be the time of none.
             if size == *first.get_or_insert(size) {
@@ -165,10 +200,14 @@ pub fn evaluate(
             progress();
         }
     }
-    methods.iter_mut().for_each(|method| method.follow(false));
+    methods
+        .iter_mut()
+        .for_each(|method| method.restorer.follow(false));
     let rows = methods.iter().zip(tallies).map(|(method, mut tally)| {
-        let timed = method.name() != Unchanged.name();
+        let (role, method) = (method.role, &method.restorer);
+        let timed = role != Role::Input;
         Row {
+            role,
             name: method.name(),
             results: tally.results,
             macs_per_pixel: method.macs_per_pixel(),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::figures::Figures;
 use super::honed::Agreement;
 use super::unsharp::Tuning;
-use super::{PairSet, Row};
+use super::{PairSet, Role, Row};
 use crate::data::degrade::Degradation;
 use crate::data::index::Split;
 use crate::metric::{MetricSet, Summary, Temporal};
@@ -78,6 +78,9 @@ pub enum TunedOn {
 /// One restorer's figures, and those of every pair.
 #[derive(Debug, Clone, Serialize)]
 pub struct Entry {
+    /// What it stands for.
+    #[serde(skip)]
+    pub role: Role,
     /// What the main table shows.
     #[serde(flatten)]
     pub figures: Figures,
@@ -103,9 +106,9 @@ pub struct Gain {
 }
 
 impl Evaluation {
-    /// Sums rows up. The row named `input` is what gains refer to, the one named `teacher` what
-    /// retention refers to; `ranked` names the row by which pairs are ranked. PSNR is averaged over the
-    /// pairs on which it is finite in every row, so that all means are of the same pictures.
+    /// Sums rows up. Gains refer to the row of the input, retention to that of the teacher; pairs are ranked by
+    /// row `ranked`. PSNR is averaged over the pairs on which it is finite in every row, so that all means are
+    /// of the same pictures.
     ///
     /// # Errors
     /// When the first pair cannot be loaded.
@@ -113,17 +116,17 @@ impl Evaluation {
         colour: Colour,
         pairs: &PairSet,
         rows: &[Row],
-        ranked: &str,
+        ranked: usize,
         metrics: &MetricSet,
     ) -> anyhow::Result<Self> {
         let bounded = |i: &usize| rows.iter().all(|row| row.results[*i].psnr.is_finite());
         let counted: Vec<usize> = (0..pairs.len()).filter(bounded).collect();
         let psnr = |row: &Row| Summary::of(counted.iter().map(|i| row.results[*i].psnr));
-        let mean = |name: &str| {
-            let row = rows.iter().find(|row| row.name == name)?;
+        let mean = |role: Role| {
+            let row = rows.iter().find(|row| row.role == role)?;
             psnr(row).map(|psnr| psnr.mean)
         };
-        let (input, teacher) = (mean("input"), mean("teacher"));
+        let (input, teacher) = (mean(Role::Input), mean(Role::Teacher));
         let names = metrics.names();
         let entries = rows.iter().map(|row| {
             let psnr = psnr(row);
@@ -131,9 +134,10 @@ impl Evaluation {
             let teacher_gain = teacher.zip(input).map(|(teacher, input)| teacher - input);
             let retention = gain
                 .zip(teacher_gain)
-                .filter(|(_, teacher)| *teacher >= TELLING_DB && row.name != "input")
+                .filter(|(_, teacher)| *teacher >= TELLING_DB && row.role != Role::Input)
                 .map(|(gain, teacher)| gain / teacher);
             Entry {
+                role: row.role,
                 figures: Figures {
                     name: row.name.clone(),
                     psnr_db: psnr,
@@ -174,15 +178,17 @@ impl Evaluation {
             unsharp: None,
             rows: entries.collect(),
             honed: None,
-            ranked: ranked.to_owned(),
+            ranked: rows
+                .get(ranked)
+                .map_or_else(String::new, |row| row.name.clone()),
             ranking: ranking(&pairs.names(), rows, ranked),
         })
     }
 }
 
-fn ranking(names: &[String], rows: &[Row], ranked: &str) -> Vec<Gain> {
-    let row = |name: &str| rows.iter().find(|row| row.name == name);
-    let (Some(input), Some(best)) = (row("input"), row(ranked)) else {
+fn ranking(names: &[String], rows: &[Row], ranked: usize) -> Vec<Gain> {
+    let input = rows.iter().find(|row| row.role == Role::Input);
+    let (Some(input), Some(best)) = (input, rows.get(ranked)) else {
         return Vec::new();
     };
     let results = best.results.iter().zip(&input.results);
@@ -200,3 +206,6 @@ fn ranking(names: &[String], rows: &[Row], ranked: &str) -> Vec<Gain> {
     gains.sort_by(|a, b| b.gain_db.total_cmp(&a.gain_db));
     gains
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
 use hone_shared::student::Colour;
 use serde_json::Value;
 
+use super::Role;
 use super::figures;
 use super::summary::{Entry, Evaluation, TunedOn};
 use super::unsharp::Unsharp;
@@ -149,8 +150,8 @@ impl Evaluation {
             };
             notes.push(format!("Unsharp mask tuned on {on}: {found}."));
         }
-        let row = |name: &str| self.rows.iter().find(|row| row.figures.name == name);
-        if let Some(teacher) = row("teacher")
+        let teacher = self.rows.iter().find(|row| row.role == Role::Teacher);
+        if let Some(teacher) = teacher
             && teacher.figures.retention.is_none()
         {
             notes.push(

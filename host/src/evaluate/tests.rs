@@ -22,7 +22,7 @@ fn scene(shift: usize) -> Picture {
 }
 
 /// Mean of 3x3 pixels, border repeated, on the byte grid.
-fn blur(picture: &Picture) -> Picture {
+pub(super) fn blur(picture: &Picture) -> Picture {
     let mut out = picture.clone();
     let (h, w) = (picture.height, picture.width);
     for (i, sample) in out.data.iter_mut().enumerate() {
@@ -37,7 +37,7 @@ fn blur(picture: &Picture) -> Picture {
     planes(&out, Colour::Rgb)
 }
 
-fn pairs() -> PairSet {
+pub(super) fn pairs() -> PairSet {
     let pair = |shift| Pair {
         name: format!("{shift}"),
         input: blur(&scene(shift)),
@@ -46,7 +46,15 @@ fn pairs() -> PairSet {
     vec![pair(0), pair(5)].into()
 }
 
-fn rows(methods: Vec<Box<dyn Restore>>, pairs: &PairSet, colour: Colour) -> Vec<Row> {
+pub(super) fn input() -> Method {
+    Method::new(Role::Input, Unchanged)
+}
+
+fn baseline(method: impl Restore + 'static) -> Method {
+    Method::new(Role::Baseline, method)
+}
+
+pub(super) fn rows(methods: Vec<Method>, pairs: &PairSet, colour: Colour) -> Vec<Row> {
     let metrics = MetricSet::default();
     let comparison = Comparison {
         colour,
@@ -61,16 +69,16 @@ fn the_tuned_mask_beats_its_neighbours_and_the_input() {
     for colour in [Colour::Luma, Colour::Rgb] {
         let pairs = pairs();
         let tuned = Unsharp::tuned(&pairs, colour).unwrap().mask;
-        let score = |method: Box<dyn Restore>| {
+        let score = |method: Method| {
             let rows = rows(vec![method], &pairs, colour);
             rows[0].psnr().unwrap().mean
         };
-        let best = score(Box::new(tuned));
-        assert!(best > score(Box::new(Unchanged)) + 0.5);
+        let best = score(baseline(tuned));
+        assert!(best > score(input()) + 0.5);
         for factor in [0.4, 2.5] {
             let (amount, sigma) = (tuned.amount * factor, tuned.sigma * factor);
-            assert!(best > score(Box::new(Unsharp { amount, ..tuned })));
-            assert!(best > score(Box::new(Unsharp { sigma, ..tuned })));
+            assert!(best > score(baseline(Unsharp { amount, ..tuned })));
+            assert!(best > score(baseline(Unsharp { sigma, ..tuned })));
         }
     }
     assert!(Unsharp::tuned(&Vec::new().into(), Colour::Rgb).is_err());
@@ -91,10 +99,10 @@ fn a_picture_that_needs_nothing_counts_in_no_mean() {
     assert_eq!(tuned, Unsharp::tuned(&without, Colour::Rgb).unwrap());
     let tuned = tuned.mask;
     let evaluation = |pairs: &PairSet| {
-        let methods: Vec<Box<dyn Restore>> = vec![Box::new(Unchanged), Box::new(tuned)];
+        let methods = vec![input(), baseline(tuned)];
         let rows = rows(methods, pairs, Colour::Rgb);
         let metrics = MetricSet::default();
-        Evaluation::new(Colour::Rgb, pairs, &rows, "unsharp mask", &metrics).unwrap()
+        Evaluation::new(Colour::Rgb, pairs, &rows, 1, &metrics).unwrap()
     };
     let (with, without) = (evaluation(&with), evaluation(&without));
     assert_eq!((with.equal, without.equal), (1, 0));
@@ -133,10 +141,10 @@ fn good_pictures_that_forbid_every_mask_are_told() {
     assert!(spoilt.gain_db > 0.5);
 
     let pairs: PairSet = items.into();
-    let methods: Vec<Box<dyn Restore>> = vec![Box::new(Unchanged)];
+    let methods = vec![input()];
     let rows = rows(methods, &pairs, Colour::Rgb);
     let metrics = MetricSet::default();
-    let mut evaluation = Evaluation::new(Colour::Rgb, &pairs, &rows, "input", &metrics).unwrap();
+    let mut evaluation = Evaluation::new(Colour::Rgb, &pairs, &rows, 0, &metrics).unwrap();
     let on = TunedOn::Recipe;
     evaluation.unsharp = Some(Tuned { found, on });
     let told = "for 6 of the 8 have 40 dB and more already";
@@ -150,8 +158,7 @@ fn tables_and_json_carry_the_same_numbers() {
         sigma: 1.0,
         amount: 1.0,
     };
-    let methods: Vec<Box<dyn Restore>> =
-        vec![Box::new(Unchanged), Box::new(mask), Box::new(Bicubic)];
+    let methods = vec![input(), baseline(mask), baseline(Bicubic)];
     let pairs = pairs.as_sequence();
     let mut rows = rows(methods, &pairs, Colour::Luma);
     let sample = pairs.get(0).unwrap().input;
@@ -160,7 +167,7 @@ fn tables_and_json_carry_the_same_numbers() {
         speed::speed(&mut mask, &sample, (64, 48), None).unwrap(),
     ];
     let metrics = MetricSet::default();
-    let evaluation = Evaluation::new(Colour::Luma, &pairs, &rows, "unsharp mask", &metrics);
+    let evaluation = Evaluation::new(Colour::Luma, &pairs, &rows, 1, &metrics);
     let mut evaluation = evaluation.unwrap();
     evaluation.degradation = Some("motion".parse().unwrap());
     evaluation.unsharp = Some(Tuned {
@@ -215,12 +222,8 @@ fn pictures_of_several_sizes_are_told_and_timed_apart() {
     let metrics = MetricSet::default();
     let evaluation = |items: &[Pair]| {
         let pairs: PairSet = items.to_vec().into();
-        let rows = rows(
-            vec![Box::new(Unchanged), Box::new(Bicubic)],
-            &pairs,
-            Colour::Rgb,
-        );
-        Evaluation::new(Colour::Rgb, &pairs, &rows, "bicubic", &metrics).unwrap()
+        let rows = rows(vec![input(), baseline(Bicubic)], &pairs, Colour::Rgb);
+        Evaluation::new(Colour::Rgb, &pairs, &rows, 1, &metrics).unwrap()
     };
     let told = evaluation(&items).markdown();
     for text in [
@@ -239,7 +242,7 @@ fn pictures_of_several_sizes_are_told_and_timed_apart() {
         colour: Colour::Rgb,
         metrics: &metrics,
     };
-    let mut methods: Vec<Box<dyn Restore>> = vec![Box::new(Bicubic)];
+    let mut methods = vec![baseline(Bicubic)];
     let error = evaluate(&mut methods, &items.into(), comparison, || ()).unwrap_err();
     let error = format!("{error:#}");
     assert!(

@@ -6,9 +6,10 @@ use hone_shared::student::Colour;
 use super::page::{Wipe, render};
 use super::*;
 use crate::evaluate::summary::Evaluation;
-use crate::evaluate::{Comparison, Pair, PairSet, Unchanged, evaluate, unsharp::Unsharp};
+use crate::evaluate::{
+    Comparison, Method, Pair, PairSet, Role, Unchanged, evaluate, unsharp::Unsharp,
+};
 use crate::metric::MetricSet;
-use crate::restore::Restore;
 
 fn picture(step: usize) -> Picture {
     let bytes: Vec<u8> = (0..3 * 40 * 60).map(|i| (i * step % 256) as u8).collect();
@@ -26,14 +27,17 @@ fn evaluation() -> Evaluation {
         sigma: 1.0,
         amount: 0.5,
     };
-    let mut methods: Vec<Box<dyn Restore>> = vec![Box::new(Unchanged), Box::new(mask)];
+    let mut methods = vec![
+        Method::new(Role::Input, Unchanged),
+        Method::new(Role::Baseline, mask),
+    ];
     let (colour, metrics) = (Colour::Rgb, MetricSet::default());
     let comparison = Comparison {
         colour,
         metrics: &metrics,
     };
     let rows = evaluate(&mut methods, &pairs, comparison, || ()).unwrap();
-    Evaluation::new(colour, &pairs, &rows, "unsharp mask", &metrics).unwrap()
+    Evaluation::new(colour, &pairs, &rows, 1, &metrics).unwrap()
 }
 
 fn page() -> String {

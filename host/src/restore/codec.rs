@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -58,6 +59,8 @@ impl Tool {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(complaints.try_clone()?)
+            // Ctrl-C is for hone alone: at the other end of a pipe it would look like the end of the video.
+            .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {}", codec.program()))?;
         Ok(Self {

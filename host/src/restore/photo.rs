@@ -1,5 +1,7 @@
 //! Image files with everything that has to survive a restoration: bit depth, alpha, ICC, EXIF.
 
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +11,7 @@ use image::codecs::{bmp::BmpEncoder, jpeg::JpegEncoder, png::PngEncoder};
 use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader};
 
 use super::tiff_file::{self, Fields};
+use crate::data::read;
 
 /// Longest side accepted, in pixels.
 const MAX_SIDE: u32 = 32_768;
@@ -29,8 +32,8 @@ impl Photo {
     /// Reads an image file.
     ///
     /// # Errors
-    /// When the file is missing, no image, damaged, larger than 32,768 pixels on a side, or of
-    /// floating-point samples.
+    /// When the file is missing, no image, damaged, cut off, larger than 32,768 pixels on a side, of
+    /// floating-point samples, or holds several pictures, of which the first alone would be restored.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
         let named = || {
             format!(
@@ -46,12 +49,21 @@ impl Photo {
         limits.max_image_width = Some(MAX_SIDE);
         limits.max_image_height = Some(MAX_SIDE);
         reader.limits(limits);
-        let tiff = reader.format() == Some(ImageFormat::Tiff);
+        let format = reader.format();
+        if let Some(several) = format.and_then(|format| several(path, format)) {
+            bail!("{} {several}", path.display());
+        }
+        let tiff = format == Some(ImageFormat::Tiff);
         let mut decoder = reader.into_decoder().with_context(named)?;
         // Metadata that cannot be read is lost with a photo that still can.
         let icc = decoder.icc_profile().unwrap_or_default();
         let exif = decoder.exif_metadata().unwrap_or_default();
-        let image = DynamicImage::from_decoder(decoder).with_context(named)?;
+        let image = match format {
+            // This decoder fills what a cut-off file lacks with grey.
+            Some(ImageFormat::Jpeg) => read::jpeg_as_stored(path)
+                .with_context(|| format!("cannot use {}", path.display()))?,
+            _ => DynamicImage::from_decoder(decoder).with_context(named)?,
+        };
         if matches!(
             image,
             DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_)
@@ -128,42 +140,75 @@ impl Photo {
 
     /// Writes the photo by the file's ending, whole or not at all, with ICC and EXIF where the
     /// format has them (PNG, JPEG, WebP; TIFF's fields go into TIFF files only) and 16 bits where it
-    /// can (PNG, TIFF).
+    /// can (PNG, TIFF). A profile of other colours than are written, such as that of a CMYK file, would
+    /// show them wrongly: it is left out, and what comes back says so.
     ///
     /// # Errors
     /// When the ending is unknown or the file cannot be written.
-    pub fn save(&self, path: &Path) -> anyhow::Result<()> {
+    pub fn save(&self, path: &Path) -> anyhow::Result<Option<String>> {
         let format = ImageFormat::from_path(path)
             .with_context(|| format!("{}: unknown image ending", path.display()))?;
         let mut encoded = std::io::Cursor::new(Vec::new());
         let image = match format {
-            ImageFormat::Png | ImageFormat::Tiff => self.image.clone(),
+            ImageFormat::Png => self.image.clone(),
+            ImageFormat::Tiff => tiff_file::fitting(&self.image),
             ImageFormat::Jpeg if self.image.color().has_color() => self.image.to_rgb8().into(),
             ImageFormat::Jpeg => self.image.to_luma8().into(),
             _ if self.image.color().has_alpha() => self.image.to_rgba8().into(),
             _ => self.image.to_rgb8().into(),
         };
+        let (icc, lost) = self.profile_for(&image, path);
         let writer = &mut encoded;
         match format {
-            ImageFormat::Png => self.encode(PngEncoder::new(writer), &image)?,
+            ImageFormat::Png => self.encode(PngEncoder::new(writer), &image, icc)?,
             ImageFormat::Jpeg => {
-                self.encode(JpegEncoder::new_with_quality(writer, JPEG_QUALITY), &image)?;
+                let encoder = JpegEncoder::new_with_quality(writer, JPEG_QUALITY);
+                self.encode(encoder, &image, icc)?;
             }
-            ImageFormat::WebP => self.encode(WebPEncoder::new_lossless(writer), &image)?,
-            ImageFormat::Bmp => self.encode(BmpEncoder::new(writer), &image)?,
+            ImageFormat::WebP => self.encode(WebPEncoder::new_lossless(writer), &image, icc)?,
+            ImageFormat::Bmp => self.encode(BmpEncoder::new(writer), &image, icc)?,
             ImageFormat::Tiff => {
-                let file = tiff_file::encode(&image, self.icc.as_deref(), &self.fields)?;
-                return Ok(hone_device::atomic::write_bytes(path, &file)?);
+                let file = tiff_file::encode(&image, icc, &self.fields)?;
+                hone_device::atomic::write_bytes(path, &file)?;
+                return Ok(lost);
             }
             _ => bail!("{}: use .png, .jpg, .tif, .webp or .bmp", path.display()),
         }
-        Ok(hone_device::atomic::write_bytes(path, encoded.get_ref())?)
+        hone_device::atomic::write_bytes(path, encoded.get_ref())?;
+        Ok(lost)
     }
 
-    fn encode(&self, mut encoder: impl ImageEncoder, image: &DynamicImage) -> anyhow::Result<()> {
+    /// The profile that describes `image`, or why it is left out of `path`.
+    fn profile_for(&self, image: &DynamicImage, path: &Path) -> (Option<&[u8]>, Option<String>) {
+        let Some(icc) = self.icc.as_deref() else {
+            return (None, None);
+        };
+        let (wanted, written) = match image.color().has_color() {
+            true => (b"RGB ", "RGB"),
+            false => (b"GRAY", "grey"),
+        };
+        // ICC.1:2022, section 7.2: the colour space of the data stands at byte 16.
+        let space = icc.get(16..20).unwrap_or_default();
+        if space == wanted {
+            return (Some(icc), None);
+        }
+        let lost = format!(
+            "{} is written without the colour profile of its original, which describes '{}' where this is {written}",
+            path.display(),
+            String::from_utf8_lossy(space).trim_end().escape_debug()
+        );
+        (None, Some(lost))
+    }
+
+    fn encode(
+        &self,
+        mut encoder: impl ImageEncoder,
+        image: &DynamicImage,
+        icc: Option<&[u8]>,
+    ) -> anyhow::Result<()> {
         // An encoder refuses what its format has no place for.
-        if let Some(icc) = &self.icc {
-            let _ = encoder.set_icc_profile(icc.clone());
+        if let Some(icc) = icc {
+            let _ = encoder.set_icc_profile(icc.to_vec());
         }
         if let Some(exif) = &self.exif {
             let _ = encoder.set_exif_metadata(exif.clone());
@@ -171,3 +216,52 @@ impl Photo {
         Ok(image.write_with_encoder(encoder)?)
     }
 }
+
+/// Says so when a file holds more than one picture. Where that cannot be told, the decoder tells what is
+/// wrong with the file.
+fn several(path: &Path, format: ImageFormat) -> Option<String> {
+    let animated = || "is animated: restore takes still pictures and videos".to_owned();
+    match format {
+        ImageFormat::Tiff => {
+            let count = tiff_file::pictures(path).ok()?;
+            (count > 1).then(|| format!("holds {count} pictures: extract them first"))
+        }
+        ImageFormat::Png => (frames_of_png(path).ok()? > 1).then(animated),
+        ImageFormat::WebP => is_animated_webp(path).ok()?.then(animated),
+        ImageFormat::Gif => {
+            Some("is a GIF: make a PNG of a still picture, a video of an animation".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// How many frames a PNG file says it has; the chunk that says so stands before the picture.
+fn frames_of_png(path: &Path) -> std::io::Result<u32> {
+    let mut file = BufReader::new(File::open(path)?);
+    file.seek(SeekFrom::Start(8))?;
+    loop {
+        let (mut length, mut kind) = ([0; 4], [0; 4]);
+        file.read_exact(&mut length)?;
+        file.read_exact(&mut kind)?;
+        match &kind {
+            b"acTL" => {
+                let mut frames = [0; 4];
+                file.read_exact(&mut frames)?;
+                return Ok(u32::from_be_bytes(frames));
+            }
+            b"IDAT" | b"IEND" => return Ok(1),
+            // A checksum follows.
+            _ => file.seek_relative(i64::from(u32::from_be_bytes(length)) + 4)?,
+        }
+    }
+}
+
+/// Whether the extended header of a WebP file has the animation flag.
+fn is_animated_webp(path: &Path) -> std::io::Result<bool> {
+    let mut head = [0; 21];
+    File::open(path)?.read_exact(&mut head)?;
+    Ok(&head[12..16] == b"VP8X" && head[20] & 2 != 0)
+}
+
+#[cfg(test)]
+mod tests;

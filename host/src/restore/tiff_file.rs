@@ -24,6 +24,17 @@ const TOLD: [u16; 14] = [
 /// Most values kept of all fields together, of up to eight bytes each.
 const MAX_VALUES: u64 = 4 << 20;
 
+/// Most directories looked at in search of further pictures.
+const MOST_DIRECTORIES: usize = 10_000;
+/// Fields that tell what kind of picture a directory describes, and their values (TIFF 6.0, page 36).
+const NEW_SUBFILE_TYPE: u16 = 254;
+const REDUCED: u32 = 1;
+const MASK: u32 = 4;
+const SUBFILE_TYPE: u16 = 255;
+const OLD_REDUCED: u32 = 2;
+/// Where a JPEG inside the file begins.
+const JPEG_INTERCHANGE: u16 = 513;
+
 /// What a TIFF file says about its picture.
 #[derive(Default)]
 pub(super) struct Fields {
@@ -88,6 +99,42 @@ impl Fields {
     }
 }
 
+/// How many pictures a file holds; smaller copies of them and masks do not count.
+///
+/// # Errors
+/// When the file is no TIFF.
+pub(super) fn pictures(path: &Path) -> anyhow::Result<usize> {
+    let mut decoder = Decoder::new(BufReader::new(File::open(path)?))?;
+    let mut next = decoder.ifd_pointer();
+    let (mut seen, mut count) = (0, 0);
+    // A damaged chain may lead in a circle.
+    while let Some(at) = next.filter(|_| seen < MOST_DIRECTORIES) {
+        let directory = match decoder.read_directory(at) {
+            Ok(directory) => directory,
+            // What follows cannot be read, and so is no picture.
+            Err(_) => break,
+        };
+        count += usize::from(seen == 0 || !beside(&mut decoder, &directory));
+        seen += 1;
+        next = directory.next();
+    }
+    Ok(count)
+}
+
+/// Whether a directory describes a smaller copy of another picture, or a mask.
+fn beside(decoder: &mut Decoder<BufReader<File>>, directory: &Directory) -> bool {
+    // A thumbnail as EXIF has it (EXIF 2.32, section 4.5.8), which says nothing of its kind.
+    if directory.contains(Tag::from_u16_exhaustive(JPEG_INTERCHANGE)) {
+        return true;
+    }
+    let mut tags = decoder.read_directory_tags(directory);
+    let mut kind = |tag: u16| {
+        let value = tags.find_tag_unsigned::<u32>(Tag::from_u16_exhaustive(tag));
+        value.ok().flatten().unwrap_or_default()
+    };
+    kind(NEW_SUBFILE_TYPE) & (REDUCED | MASK) != 0 || kind(SUBFILE_TYPE) == OLD_REDUCED
+}
+
 /// A field in this machine's byte order; `None` when it is missing, too large or damaged.
 fn field(
     decoder: &mut Decoder<BufReader<File>>,
@@ -109,7 +156,16 @@ fn field(
     Some((tag, value))
 }
 
-/// A TIFF file of `image`, 8 or 16 bits, with its colour profile and fields.
+/// `image` as TIFF readers take it: they know no grey with alpha.
+pub(super) fn fitting(image: &DynamicImage) -> DynamicImage {
+    match image {
+        DynamicImage::ImageLumaA8(_) => image.to_rgba8().into(),
+        DynamicImage::ImageLumaA16(_) => image.to_rgba16().into(),
+        _ => image.clone(),
+    }
+}
+
+/// A TIFF file of `image`, which is [`fitting`]: 8 or 16 bits, with its colour profile and fields.
 ///
 /// # Errors
 /// When the image has another layout, or is too large for a TIFF file.
@@ -126,9 +182,6 @@ pub(super) fn encode(
         DynamicImage::ImageRgb16(i) => write::<RGB16>(size, i.as_raw(), false, icc, fields),
         DynamicImage::ImageRgba8(i) => write::<RGBA8>(size, i.as_raw(), true, icc, fields),
         DynamicImage::ImageRgba16(i) => write::<RGBA16>(size, i.as_raw(), true, icc, fields),
-        // TIFF readers know no grey with alpha.
-        DynamicImage::ImageLumaA8(_) => return encode(&image.to_rgba8().into(), icc, fields),
-        DynamicImage::ImageLumaA16(_) => return encode(&image.to_rgba16().into(), icc, fields),
         _ => bail!("this kind of samples cannot be written as TIFF"),
     };
     file.context("cannot write a TIFF file")

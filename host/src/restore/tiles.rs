@@ -3,7 +3,7 @@
 //! Where a tile's result is exact beyond its core (the overlap covers the receptive field) blending
 //! changes nothing; elsewhere neighbours fade linearly into each other over the overlap.
 
-use hone_shared::tiling::spans;
+use hone_shared::tiling::{Span, spans};
 
 use crate::picture::Picture;
 
@@ -37,7 +37,8 @@ pub fn restore(
     };
     let (rows, columns) = (cut(h), cut(w));
     let mut out = Picture::new(input.channels, h, w);
-    let fade = tiling.feather.min(2 * tiling.overlap);
+    let wanted = tiling.feather.min(2 * tiling.overlap);
+    let (fade_down, fade_across) = (fitting(&rows, wanted), fitting(&columns, wanted));
     for row in &rows {
         for column in &columns {
             let (tile_h, tile_w) = (
@@ -53,8 +54,8 @@ pub fn restore(
                     tile.height
                 );
             }
-            let down = weights(row.start, row.end, h, fade);
-            let across = weights(column.start, column.end, w, fade);
+            let down = weights(row.start, row.end, h, fade_down);
+            let across = weights(column.start, column.end, w, fade_across);
             for c in 0..input.channels {
                 for (y, down) in down.clone() {
                     let from = (c * tile_h + y - row.read_start) * tile_w;
@@ -67,6 +68,18 @@ pub fn restore(
         }
     }
     Ok(out)
+}
+
+/// The widest fade, at most `wanted`, that no core is too narrow for: where the ramps at both ends of a core
+/// met, three tiles would share a position, and their weights would not add up to 1.
+fn fitting(spans: &[Span], wanted: usize) -> usize {
+    let last = spans.len().saturating_sub(1);
+    let room = spans.iter().enumerate().map(|(i, span)| {
+        let core = span.end - span.start;
+        // Half a ramp lies on either side of a border, and the picture's ends have none.
+        if i == 0 || i == last { 2 * core } else { core }
+    });
+    room.fold(wanted, usize::min)
 }
 
 /// The positions a tile contributes to along one axis, each with its weight; over all tiles the
@@ -112,6 +125,34 @@ mod tests {
                 }
             }
             assert!(total.iter().all(|t| (t - 1.0).abs() < 1e-6), "{total:?}");
+        }
+    }
+
+    #[test]
+    fn a_fade_fits_the_narrowest_core() {
+        for core in [1, 7, 64, 70, 94, 95, 512] {
+            for length in (1..600).step_by(3).chain([65, 129, 189, 191]) {
+                for align in [1, 16, 64] {
+                    let spans = spans(length, length.div_ceil(core), 64, align);
+                    let fade = fitting(&spans, 64);
+                    let mut total = vec![0.0f32; length];
+                    for span in &spans {
+                        for (i, weight) in weights(span.start, span.end, length, fade) {
+                            assert!((span.read_start..span.read_end).contains(&i));
+                            total[i] += weight;
+                        }
+                    }
+                    let off = total.iter().find(|t| (**t - 1.0).abs() > 1e-6);
+                    assert_eq!(off, None, "length {length}, core {core}, align {align}");
+                }
+            }
+        }
+        // What was right before stays as it was.
+        for (length, core) in [(96, 95), (191, 95), (2000, 512)] {
+            assert_eq!(
+                fitting(&spans(length, length.div_ceil(core), 32, 1), 64),
+                64
+            );
         }
     }
 

@@ -1,4 +1,7 @@
-//! Video files through an installed `ffmpeg` or `gst-launch-1.0`, as a child process with a pipe.
+//! Video files through an installed `ffmpeg` or `gst-launch-1.0`, as a child process with a pipe. Frames are
+//! BT.601 of studio range, upright, whatever the file holds, and files are written and marked as such.
+
+mod timing;
 
 use std::ffi::OsString;
 use std::io::{BufReader, BufWriter, Chain, Cursor, Read, Write};
@@ -10,7 +13,10 @@ use anyhow::{Context, bail};
 use super::codec::{Codec, Tool};
 use super::y4m;
 pub use super::y4m::{Format, Frame};
+pub(crate) use super::y4m::{find_padding, read_frame, read_header};
+use crate::data::clips::colours::{self, Colours};
 use crate::data::clips::container;
+use crate::data::part::Unfinished;
 
 /// Endings of the files that are taken for videos; the last four are streams without a container.
 const VIDEO_ENDINGS: [&str; 12] = [
@@ -28,12 +34,13 @@ fn words(text: &str) -> Vec<OsString> {
     text.split_whitespace().map(OsString::from).collect()
 }
 
-/// `prefix` + path as one argument.
-fn joined(prefix: &str, path: &Path) -> OsString {
-    let mut word = OsString::from(prefix);
-    word.push(path);
-    word
-}
+/// ffmpeg turns pictures upright and, into this format, brings them to a constant rate by itself.
+const FFMPEG_DECODES: &str = "-map 0:v:0 -vf scale=in_range=auto:out_range=tv:out_color_matrix=bt601 \
+     -f yuv4mpegpipe -pix_fmt yuv444p -strict -1 -";
+/// The end of ffmpeg's command for encoding. yuv420p wants even sides: the last row or column is cut off.
+const FFMPEG_ENCODES: &str = "-v error -y -f yuv4mpegpipe -i - -vf crop=trunc(iw/2)*2:trunc(ih/2)*2 \
+     -c:v libx264 -preset veryfast -crf 14 -pix_fmt yuv420p -color_range tv -colorspace smpte170m \
+     -color_primaries smpte170m -color_trc smpte170m";
 
 /// Frames of a video file, in order.
 pub struct Reader {
@@ -41,39 +48,71 @@ pub struct Reader {
     output: Chain<Cursor<Vec<u8>>, BufReader<ChildStdout>>,
     format: Format,
     padding: usize,
+    colours: Colours,
     announced: Option<u64>,
     decoded: u64,
 }
 
 impl Reader {
-    /// Starts decoding.
+    /// Starts decoding at a constant rate: pictures of a video without one are repeated or left out, and
+    /// standard error says so.
     ///
     /// # Errors
     /// When the file is missing, cut off or no video, or no decoder is installed.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
+        Self::start(path, true)
+    }
+
+    /// Starts decoding the pictures as they are stored, each once.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn open_stored(path: &Path) -> anyhow::Result<Self> {
+        Self::start(path, false)
+    }
+
+    fn start(path: &Path, evenly: bool) -> anyhow::Result<Self> {
         if !path.is_file() {
             bail!("cannot open {}: no such file", path.display());
         }
-        let announced = container::announced(path)?;
+        let mut announced = container::announced(path)?;
         let codec = Codec::find()?;
+        let mut colours = Colours::STUDIO;
         let arguments = match codec {
             Codec::Ffmpeg => {
                 let mut words = words("-v error -nostdin -i");
                 words.push(path.into());
-                words.extend(self::words(
-                    "-map 0:v:0 -f yuv4mpegpipe -pix_fmt yuv444p -strict -1 -",
-                ));
+                words.extend(self::words(FFMPEG_DECODES));
                 words
             }
             Codec::GStreamer => {
+                let stream = colours::probe(path);
+                let rate = stream.and_then(|stream| stream.rate);
+                let evened = evenly.then(|| timing::look(path, rate)).flatten();
+                // No Y, U and V to begin with: then the converter has to know which are wanted.
+                let mut caps = "video/x-raw,format=Y444".to_owned();
+                match stream.and_then(|stream| stream.colours) {
+                    Some(found) => colours = found,
+                    None => caps.push_str(",colorimetry=bt601"),
+                }
+                let mut even = "";
+                if let Some(evened) = evened {
+                    even = "videorate skip-to-first=true !";
+                    let (n, d) = evened.rate;
+                    caps.push_str(&format!(",framerate={n}/{d}"));
+                    if let Some(words) = evened.note(path) {
+                        eprintln!("note: {words}");
+                        announced = None;
+                    }
+                }
                 let mut words = words("-q filesrc");
-                words.push(joined("location=", path));
+                words.push(colours::location(path));
                 // y4menc passes buffers on as they lie in memory. Without an answer about memory, decoders
                 // leave out the borders that they would like around each plane.
-                words.extend(self::words(
-                    "! decodebin ! videoconvert ! video/x-raw,format=Y444 \
-                     ! identity drop-allocation=true ! y4menc ! fdsink fd=1",
-                ));
+                words.extend(self::words(&format!(
+                    "! decodebin ! videoconvert ! {even} {caps} ! videoflip video-direction=auto \
+                     ! identity drop-allocation=true ! y4menc ! fdsink fd=1"
+                )));
                 words
             }
         };
@@ -85,8 +124,8 @@ impl Reader {
             .take()
             .context("the decoder has no pipe")?;
         let mut output = BufReader::with_capacity(1 << 20, output);
-        let opened = y4m::read_header(&mut output).and_then(|format| {
-            let (padding, start) = y4m::find_padding(&mut output, &format)?;
+        let opened = read_header(&mut output).and_then(|format| {
+            let (padding, start) = find_padding(&mut output, &format)?;
             Ok((format, padding, start))
         });
         match opened {
@@ -95,6 +134,7 @@ impl Reader {
                 output: Cursor::new(start).chain(output),
                 format,
                 padding,
+                colours,
                 announced,
                 decoded: 0,
             }),
@@ -119,9 +159,10 @@ impl Reader {
     /// # Errors
     /// When the file is damaged.
     pub fn next_frame(&mut self) -> anyhow::Result<Option<Frame>> {
-        match y4m::read_frame(&mut self.output, &self.format, self.padding) {
-            Ok(Some(frame)) => {
+        match read_frame(&mut self.output, &self.format, self.padding) {
+            Ok(Some(mut frame)) => {
                 self.decoded += 1;
+                self.colours.to_studio(&mut frame);
                 Ok(Some(frame))
             }
             Ok(None) => {
@@ -142,12 +183,13 @@ impl Reader {
 }
 
 /// Encodes frames into a video file (H.264 near visual losslessness in .mp4, .mkv or .mov), which
-/// appears whole or not at all.
+/// appears whole or not at all. H.264 wants even sides: the last column or row of odd ones is left out.
 pub struct Writer {
     tool: Tool,
     input: Option<BufWriter<ChildStdin>>,
     part: PathBuf,
     path: PathBuf,
+    _unfinished: Unfinished,
 }
 
 impl Writer {
@@ -165,26 +207,38 @@ impl Writer {
             _ => bail!("{}: write videos as .mp4, .mkv or .mov", path.display()),
         };
         let codec = Codec::find()?;
-        let part = path.with_extension(format!("part.{ending}"));
+        // A name that nobody gives to something that must stay.
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let part = path.with_file_name(format!(".{stem}.hone-part.{ending}"));
         std::fs::File::create(&part).with_context(|| format!("cannot write {}", path.display()))?;
+        let unfinished = Unfinished::new(&part, path);
+        let (odd_w, odd_h) = (format.width % 2, format.height % 2);
+        if (odd_w, odd_h) != (0, 0) {
+            eprintln!(
+                "note: {} becomes {}x{}: H.264 wants even sides, the last column or row of {}x{} is left out",
+                path.display(),
+                format.width - odd_w,
+                format.height - odd_h,
+                format.width,
+                format.height
+            );
+        }
         let arguments = match codec {
             Codec::Ffmpeg => {
-                // yuv420p wants even sides: the last row or column is cut off.
-                let mut words = words(
-                    "-v error -y -f yuv4mpegpipe -i - -vf crop=trunc(iw/2)*2:trunc(ih/2)*2 \
-                     -c:v libx264 -preset veryfast -crf 14 -pix_fmt yuv420p",
-                );
+                let mut words = words(FFMPEG_ENCODES);
                 words.push(part.clone().into());
                 words
             }
             Codec::GStreamer => {
-                let (odd_w, odd_h) = (format.width % 2, format.height % 2);
+                // y4mdec would take large frames for BT.709.
                 let mut words = words(&format!(
-                    "-q fdsrc fd=0 ! y4mdec ! videocrop right={odd_w} bottom={odd_h} ! videoconvert \
-                     ! video/x-raw,format=I420 ! x264enc speed-preset=veryfast pass=quant quantizer=14 \
+                    "-q fdsrc fd=0 ! y4mdec ! capssetter caps=video/x-raw,colorimetry=bt601 \
+                     ! videocrop right={odd_w} bottom={odd_h} ! videoconvert \
+                     ! video/x-raw,format=I420,colorimetry=bt601 \
+                     ! x264enc speed-preset=veryfast pass=quant quantizer=14 \
                      ! h264parse ! {muxer} ! filesink"
                 ));
-                words.push(joined("location=", &part));
+                words.push(colours::location(&part));
                 words
             }
         };
@@ -198,6 +252,7 @@ impl Writer {
             input: Some(input),
             part,
             path: path.to_owned(),
+            _unfinished: unfinished,
         })
     }
 

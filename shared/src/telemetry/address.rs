@@ -258,10 +258,15 @@ pub fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
     (!host.is_empty() && host.chars().all(allowed)).then(|| (host.to_owned(), port))
 }
 
-/// `text` without the password of a URL.
+/// `text` without the name and password before an `@`, be it a whole URL or not.
 fn hidden(text: &str) -> String {
-    match (text.split_once("://"), text.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://...@{place}"),
-        _ => text.to_owned(),
-    }
+    let Some((login, place)) = text.rsplit_once('@') else {
+        return text.to_owned();
+    };
+    let scheme = match (login.split_once("://"), login.split_once(':')) {
+        (Some((scheme, _)), _) => format!("{scheme}://"),
+        (None, Some((scheme, _))) => format!("{scheme}:"),
+        (None, None) => String::new(),
+    };
+    format!("{scheme}...@{place}")
 }

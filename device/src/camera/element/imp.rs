@@ -18,8 +18,7 @@ use gstreamer_video::subclass::prelude::*;
 use super::super::dials::Dials;
 use super::super::planes;
 use super::super::sharpener::{Sharpener, lock};
-use super::super::student;
-use crate::trust;
+use super::settings::Settings;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -29,17 +28,6 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-/// What is set before the element starts.
-#[derive(Debug, Clone, Default)]
-struct Settings {
-    bundle: Option<PathBuf>,
-    trusted_key: Option<PathBuf>,
-    allow_unsigned: bool,
-    model: Option<PathBuf>,
-    level: Option<String>,
-    threads: u32,
-}
-
 #[derive(Debug, Default)]
 pub struct HoneSharpen {
     settings: Mutex<Settings>,
@@ -47,6 +35,7 @@ pub struct HoneSharpen {
     given: Mutex<Option<Arc<Sharpener>>>,
     running: Mutex<Option<Arc<Sharpener>>>,
     was_untouched: AtomicBool,
+    told_interlaced: AtomicBool,
     frames: AtomicU64,
 }
 
@@ -62,40 +51,6 @@ impl HoneSharpen {
 
     fn running(&self) -> Option<Arc<Sharpener>> {
         lock(&self.running).clone()
-    }
-
-    /// Loads the students that the properties name.
-    fn load(&self) -> Result<Arc<Sharpener>, gst::ErrorMessage> {
-        let settings = lock(&self.settings).clone();
-        let source = match (settings.bundle, settings.model) {
-            (Some(path), None) => {
-                let keys = [
-                    Some(hone_shared::config::KEYS_FOLDER.into()),
-                    settings.trusted_key,
-                ];
-                let keys: Vec<PathBuf> = keys.into_iter().flatten().collect();
-                let policy = trust::policy(&keys, settings.allow_unsigned)
-                    .map_err(|e| gst::error_msg!(gst::ResourceError::OpenRead, ["{e}"]))?;
-                student::Source::Bundle { path, policy }
-            }
-            (None, Some(path)) => student::Source::Model(path),
-            _ => {
-                return Err(gst::error_msg!(
-                    gst::ResourceError::NotFound,
-                    ["set one of the properties bundle=x.hone and model=x.onnx"]
-                ));
-            }
-        };
-        let choice = student::Choice {
-            level: settings.level,
-            precision: None,
-            threads: settings.threads as usize,
-            pin: false,
-        };
-        student::load(&source, &choice)
-            .and_then(|levels| Sharpener::new(levels, self.dials()).map_err(Into::into))
-            .map(Arc::new)
-            .map_err(|e| gst::error_msg!(gst::ResourceError::OpenRead, ["{e}"]))
     }
 
     fn stats(&self) -> gst::Structure {
@@ -134,7 +89,7 @@ impl ObjectImpl for HoneSharpen {
             "trusted-key" => settings.trusted_key = text().map(PathBuf::from),
             "allow-unsigned" => settings.allow_unsigned = value.get().unwrap_or_default(),
             "model" => settings.model = text().map(PathBuf::from),
-            "level" => settings.level = text(),
+            "level" => settings.level = text().filter(|level| !level.is_empty()),
             "threads" => settings.threads = value.get().unwrap_or_default(),
             "strength" => self.dials().set_strength(number()),
             "split" => self.dials().set_split(number()),
@@ -211,7 +166,10 @@ impl BaseTransformImpl for HoneSharpen {
         let given = lock(&self.given).clone();
         let sharpener = match given {
             Some(sharpener) => sharpener,
-            None => self.load()?,
+            None => {
+                let settings = lock(&self.settings).clone();
+                settings.load(self.dials())?
+            }
         };
         gst::info!(CAT, imp = self, "{}", sharpener.description());
         *lock(&self.running) = Some(sharpener.clone());
@@ -224,6 +182,19 @@ impl BaseTransformImpl for HoneSharpen {
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         *lock(&self.running) = None;
         self.parent_stop()
+    }
+
+    fn sink_event(&self, event: gst::Event) -> bool {
+        let elsewhere = match event.view() {
+            gst::EventView::FlushStop(_) | gst::EventView::StreamStart(_) => true,
+            gst::EventView::Segment(new) => !continues(&self.obj().segment(), new.segment()),
+            _ => false,
+        };
+        if elsewhere && let Some(sharpener) = self.running() {
+            // What comes next does not follow the picture before, as after a seek.
+            sharpener.restart();
+        }
+        self.parent_sink_event(event)
     }
 
     fn transform_caps(
@@ -262,7 +233,36 @@ impl BaseTransformImpl for HoneSharpen {
     }
 }
 
+/// Whether a stream goes on in segment `new` where it was in `old`: sources repeat theirs.
+fn continues(old: &gst::Segment, new: &gst::Segment) -> bool {
+    let place = |s: &gst::Segment| (s.format(), s.rate(), s.start(), s.time(), s.base());
+    place(old) == place(new)
+}
+
 impl VideoFilterImpl for HoneSharpen {
+    fn set_info(
+        &self,
+        incaps: &gst::Caps,
+        in_info: &gst_video::VideoInfo,
+        outcaps: &gst::Caps,
+        out_info: &gst_video::VideoInfo,
+    ) -> Result<(), gst::LoggableError> {
+        // `honed` says so itself, of every source.
+        if in_info.interlace_mode() != gst_video::VideoInterlaceMode::Progressive
+            && lock(&self.given).is_none()
+            && !self.told_interlaced.swap(true, Ordering::Relaxed)
+        {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Format,
+                [
+                    "the picture is interlaced, and its two fields are restored as one: put deinterlace before honesharpen"
+                ]
+            );
+        }
+        self.parent_set_info(incaps, in_info, outcaps, out_info)
+    }
+
     fn transform_frame(
         &self,
         inframe: &gst_video::VideoFrameRef<&gst::BufferRef>,
@@ -290,5 +290,21 @@ impl VideoFilterImpl for HoneSharpen {
                 .map_err(|_| gst::FlowError::NotNegotiated)?;
         }
         Ok(gst::FlowSuccess::Ok)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_that_is_repeated_continues_the_stream() {
+        gst::init().unwrap();
+        let mut old = gst::FormattedSegment::<gst::ClockTime>::new();
+        old.set_position(gst::ClockTime::from_seconds(3));
+        let mut new = gst::FormattedSegment::<gst::ClockTime>::new();
+        assert!(continues(old.upcast_ref(), new.upcast_ref()));
+        new.set_start(gst::ClockTime::from_seconds(9));
+        assert!(!continues(old.upcast_ref(), new.upcast_ref()));
     }
 }

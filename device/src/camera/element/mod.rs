@@ -6,6 +6,7 @@
 
 mod imp;
 mod properties;
+mod settings;
 
 use std::sync::Arc;
 

@@ -29,7 +29,7 @@ pub(super) fn all() -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecString::builder("level")
             .nick("Level")
-            .blurb("Name of the bundle's student to run, such as small; unset: its largest")
+            .blurb("Name of the bundle's student to run, such as small; unset: its largest. Not with model")
             .mutable_ready()
             .build(),
         glib::ParamSpecUInt::builder("threads")

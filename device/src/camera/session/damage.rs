@@ -39,8 +39,11 @@ impl Damage {
 }
 
 impl Session<'_> {
-    /// Tells the first complaint of the decoders.
+    /// Tells the first complaint of the decoders, and what else is to be known of the pictures.
     pub(super) fn hear_complaints(&mut self) {
+        while let Some(remark) = self.link.remark() {
+            (self.notify)(&Event::Status(remark));
+        }
         if self.damage.told {
             return;
         }

@@ -101,6 +101,26 @@ impl Link {
         }
     }
 
+    /// Whether a camera is there, though it may be silent.
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.state, State::Up(_))
+    }
+
+    /// Brings the frames of a camera that is there to `shape`.
+    pub(super) fn keep_to(&mut self, shape: &gst::Caps) {
+        if let State::Up(camera) = &mut self.state {
+            camera.keep_to(shape);
+        }
+    }
+
+    /// What a person should know of the camera's pictures.
+    pub(super) fn remark(&mut self) -> Option<String> {
+        match &mut self.state {
+            State::Up(camera) => camera.remark(),
+            _ => None,
+        }
+    }
+
     /// Notes that frames flow: the next attempt after a failure comes soon again.
     pub(super) fn works(&mut self) {
         self.backoff.reset();

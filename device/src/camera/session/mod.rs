@@ -19,6 +19,7 @@ use super::dials::Dials;
 use super::error::CameraError;
 use super::feed::{Camera, Frame, frame_rate};
 use super::output::Output;
+use super::planes;
 use super::report::{Meter, RunReport};
 use super::sharpener::Sharpener;
 use super::timeline::{Clock, between};
@@ -83,8 +84,9 @@ pub struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// A session that is to follow `plan`.
-    pub fn new(plan: Plan, world: World<'a>) -> Self {
+    pub fn new(mut plan: Plan, world: World<'a>) -> Self {
         let live = world.camera.as_ref().is_none_or(|c| c.live());
+        planes::fit(&mut plan.fallback, world.sharpener.colour());
         let governor = plan
             .governed_fps
             .filter(|_| live)
@@ -138,19 +140,25 @@ impl<'a> Session<'a> {
     /// One look at the camera; false when there is nothing more to come.
     fn turn(&mut self) -> Result<bool, CameraError> {
         let mut wait = LOOK;
-        if self.live {
+        if self.bridges() {
             wait = wait.min(self.stand_in.due(self.clock.now()));
         }
-        let shape = self.stand_in.last().map(|frame| frame.caps.clone());
+        let shape = self.stand_in.shape().cloned();
         match self.link.look(wait, self.clock, shape.as_ref()) {
             Sight::Frame(frame) => self.frame(frame)?,
             Sight::Silent => self.silence()?,
             Sight::Away => {}
-            Sight::Opened => self.stand_in.opened(self.clock.now()),
+            Sight::Opened => {
+                self.stand_in.opened(self.clock.now());
+                // The first slate may have gone out while it was being opened.
+                if let Some(shape) = self.stand_in.shape() {
+                    self.link.keep_to(shape);
+                }
+            }
             Sight::Ended => return self.ended(),
             Sight::Failed(error) => self.lose(error)?,
         }
-        if self.live
+        if self.bridges()
             && let Some(frame) = self.stand_in.stand_in(self.clock.now())?
         {
             self.end = frame.mark.pts + gst::ClockTime::NSECOND;
@@ -166,6 +174,12 @@ impl<'a> Session<'a> {
             (self.notify)(&Event::Status(line));
         }
         Ok(true)
+    }
+
+    /// Whether something may stand in. Before the first picture, a camera that is there has its time to
+    /// deliver it: its size becomes that of the outputs.
+    fn bridges(&self) -> bool {
+        self.live && (self.stand_in.shape().is_some() || !self.link.is_up())
     }
 
     fn frame(&mut self, mut frame: Frame) -> Result<(), CameraError> {

@@ -8,6 +8,7 @@ use crate::backoff::Backoff;
 use crate::camera::error::CameraError;
 use crate::camera::feed::Frame;
 use crate::camera::output::{Output, OutputStats};
+use crate::camera::sink::SinkSpec;
 use crate::state::MeasuredSink;
 
 /// An output that took so many frames works: if it fails again, the first attempt comes soon.
@@ -29,6 +30,31 @@ struct Slot {
     unfit: Option<gst::Caps>,
     /// Started anew, and not yet seen to take a frame.
     returning: bool,
+}
+
+impl Slot {
+    /// Why the run is no success, however well the other outputs did: this one was never of use, or its file is not there.
+    fn missing(&mut self) -> Option<CameraError> {
+        if self.output.is_some() {
+            return None;
+        }
+        if self.lost.taken == 0 {
+            return self.failure.take();
+        }
+        let path = SinkSpec::target_of(&self.name)?;
+        let failure = match self.failure.take() {
+            Some(CameraError::SinkPath { reason, .. }) => reason,
+            Some(error) => error.to_string(),
+            None => "it was not started again".into(),
+        };
+        Some(CameraError::SinkPath {
+            path,
+            reason: format!(
+                "the output was lost and not back at the end ({failure}); pieces of it that could be kept stand beside it, \
+                 their names end in -1, -2 and so on"
+            ),
+        })
+    }
 }
 
 /// What an output did in a whole session.
@@ -187,11 +213,7 @@ impl<'a> Outputs<'a> {
 
     /// Completes all outputs that are there.
     pub(super) fn finish(mut self) -> Result<Vec<OutputRecord>, CameraError> {
-        // An output that was never of use is no success, however well the others did.
-        let mut failed = self.slots.iter_mut().find_map(|slot| match &slot.output {
-            None if slot.lost.taken == 0 => slot.failure.take(),
-            _ => None,
-        });
+        let mut failed = self.slots.iter_mut().find_map(Slot::missing);
         let mut complete = 0;
         for output in self.slots.iter_mut().filter_map(|s| s.output.as_mut()) {
             match output.finish() {
@@ -222,5 +244,49 @@ fn record(slot: Slot) -> OutputRecord {
         name: slot.name,
         stats,
         restarts: slot.restarts,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::camera::twin::{Collected, CollectingOutput};
+
+    fn slot(name: &str, taken: u64) -> Slot {
+        Slot {
+            name: name.into(),
+            output: None,
+            retry_at: gst::ClockTime::ZERO,
+            backoff: Backoff::default(),
+            taken: 0,
+            lost: OutputStats {
+                given: taken,
+                taken,
+                ..OutputStats::default()
+            },
+            restarts: 1,
+            failure: Some(CameraError::Sink {
+                sink: name.into(),
+                reason: "disk full".into(),
+            }),
+            unfit: None,
+            returning: false,
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_no_success() {
+        let said = |name, taken| slot(name, taken).missing().map(|e| e.to_string());
+        let error = said("x.mp4", 9).unwrap();
+        assert!(error.starts_with("cannot write x.mp4: "), "{error}");
+        assert!(
+            error.contains("disk full") && error.contains("-1"),
+            "{error}"
+        );
+        assert!(said("x.mp4", 0).is_some() && said("record:clips", 0).is_some());
+        assert_eq!(said("record:clips", 9), None);
+        let mut back = slot("x.mp4", 9);
+        back.output = Some(Box::new(CollectingOutput::new(Collected::default(), None)));
+        assert!(back.missing().is_none());
     }
 }

@@ -45,6 +45,14 @@ impl StandIn {
         self.last.as_ref()
     }
 
+    /// The shape of what outputs were given; `None` while that is nothing.
+    pub(super) fn shape(&self) -> Option<&gst::Caps> {
+        match &self.last {
+            Some(frame) => Some(&frame.caps),
+            None => self.stood_in_at.map(|_| &self.fallback),
+        }
+    }
+
     /// When the newest frame came, or the camera was opened.
     pub(super) fn last_at(&self) -> gst::ClockTime {
         self.last_at

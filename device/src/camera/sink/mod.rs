@@ -3,17 +3,19 @@
 mod folder;
 mod packed;
 mod place;
+mod real;
 mod tail;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::address::without_password;
 use super::error::CameraError;
 use super::rtsp_address::RtspAddress;
 
 pub use folder::{Playlist, Recording};
 pub(super) use packed::packed;
-pub use place::apart;
+pub use place::{apart, spare};
 
 /// A kind of output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +59,7 @@ impl FromStr for SinkSpec {
 
     fn from_str(text: &str) -> Result<Self, CameraError> {
         let wrong = |reason: &str| CameraError::SinkSpec {
-            given: text.to_owned(),
+            given: without_password(text),
             reason: reason.to_owned(),
         };
         let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
@@ -68,10 +70,7 @@ impl FromStr for SinkSpec {
             "frames" if !rest.is_empty() => SinkKind::Frames(rest.into()),
             "raw" if !rest.is_empty() => SinkKind::Raw(rest.into()),
             "v4l2" if !rest.is_empty() => SinkKind::V4l2(rest.into()),
-            "record" => SinkKind::Record(
-                Recording::parse(rest)
-                    .ok_or_else(|| wrong("give a folder, as in record:clips,segment=60,quota=8"))?,
-            ),
+            "record" => SinkKind::Record(Recording::parse(rest).map_err(|reason| wrong(&reason))?),
             "hls" => SinkKind::Hls(
                 Playlist::parse(rest)
                     .ok_or_else(|| wrong("give a folder, as in hls:www,segment=2,keep=6"))?,
@@ -87,9 +86,15 @@ impl FromStr for SinkSpec {
             }
             "lossless" if ends_in(rest, &["mkv"]) => SinkKind::Lossless(rest.into()),
             "lossless" => return Err(wrong("lossless video goes to a .mkv file")),
-            "gst" if !rest.trim().is_empty() => SinkKind::Gst(rest.to_owned()),
+            "gst" if !rest.trim().is_empty() => {
+                name = without_password(text);
+                SinkKind::Gst(rest.to_owned())
+            }
             "file" if ends_in(rest, &["mp4", "mkv"]) => SinkKind::File(rest.into()),
-            _ if ends_in(text, &["mp4", "mkv"]) => SinkKind::File(text.into()),
+            // An address of a server is no name of a file.
+            _ if ends_in(text, &["mp4", "mkv"]) && !text.contains("://") => {
+                SinkKind::File(text.into())
+            }
             _ => {
                 return Err(wrong(
                     "give a .mp4 or .mkv file, lossless:FILE.mkv, frames:DIR, raw:FILE, record:DIR, rtsp://HOST:PORT/PATH, hls:DIR, v4l2:DEVICE, display, null or gst:LINE",
@@ -101,6 +106,12 @@ impl FromStr for SinkSpec {
 }
 
 impl SinkSpec {
+    /// The file or folder that appears when the output under `name` is complete.
+    pub(in crate::camera) fn target_of(name: &str) -> Option<PathBuf> {
+        let spec: Self = name.parse().ok()?;
+        spec.target().map(Path::to_owned)
+    }
+
     /// Whether frames are encoded as H.264 for it.
     pub fn encodes(&self) -> bool {
         matches!(
@@ -167,5 +178,20 @@ mod tests {
         let sink: SinkSpec = "rtsp://pole:secret@0.0.0.0:8554/live".parse().unwrap();
         assert_eq!(sink.name, "rtsp://0.0.0.0:8554/live");
         assert!(!format!("{sink:?}").contains("secret"));
+        let line = "gst:rtspclientsink location=\"rtsp://me:secret@h/x\" user-pw=secret";
+        let sink: SinkSpec = line.parse().unwrap();
+        assert_eq!(
+            sink.name,
+            "gst:rtspclientsink location=\"rtsp://h/x\" user-pw=..."
+        );
+        assert_eq!(sink.kind, SinkKind::Gst(line[4..].into()));
+        for wrong in [
+            "rtsp://me:secret@0.0.0.0/live",
+            "rtmp://me:secret@h/x",
+            "http://me:secret@h/x.mkv",
+        ] {
+            let error = wrong.parse::<SinkSpec>().unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
     }
 }

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
 use super::{SinkKind, SinkSpec, ends_in};
 use crate::camera::elements;
 use crate::camera::encoder::h264;
@@ -16,7 +19,7 @@ impl SinkSpec {
         Ok(match &self.kind {
             SinkKind::File(path) => {
                 let muxer = if ends_in(&path.to_string_lossy(), &["mp4"]) {
-                    "mp4mux"
+                    mp4mux(live)
                 } else {
                     "matroskamux"
                 };
@@ -62,6 +65,17 @@ impl SinkSpec {
             SinkKind::Null => "fakesink name=exit sync=false".into(),
             SinkKind::Gst(line) => format!("identity name=exit ! {line}"),
         })
+    }
+}
+
+/// Whoever takes a live picture cannot take it again, so the file is written in fragments, which play without its end, and
+/// becomes a plain one when it is complete. GStreamer knows how since 1.20.
+fn mp4mux(live: bool) -> &'static str {
+    let muxer = gst::ElementFactory::make("mp4mux").build();
+    if live && muxer.is_ok_and(|muxer| muxer.find_property("fragment-mode").is_some()) {
+        "mp4mux fragment-duration=1000 fragment-mode=first-moov-then-finalise"
+    } else {
+        "mp4mux"
     }
 }
 

@@ -19,10 +19,9 @@ use crate::data::degrade::Degradation;
 use crate::evaluate::bicubic::Bicubic;
 use crate::evaluate::pairs::Opened;
 use crate::evaluate::summary::Evaluation;
-use crate::evaluate::{Comparison, Unchanged, evaluate, output};
+use crate::evaluate::{Comparison, Method, Role, Unchanged, evaluate, labels, output};
 use crate::metric::MetricSet;
 use crate::report::compare;
-use crate::restore::Restore;
 
 /// Compares restorers on pairs of degraded and sharp pictures.
 #[derive(Debug, Args)]
@@ -115,6 +114,11 @@ pub struct EvalArgs {
 
 fn labelled(text: &str) -> Result<(String, PathBuf), String> {
     let (label, path) = text.split_once('=').ok_or("write it as LABEL=FILE")?;
+    if labels::RESERVED.contains(&label) {
+        return Err(format!(
+            "the report has a row '{label}' of its own: give the student another label"
+        ));
+    }
     Ok((label.to_owned(), path.into()))
 }
 
@@ -162,41 +166,42 @@ impl EvalArgs {
         } = self.pairs(camera.as_ref())?;
         let tuned = self.tuned(&pairs, training, &runs, colour)?;
 
-        let mut methods: Vec<Box<dyn Restore>> = vec![
-            Box::new(Unchanged),
-            Box::new(Bicubic),
-            Box::new(tuned.found.mask),
+        let mut methods = vec![
+            Method::new(Role::Input, Unchanged),
+            Method::new(Role::Baseline, Bicubic),
+            Method::new(Role::Baseline, tuned.found.mask),
         ];
         if let Some(teacher) = self.teacher.open()? {
-            methods.push(Box::new(teacher));
+            methods.push(Method::new(Role::Teacher, teacher));
         }
         let students = students.into_iter();
-        methods.extend(students.map(|s| Box::new(s) as Box<dyn Restore>));
+        methods.extend(students.map(|student| Method::new(Role::Student, student)));
         let bar = progress::bar((methods.len() * pairs.len()) as u64, "evaluating");
         let mut rows = evaluate(&mut methods, &pairs, comparison, || bar.inc(1))?;
         bar.finish_and_clear();
         self.time(&mut methods, &mut rows, &pairs.get(0)?, colour)?;
+        let ranked = methods.len() - 1;
         let last = methods.last_mut().context("there is nothing to evaluate")?;
-        let ranked = last.name();
+        let last = last.restorer.as_mut();
         let agreement = match &self.honed_frames {
             Some(folder) => {
-                let (agreement, row) = self.honed(folder, last.as_mut(), &pairs, comparison)?;
+                let (agreement, row) = self.honed(folder, last, &pairs, comparison)?;
                 rows.push(row);
                 Some(agreement)
             }
             None => None,
         };
-        let mut evaluation = Evaluation::new(colour, &pairs, &rows, &ranked, &metrics)?;
+        let mut evaluation = Evaluation::new(colour, &pairs, &rows, ranked, &metrics)?;
         let degraded = camera.filter(|_| pairs.uses_camera());
         evaluation.degradation = degraded.map(|camera| camera.degradation);
         evaluation.split = split;
         evaluation.unsharp = Some(tuned);
         evaluation.honed = agreement;
         if let Some(out) = &self.out {
-            output::write(out, &evaluation, &pairs, last.as_mut(), &self.training()?)?;
+            output::write(out, &evaluation, &pairs, last, &self.training()?)?;
             if let Some(fps) = self.video {
                 let path = out.join("side_by_side.mp4");
-                output::side_by_side(&path, &pairs, last.as_mut(), colour, fps)?;
+                output::side_by_side(&path, &pairs, last, colour, fps)?;
             }
         }
         self.print(&evaluation)?;

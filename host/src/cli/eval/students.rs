@@ -7,9 +7,10 @@ use hone_device::engine::EngineOptions;
 use hone_shared::student::Colour;
 
 use super::EvalArgs;
+use crate::evaluate::labels;
 use crate::onnx;
 use crate::quantise;
-use crate::restore::Student;
+use crate::restore::{Restore, Student};
 use crate::train::run::{self, LoadedRun};
 
 impl EvalArgs {
@@ -19,45 +20,65 @@ impl EvalArgs {
         folders.map(|path| run::open(path)).collect()
     }
 
-    /// All students, in the order of the command line.
+    /// All students, in the order of the command line, each with a name of its own.
+    ///
+    /// # Errors
+    /// When one cannot be read, or two are given the same label.
     pub(super) fn students(&self, runs: &[LoadedRun]) -> anyhow::Result<Vec<Student>> {
+        for (i, (label, _)) in self.also.iter().enumerate() {
+            if self.also[..i].iter().any(|(other, _)| other == label) {
+                bail!("two students are labelled '{label}': give each --also a label of its own");
+            }
+        }
         let options = EngineOptions::default();
-        let open =
-            |path: &Path, name: &str| anyhow::Ok(Student::open(path, options)?.with_name(name));
-        let mut students = Vec::new();
+        let open = |path: &Path| Student::open(path, options);
+        // Each with what it may be called.
+        let mut students: Vec<(Student, Vec<String>)> = Vec::new();
         let mut runs = runs.iter();
         // A student alone needs no name of its own.
         let lonely = self.models.len() == 1;
         for path in &self.models {
             if path.is_dir() {
                 let run = runs.next().context("a run folder appeared meanwhile")?;
-                let prefix = if lonely { "student" } else { &run.recipe.name };
+                let mut called = labels::of_path(path);
+                called.insert(0, run.recipe.name.clone());
+                if lonely {
+                    called.insert(0, "student".to_owned());
+                }
+                let named = |precision| each(&called, |name| format!("{name} {precision}"));
                 let float = onnx::of_run(run)?;
-                students.push(Student::from_bytes(
-                    &float,
-                    &format!("{prefix} f32"),
-                    options,
-                )?);
+                let float = Student::from_bytes(&float, "student", options)?;
+                students.push((float, named("f32")));
                 let int8 = quantise::of_run(run, &run.recipe.quantise, |_| ())?;
                 let int8 = int8.write(onnx::Format::Qdq)?;
-                let name = format!("{prefix} INT8");
-                students.push(Student::from_bytes(&int8, &name, options)?);
+                let int8 = Student::from_bytes(&int8, "student", options)?;
+                students.push((int8, named("INT8")));
             } else if path.extension().is_some_and(|ending| ending == "hone") {
-                students.extend(Student::all_of_bundle(path, options)?);
+                for student in Student::all_of_bundle(path, options)? {
+                    let level = student.name();
+                    let mut called = each(&labels::of_path(path), |name| format!("{name} {level}"));
+                    called.insert(0, level);
+                    students.push((student, called));
+                }
             } else {
-                students.push(Student::open(path, options)?);
+                students.push((open(path)?, labels::of_path(path)));
             }
         }
         for (label, path) in &self.also {
-            students.push(open(path, label)?);
+            students.push((open(path)?, vec![label.clone()]));
         }
-        if let Some(path) = &self.onnx {
-            students.push(open(path, "student f32")?);
+        for (path, name) in [(&self.onnx, "student f32"), (&self.int8, "student INT8")] {
+            if let Some(path) = path {
+                let longer = format!("{name} {}", path.display());
+                students.push((open(path)?, vec![name.to_owned(), longer]));
+            }
         }
-        if let Some(path) = &self.int8 {
-            students.push(open(path, "student INT8")?);
-        }
-        Ok(students)
+        let (students, called): (Vec<_>, Vec<_>) = students.into_iter().unzip();
+        let names = labels::distinct(&called, &labels::RESERVED);
+        let named = students.into_iter().zip(names);
+        Ok(named
+            .map(|(student, name)| student.with_name(&name))
+            .collect())
     }
 
     pub(super) fn colour(&self, students: &[Student]) -> anyhow::Result<Colour> {
@@ -71,4 +92,8 @@ impl EvalArgs {
         }
         Ok(first)
     }
+}
+
+fn each(names: &[String], label: impl Fn(&str) -> String) -> Vec<String> {
+    names.iter().map(|name| label(name)).collect()
 }

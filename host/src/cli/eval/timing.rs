@@ -8,14 +8,14 @@ use hone_shared::student::Colour;
 use super::EvalArgs;
 use crate::cli::progress;
 use crate::evaluate::speed::{STANDARD, speed};
-use crate::evaluate::{Comparison, Pair, PairSet, Row, honed, planes};
+use crate::evaluate::{Comparison, Method, Pair, PairSet, Row, honed, planes};
 use crate::restore::Restore;
 
 impl EvalArgs {
     /// Times all restorers on frames of standard sizes.
     pub(super) fn time(
         &self,
-        methods: &mut [Box<dyn Restore>],
+        methods: &mut [Method],
         rows: &mut [Row],
         pair: &Pair,
         colour: Colour,
@@ -32,12 +32,12 @@ impl EvalArgs {
         let bar = progress::bar((methods.len() * sizes.len()) as u64, "timing");
         for (method, row) in methods.iter_mut().zip(rows) {
             let Some(ms) = row.ms_per_frame else { continue };
+            let method = method.restorer.as_mut();
             let narrow = method.takes_luma() && colour == Colour::Luma;
             let sample = planes(&pair.input, if narrow { colour } else { Colour::Rgb });
             let known = Some(ms / 1000.0 / pixels);
             for size in sizes {
-                row.speed
-                    .push(speed(method.as_mut(), &sample, *size, known)?);
+                row.speed.push(speed(method, &sample, *size, known)?);
                 bar.inc(1);
             }
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 use super::EvalArgs;
+use crate::evaluate::labels;
 use crate::report::page;
 
 impl EvalArgs {
@@ -21,7 +22,9 @@ impl EvalArgs {
                 runs.push(run);
             }
         }
-        let curve = |run: &PathBuf| {
+        let names: Vec<_> = runs.iter().map(|run| labels::of_path(run)).collect();
+        let names = labels::distinct(&names, &[]);
+        let curve = |(run, name): (&PathBuf, String)| {
             let path = run.join("log.jsonl");
             let text = std::fs::read_to_string(&path)
                 .with_context(|| format!("cannot read {}", path.display()))?;
@@ -31,10 +34,9 @@ impl EvalArgs {
                 anyhow::Ok((line.epoch, line.validation.psnr))
             };
             let points = text.lines().map(point).collect::<Result<_, _>>()?;
-            let name = run.file_name().unwrap_or_default().to_string_lossy();
-            Ok((name.into_owned(), points))
+            Ok((name, points))
         };
-        runs.into_iter().map(curve).collect()
+        runs.into_iter().zip(names).map(curve).collect()
     }
 }
 

@@ -21,7 +21,10 @@ pub(super) fn measure(
     aligned: bool,
 ) -> anyhow::Result<Measured> {
     let alignment = alignment(reference, distorted, aligned)?;
-    let (mut a, mut b) = (Reader::open(reference)?, Reader::open(distorted)?);
+    let (mut a, mut b) = (
+        Reader::open_stored(reference)?,
+        Reader::open_stored(distorted)?,
+    );
     let (left, right) = (a.format(), b.format());
     ensure!(
         (left.width, left.height) == (right.width, right.height),
@@ -69,7 +72,7 @@ pub(super) fn measure(
 fn alignment(reference: &Path, distorted: &Path, asked: bool) -> anyhow::Result<Option<Alignment>> {
     let bar = progress::count("aligning");
     let thumbnails = |path: &Path| {
-        let mut reader = Reader::open(path)?;
+        let mut reader = Reader::open_stored(path)?;
         let format = reader.format();
         let mut found = Vec::new();
         while let Some(Frame { y, .. }) = reader.next_frame()? {

@@ -36,6 +36,13 @@ pub fn announced(path: &Path) -> anyhow::Result<Option<u64>> {
     Ok(found.frames)
 }
 
+/// Whether an MP4 or MOV says that its bytes use the full range: GStreamer's demuxer reads the rest of that
+/// box only.
+pub(super) fn full_range(path: &Path) -> bool {
+    let found = File::open(path).and_then(|mut file| look(&mut file));
+    found.is_ok_and(|found| found.full_range)
+}
+
 /// One sentence when clearly fewer frames were decoded than [`announced`]; frames before the first whole
 /// picture, and uneven frame rates, make a small difference.
 pub fn shortage(path: &Path, decoded: u64, announced: Option<u64>) -> Option<String> {
@@ -52,6 +59,7 @@ struct Found {
     length: u64,
     need: u64,
     frames: Option<u64>,
+    full_range: bool,
 }
 
 fn look(file: &mut File) -> std::io::Result<Found> {
@@ -61,6 +69,7 @@ fn look(file: &mut File) -> std::io::Result<Found> {
         length,
         need: 0,
         frames: None,
+        full_range: false,
     };
     if start.starts_with(&EBML) {
         found.need = segment_end(&bytes(file, 0, 4096)?).unwrap_or(0);
@@ -119,6 +128,7 @@ fn mp4(file: &mut File, found: &mut Found) -> std::io::Result<()> {
         if head[4..8] == *b"moov" && size <= MAX_MOOV && size <= found.length - at {
             let moov = bytes(file, at + header, size - header)?;
             found.frames = frames(&moov);
+            found.full_range = colours(&moov).is_some_and(|end| end & 0x80 != 0);
         }
         at = at.saturating_add(size);
         found.need = at;
@@ -154,18 +164,39 @@ fn all<'a>(mut boxes: &'a [u8], kind: &[u8; 4]) -> impl Iterator<Item = &'a [u8]
     })
 }
 
+/// The first picture track.
+fn video(moov: &[u8]) -> Option<&[u8]> {
+    all(moov, b"trak").find(|trak| {
+        let handler = inner(trak, b"mdia").and_then(|mdia| inner(mdia, b"hdlr"));
+        handler.and_then(|h| h.get(8..12)) == Some(b"vide")
+    })
+}
+
+/// What the first picture track is made of.
+fn samples(moov: &[u8]) -> Option<&[u8]> {
+    let mdia = inner(video(moov)?, b"mdia")?;
+    inner(inner(mdia, b"minf")?, b"stbl")
+}
+
+/// The last byte of the track's description of colours, whose first bit stands for the full range.
+fn colours(moov: &[u8]) -> Option<u8> {
+    let descriptions = inner(samples(moov)?, b"stsd")?;
+    // Version and count, then the first description: a box with 78 bytes before its boxes.
+    let first = descriptions.get(8..)?;
+    let (_, header) = box_size(first)?;
+    let boxes = first.get(header as usize + 78..)?;
+    let kind = all(boxes, b"colr").find(|colours| colours.starts_with(b"nclx"))?;
+    kind.get(10).copied()
+}
+
 /// Frames of the first picture track, as far as its edit list shows them; `None` for a file in fragments.
 fn frames(moov: &[u8]) -> Option<u64> {
     if inner(moov, b"mvex").is_some() {
         return None;
     }
-    let video = |trak: &&[u8]| {
-        let handler = inner(trak, b"mdia").and_then(|mdia| inner(mdia, b"hdlr"));
-        handler.and_then(|h| h.get(8..12)) == Some(b"vide")
-    };
-    let trak = all(moov, b"trak").find(video)?;
+    let trak = video(moov)?;
     let mdia = inner(trak, b"mdia")?;
-    let table = inner(inner(mdia, b"minf")?, b"stbl")?;
+    let table = samples(moov)?;
     let sizes = inner(table, b"stsz").or_else(|| inner(table, b"stz2"))?;
     let count = u64::from(u32_at(sizes, 8)?);
     let part = shown(trak)

@@ -1,45 +1,53 @@
 //! A clip's frames out of `gst-launch-1.0`.
 
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Chain, Cursor, Read, Seek, SeekFrom};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, bail};
 
+use super::colours::{self, Colours};
 use crate::data::photo::Photo;
+use crate::restore::video::{Format, find_padding, read_frame, read_header};
 
 /// Longest line and side of a frame's header.
 const MAX_LINE: u64 = 64;
 const MAX_SIDE: usize = 16_384;
+/// Planes as they are decoded, upright; the colours are converted here.
+const PLANES: &str = "! decodebin ! videoconvert ! video/x-raw,format=Y444 ! videoflip video-direction=auto \
+     ! identity drop-allocation=true ! y4menc ! fdsink fd=1";
+/// For what is no Y, U and V to begin with.
+const PICTURES: &str = "! decodebin ! videoconvert ! video/x-raw,format=RGB \
+     ! videoflip video-direction=auto ! pnmenc ! fdsink fd=1";
 
-/// A decoder that writes PPM pictures, one after the other, into a pipe.
+/// A decoder that writes frames, one after the other, into a pipe.
 pub(super) struct Frames {
     child: Child,
-    output: BufReader<std::process::ChildStdout>,
+    output: Chain<Cursor<Vec<u8>>, BufReader<ChildStdout>>,
+    planes: Option<Planes>,
     complaints: std::fs::File,
     clip: PathBuf,
+}
+
+/// How planes lie in the pipe, and what they stand for.
+#[derive(Clone, Copy)]
+struct Planes {
+    colours: Colours,
+    format: Format,
+    padding: usize,
 }
 
 impl Frames {
     pub(super) fn of(clip: &Path) -> anyhow::Result<Self> {
         let complaints = tempfile::tempfile().context("cannot make a temporary file")?;
-        // Properties go in as separate arguments, so that any path is taken literally.
+        let colours = colours::probe(clip).and_then(|stream| stream.colours);
+        let pipeline = if colours.is_some() { PLANES } else { PICTURES };
         let mut command = Command::new("gst-launch-1.0");
         command
-            .args([
-                "--quiet",
-                "filesrc",
-                &format!("location={}", clip.display()),
-            ])
-            .args([
-                "!",
-                "decodebin",
-                "!",
-                "videoconvert",
-                "!",
-                "video/x-raw,format=RGB",
-            ])
-            .args(["!", "pnmenc", "!", "fdsink", "fd=1"]);
+            .args(["--quiet", "filesrc"])
+            .arg(colours::location(clip))
+            .args(pipeline.split_whitespace());
         // Only libav's log tells of pictures that it had to make up.
         if std::env::var_os("GST_DEBUG").is_none() {
             command.env("GST_DEBUG", "libav:1");
@@ -49,38 +57,74 @@ impl Frames {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(complaints.try_clone()?)
+            // Ctrl-C is for hone alone: the decoder would end as if the clip did.
+            .process_group(0)
             .spawn()
             .context(
                 "videos need GStreamer's gst-launch-1.0 (Debian: gstreamer1.0-tools, gstreamer1.0-plugins-good, \
                  gstreamer1.0-plugins-bad, gstreamer1.0-libav)",
             )?;
         let output = child.stdout.take().context("the decoder has no pipe")?;
-        Ok(Self {
+        let mut output = BufReader::with_capacity(1 << 20, output);
+        let opened = match colours {
+            Some(colours) => {
+                planes(&mut output, colours).map(|(planes, start)| (Some(planes), start))
+            }
+            None => Ok((None, Vec::new())),
+        };
+        let (planes, start, broken) = match opened {
+            Ok((planes, start)) => (planes, start, None),
+            Err(error) => (None, Vec::new(), Some(error)),
+        };
+        let mut frames = Self {
             child,
-            output: BufReader::with_capacity(1 << 20, output),
+            output: Cursor::new(start).chain(output),
+            planes,
             complaints,
             clip: clip.to_owned(),
-        })
+        };
+        match broken {
+            Some(error) => {
+                frames.ended(Err(error))?;
+                bail!("{} has no frame", clip.display())
+            }
+            None => Ok(frames),
+        }
     }
 
     /// The next frame; `None` at the clip's end.
     pub(super) fn next(&mut self) -> anyhow::Result<Option<Photo>> {
-        match ppm(&mut self.output) {
+        let read = match self.planes {
+            Some(planes) => planes.next(&mut self.output),
+            None => ppm(&mut self.output),
+        };
+        match read {
             Ok(Some(photo)) => Ok(Some(photo)),
-            // The decoder's own words say more than that its pipe broke.
-            end => {
-                if !self.child.wait()?.success() {
-                    let said = self.said();
-                    let line = said.lines().find(|line| line.contains("ERROR:"));
-                    bail!(
-                        "GStreamer cannot decode {}: {}",
-                        self.clip.display(),
-                        line.unwrap_or("it gave no reason").trim()
-                    );
-                }
-                end.with_context(|| format!("cannot decode {}", self.clip.display()))
-            }
+            end => self.ended(end),
         }
+    }
+
+    /// What the end of the pipe means: the decoder's own words say more than that it broke.
+    fn ended(&mut self, end: anyhow::Result<Option<Photo>>) -> anyhow::Result<Option<Photo>> {
+        let cut = |cause: &(dyn std::error::Error + 'static)| {
+            let cause = cause.downcast_ref::<std::io::Error>();
+            cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::UnexpectedEof)
+        };
+        // A decoder with more to say than the pipe holds would be waited for for ever.
+        let ended = end
+            .as_ref()
+            .err()
+            .is_none_or(|error| error.chain().any(cut));
+        if ended && !self.child.wait()?.success() {
+            let said = self.said();
+            let line = said.lines().find(|line| line.contains("ERROR:"));
+            bail!(
+                "GStreamer cannot decode {}: {}",
+                self.clip.display(),
+                line.unwrap_or("it gave no reason").trim()
+            );
+        }
+        end.with_context(|| format!("cannot decode {}", self.clip.display()))
     }
 
     /// How often the decoder complained although it went on, and of what first.
@@ -107,6 +151,29 @@ impl Drop for Frames {
         // Already gone at the clip's end; else nobody reads its pipe any more.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Reads how the planes lie, and as much of them as that takes.
+fn planes(input: &mut impl BufRead, colours: Colours) -> anyhow::Result<(Planes, Vec<u8>)> {
+    let format = read_header(input)?;
+    let (padding, start) = find_padding(input, &format)?;
+    let planes = Planes {
+        colours,
+        format,
+        padding,
+    };
+    Ok((planes, start))
+}
+
+impl Planes {
+    fn next(&self, input: &mut impl BufRead) -> anyhow::Result<Option<Photo>> {
+        let frame = read_frame(input, &self.format, self.padding)?;
+        Ok(frame.map(|frame| Photo {
+            height: self.format.height,
+            width: self.format.width,
+            rgb: self.colours.to_rgb(&frame),
+        }))
     }
 }
 

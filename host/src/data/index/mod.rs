@@ -14,6 +14,7 @@
 
 mod examine;
 mod list_file;
+mod order;
 mod split;
 mod tree;
 mod verify;
@@ -87,6 +88,13 @@ pub struct Entry {
     /// The degraded one, for pairs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<FileRecord>,
+}
+
+impl Entry {
+    /// The degraded picture's, where there is one.
+    fn first_path(&self) -> &str {
+        &self.input.as_ref().unwrap_or(&self.truth).path
+    }
 }
 
 /// A file that is not used.
@@ -203,9 +211,11 @@ pub fn scan_told(
     let mut found = tree::walk(root)?;
     let mut problems = std::mem::take(&mut found.problems);
     let mut candidates = Vec::new();
+    let mut listed = false;
     if layout != Layout::Sharp {
         candidates = list_file::pairs(root, &found.lists)?;
-        if candidates.is_empty() {
+        listed = !candidates.is_empty();
+        if !listed {
             candidates = tree::pairs(&found.pictures, &mut problems);
         }
     }
@@ -244,7 +254,11 @@ pub fn scan_told(
     if !thorough {
         examine::hash_possible_copies(root, &mut entries);
     }
-    let entries = split::assign(entries, &mut problems, seed, validation);
+    let mut entries = split::assign(entries, &mut problems, seed, validation);
+    if !listed {
+        // Neighbours are neighbours in time. Last of all: partners and splits are as they always were.
+        entries.sort_by(|a, b| order::paths(a.first_path(), b.first_path()));
+    }
     name_the_rest(&found.pictures, &wanted, &entries, &mut problems);
     problems.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(Index {

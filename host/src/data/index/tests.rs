@@ -306,3 +306,29 @@ fn a_newer_index_is_refused() {
     let error = format!("{:#}", Index::load(&path).unwrap_err());
     assert!(error.contains("index version 2"), "{error}");
 }
+
+#[test]
+fn frames_without_leading_zeros_are_in_the_order_of_time_and_half_taken_ones_unseen() {
+    let folder = tree(&[
+        "clip/10.png",
+        "clip/2.png",
+        "clip/1.png",
+        "clip/0.png",
+        "other/0.png",
+        "other/1.png",
+        ".third.hone-part/000000.png",
+    ]);
+    let index = index(&folder);
+    let paths: Vec<&str> = index.entries.iter().map(Entry::first_path).collect();
+    let right = [
+        "clip/0.png",
+        "clip/1.png",
+        "clip/2.png",
+        "clip/10.png",
+        "other/0.png",
+        "other/1.png",
+    ];
+    assert_eq!(paths, right);
+    assert!(index.problems.is_empty(), "{:?}", index.problems);
+    assert!(verify(&index, folder.path()).unwrap().is_empty());
+}

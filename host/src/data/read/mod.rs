@@ -38,7 +38,7 @@ pub enum Unusable {
     #[error("is larger than 32768 pixels a side or 1 GiB")]
     TooLarge,
     /// Part of it shows something else.
-    #[error("has transparent pixels")]
+    #[error("has transparent pixels: put it on a background first")]
     Transparent,
 }
 
@@ -145,7 +145,7 @@ pub fn decode(path: &Path) -> Result<Photo, Unusable> {
             orientation,
         )
     };
-    if image.color().has_alpha() && image.to_rgba16().pixels().any(|p| p.0[3] != u16::MAX) {
+    if is_transparent(&image) {
         return Err(Unusable::Transparent);
     }
     image.apply_orientation(orientation);
@@ -158,6 +158,28 @@ pub fn decode(path: &Path) -> Result<Photo, Unusable> {
         width: image.width() as usize,
         rgb: image.into_raw(),
     })
+}
+
+/// A JPEG file as it is stored: grey or RGB, and not turned.
+///
+/// # Errors
+/// When the file cannot be read, is damaged or cut off.
+pub fn jpeg_as_stored(path: &Path) -> Result<DynamicImage, Unusable> {
+    let bytes = std::fs::read(path).map_err(Unusable::Closed)?;
+    Ok(jpeg::decode(&bytes)?.0)
+}
+
+/// Whether anything shows through a picture.
+fn is_transparent(image: &DynamicImage) -> bool {
+    match image {
+        DynamicImage::ImageLumaA8(i) => i.pixels().any(|p| p.0[1] != u8::MAX),
+        DynamicImage::ImageRgba8(i) => i.pixels().any(|p| p.0[3] != u8::MAX),
+        DynamicImage::ImageLumaA16(i) => i.pixels().any(|p| p.0[1] != u16::MAX),
+        DynamicImage::ImageRgba16(i) => i.pixels().any(|p| p.0[3] != u16::MAX),
+        image => {
+            image.color().has_alpha() && image.to_rgba16().pixels().any(|p| p.0[3] != u16::MAX)
+        }
+    }
 }
 
 /// [`decode`], with an error that names the file.

@@ -32,7 +32,7 @@ pub struct Pair {
 pub struct Camera {
     /// The steps.
     pub degradation: Degradation,
-    /// Draws the parameters: picture `i` always gets the same ones.
+    /// Draws the parameters: a picture always gets the same ones, by its place in the data.
     pub seed: u64,
 }
 
@@ -43,11 +43,24 @@ enum Item {
         name: String,
         input: Option<PathBuf>,
         truth: PathBuf,
+        place: u64,
     },
     Frame {
         name: String,
         truth: Photo,
+        place: u64,
     },
+}
+
+impl Item {
+    /// The picture's place in the data, before any was left out: its degradation is drawn by that, so that
+    /// evaluations of more and of fewer pictures compare picture by picture.
+    fn place(&mut self) -> Option<&mut u64> {
+        match self {
+            Self::Loaded(_) => None,
+            Self::Files { place, .. } | Self::Frame { place, .. } => Some(place),
+        }
+    }
 }
 
 /// Pairs in order.
@@ -87,13 +100,17 @@ impl PairSet {
         self.sequence
     }
 
-    /// At most `limit` of the pairs, spread evenly.
+    /// At most `limit` of the pairs to tune on, spread evenly. Their degradations are drawn anew, by their place
+    /// among these: published masks were tuned so.
     #[must_use]
     pub fn limited(self, limit: usize) -> Self {
-        Self {
-            items: spread(self.items, limit),
-            ..self
+        let mut items = spread(self.items, limit);
+        for (i, item) in (0..).zip(&mut items) {
+            if let Some(place) = item.place() {
+                *place = i;
+            }
         }
+        Self { items, ..self }
     }
 
     /// Number of pairs.
@@ -130,16 +147,18 @@ impl PairSet {
         let item = self.items.get(i);
         match item.with_context(|| format!("there is no pair {i}"))? {
             Item::Loaded(pair) => Ok(pair.clone()),
-            Item::Frame { name, truth } => self.degraded(i, name, truth),
+            Item::Frame { name, truth, place } => self.degraded(*place, name, truth),
             Item::Files {
                 name,
                 input: None,
                 truth,
-            } => self.degraded(i, name, &read::photo(truth)?),
+                place,
+            } => self.degraded(*place, name, &read::photo(truth)?),
             Item::Files {
                 name,
                 input: Some(input),
                 truth,
+                ..
             } => {
                 let (small, sharp) = (read::photo(input)?, read::photo(truth)?);
                 let sides = |photo: &Photo| (photo.width, photo.height);
@@ -161,13 +180,13 @@ impl PairSet {
 
     /// The degradation sees mirrored pixels beyond the border, so that the border is degraded as the
     /// middle is.
-    fn degraded(&self, i: usize, name: &str, truth: &Photo) -> anyhow::Result<Pair> {
+    fn degraded(&self, place: u64, name: &str, truth: &Photo) -> anyhow::Result<Pair> {
         let camera = self.camera.as_ref().context("there is no degradation")?;
         let margin = camera.degradation.margin();
         let (height, width) = (truth.height + 2 * margin, truth.width + 2 * margin);
         let shift = -isize::try_from(margin)?;
         let seen = truth.window(shift, shift, height, width);
-        let mut random = stream(&[camera.seed, i as u64]);
+        let mut random = stream(&[camera.seed, place]);
         let degraded = camera.degradation.apply(&seen, &mut random)?;
         Ok(Pair {
             name: name.to_owned(),

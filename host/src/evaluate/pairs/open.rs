@@ -29,13 +29,13 @@ impl PairSet {
     /// # Errors
     /// When a folder cannot be read or a picture has no partner.
     pub fn folders(input: &Path, truth: &Path, limit: usize) -> anyhow::Result<Self> {
-        let items = paired_images(input, truth)?
-            .into_iter()
-            .map(|(input, truth)| Item::Files {
-                name: stem(&input),
-                input: Some(input),
-                truth,
-            });
+        let items = paired_images(input, truth)?.into_iter().zip(0..);
+        let items = items.map(|((input, truth), place)| Item::Files {
+            name: stem(&input),
+            input: Some(input),
+            truth,
+            place,
+        });
         Ok(Self::new(spread(items.collect(), limit), None))
     }
 
@@ -98,10 +98,12 @@ impl PairSet {
             let entries = index.entries.iter();
             let entries = entries.filter(|e| wanted.is_none_or(|split| e.split == split));
             let items: Vec<Item> = entries
-                .map(|e| Item::Files {
+                .zip(0..)
+                .map(|(e, place)| Item::Files {
                     name: stem(Path::new(&e.truth.path)),
                     input: e.input.as_ref().map(|i| root.join(&i.path)),
                     truth: root.join(&e.truth.path),
+                    place,
                 })
                 .collect();
             let sharp = |item: &Item| matches!(item, Item::Files { input: None, .. });
@@ -143,7 +145,7 @@ impl PairSet {
             )
         })?;
         check(camera)?;
-        let mut reader = video::Reader::open(path)?;
+        let mut reader = video::Reader::open_stored(path)?;
         let format = reader.format();
         let mut items = Vec::new();
         while items.len() < limit
@@ -152,6 +154,7 @@ impl PairSet {
             items.push(Item::Frame {
                 name: format!("frame {}", items.len()),
                 truth: Photo::from_picture(&frame.to_picture(&format)),
+                place: items.len() as u64,
             });
         }
         ensure!(!items.is_empty(), "{} holds no frame", path.display());

@@ -38,6 +38,38 @@ fn sharp_folders_are_degraded_always_alike() {
 }
 
 #[test]
+fn a_picture_is_degraded_alike_however_many_are_evaluated() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["a.png", "b.png", "c.png", "d.png", "e.png"];
+    save(folder.path(), &names, 40);
+    let camera = camera("gaussian:sigma=1..2 + noise:shot=0.001");
+    let open = |limit| {
+        let opened = PairSet::open(folder.path(), Some(&camera), limit).unwrap();
+        opened.evaluated.usable().0
+    };
+    let whole = open(9);
+    let input = |set: &PairSet, name: &str| {
+        let at = set.names().iter().position(|n| n == name).unwrap();
+        set.get(at).unwrap().input
+    };
+    let few = open(2);
+    for name in few.names() {
+        assert_eq!(input(&few, &name), input(&whole, &name), "{name}");
+    }
+    let last = input(&whole, "e");
+    let damaged = folder.path().join("b.png");
+    let bytes = std::fs::read(&damaged).unwrap();
+    std::fs::write(&damaged, &bytes[..bytes.len() / 2]).unwrap();
+    let left = open(9);
+    assert_eq!(left.names(), ["a", "c", "d", "e"]);
+    assert_eq!(input(&left, "e"), last);
+    // Tuning draws by place among the pictures tuned on.
+    let tuning = left.limited(1).get(0).unwrap();
+    let renumbered = input(&open(9), &tuning.name);
+    assert_eq!(tuning.input == renumbered, tuning.name == "a");
+}
+
+#[test]
 fn splits_and_enlarged_inputs_are_found() {
     let folder = tempfile::tempdir().unwrap();
     save(folder.path(), &["val/lq/x.png", "train/lq/y.png"], 20);

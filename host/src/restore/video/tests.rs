@@ -95,3 +95,58 @@ fn a_program_that_goes_on_writing_is_not_waited_for() {
     let error = tool.failure(damage, "cannot decode a.mp4".into());
     assert_eq!(error.to_string(), "cannot decode a.mp4");
 }
+
+/// Makes a film of two frames with GStreamer, has it changed, and reads it.
+fn filmed(
+    pattern: &str,
+    coder: &str,
+    name: &str,
+    change: impl FnOnce(&mut [u8]),
+) -> (Vec<Frame>, Format) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    let mut arguments = words(&format!(
+        "-q videotestsrc num-buffers=2 pattern={pattern} ! video/x-raw,width=64,height=48 ! {coder} ! filesink"
+    ));
+    arguments.push(colours::location(&path));
+    let mut tool = Tool::start(Codec::GStreamer, arguments, &path).unwrap();
+    tool.finish().unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    change(&mut bytes);
+    std::fs::write(&path, bytes).unwrap();
+    let mut reader = Reader::open(&path).unwrap();
+    let mut frames = Vec::new();
+    while let Some(frame) = reader.next_frame().unwrap() {
+        frames.push(frame);
+    }
+    (frames, reader.format())
+}
+
+#[test]
+fn full_range_becomes_studio_range() {
+    // The encoder writes the 235 and 16 of the pattern as they are, and JPEG says that its range is full.
+    for (pattern, level) in [("white", 218), ("black", 30)] {
+        let (frames, _) = filmed(pattern, "jpegenc ! matroskamux", "film.mkv", |_| {});
+        assert_eq!(frames.len(), 2);
+        let near = |y: &u8| y.abs_diff(level) <= 1;
+        assert!(
+            frames[0].y.iter().all(near),
+            "{pattern}: {}",
+            frames[0].y[0]
+        );
+    }
+}
+
+#[test]
+fn videos_that_lie_on_their_side_are_read_upright() {
+    let turn = |bytes: &mut [u8]| {
+        let header = bytes.windows(4).position(|kind| kind == b"tkhd").unwrap();
+        // The matrix of a quarter turn, after the kind and 40 bytes.
+        for (i, value) in [0, 1, 0, -1, 0].into_iter().enumerate() {
+            let at = header + 44 + 4 * i;
+            bytes[at..at + 4].copy_from_slice(&(value * 65_536_i32).to_be_bytes());
+        }
+    };
+    let (frames, format) = filmed("white", "x264enc ! h264parse ! mp4mux", "film.mp4", turn);
+    assert_eq!((format.width, format.height, frames.len()), (48, 64, 2));
+}

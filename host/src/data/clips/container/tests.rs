@@ -38,6 +38,49 @@ fn movie(video: &[u8], more: &[u8]) -> Vec<u8> {
     .concat()
 }
 
+/// A picture track whose description ends in this box.
+fn described(colours: &[u8]) -> Vec<u8> {
+    let entry = boxed(b"avc1", &[&[0; 78], &boxed(b"avcC", &[&[1; 9]]), colours]);
+    let descriptions = boxed(b"stsd", &[&words(&[0, 1]), &entry]);
+    let table = boxed(
+        b"stbl",
+        &[&descriptions, &boxed(b"stsz", &[&words(&[0, 0, 3000])])],
+    );
+    let mdia = boxed(
+        b"mdia",
+        &[
+            &boxed(b"hdlr", &[&words(&[0, 0]), b"vide"]),
+            &boxed(b"minf", &[&table]),
+        ],
+    );
+    boxed(b"trak", &[&mdia])
+}
+
+#[test]
+fn the_full_range_is_told_from_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("film");
+    let full = |track: &[u8]| {
+        std::fs::write(&path, movie(track, b"")).unwrap();
+        full_range(&path)
+    };
+    let nclx = |end: u8| boxed(b"colr", &[b"nclx", &[0, 1, 0, 1, 0, 1, end]]);
+    assert!(full(&described(&nclx(0x80))));
+    assert!(!full(&described(&nclx(0))));
+    assert!(!full(&described(&boxed(
+        b"colr",
+        &[b"nclc", &[0, 1, 0, 1, 0, 1]]
+    ))));
+    assert!(!full(&described(b"")));
+    assert!(!full(&track(b"vide", 3000, b"")));
+    // Cut off anywhere.
+    let film = movie(&described(&nclx(0x80)), b"");
+    for length in 0..film.len() {
+        std::fs::write(&path, &film[..length]).unwrap();
+        let _ = full_range(&path);
+    }
+}
+
 fn told(bytes: &[u8]) -> Result<Option<u64>, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("film");
