@@ -295,6 +295,7 @@ mod tests {
     fn a_board_that_throttles_now_and_again_is_given_no_more_to_do() {
         let mut governor = governor();
         play(&mut governor, 0.0, 3.0, COLD, |_| 66.0);
+        play(&mut governor, 3.0, 1.0, COLD, |_| 5.0);
         let rung = governor.rung();
         assert_ne!(rung, Rung::Level(0));
         // Two windows of three: too few for a step down, too many for a climb.

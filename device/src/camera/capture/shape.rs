@@ -108,7 +108,7 @@ impl Shape {
         // A camera keeps the mode that it runs in: some would stop and start again to look for another.
         scale.add_probe(gst::PadProbeType::EVENT_UPSTREAM, |_, info| {
             match info.event().map(|event| event.type_()) {
-                Some(gst::EventType::Reconfigure) => gst::PadProbeReturn::Drop,
+                Some(gst::EventType::Reconfigure) => gst::PadProbeReturn::Handled,
                 _ => gst::PadProbeReturn::Ok,
             }
         });

@@ -1,5 +1,6 @@
 use super::super::Method;
 use super::super::tests::{blur, input, pairs, rows};
+use super::super::unsharp::Unsharp;
 use super::*;
 use crate::picture::Picture;
 use crate::restore::Restore;
@@ -22,15 +23,29 @@ impl Restore for Called {
     }
 }
 
+/// A mask under another name.
+struct Named(&'static str, Unsharp);
+
+impl Restore for Named {
+    fn name(&self) -> String {
+        self.0.into()
+    }
+
+    fn restore(&mut self, input: &Picture) -> anyhow::Result<Picture> {
+        self.1.restore(input)
+    }
+}
+
 #[test]
 fn rows_are_told_apart_by_role_and_not_by_name() {
     let pairs = pairs();
+    let mask = Unsharp::tuned(&pairs, Colour::Rgb).unwrap().mask;
     let methods = vec![
         Method::new(Role::Student, Called("input", 1.0)),
         input(),
         Method::new(Role::Student, Called("teacher", 0.2)),
         Method::new(Role::Student, Called("teacher", -0.4)),
-        Method::new(Role::Teacher, Called("teacher", -0.8)),
+        Method::new(Role::Teacher, Named("teacher", mask)),
     ];
     let rows = rows(methods, &pairs, Colour::Rgb);
     let metrics = MetricSet::default();
