@@ -19,6 +19,7 @@ pub mod gpio;
 pub mod journal;
 #[cfg(feature = "page")]
 pub mod page;
+pub mod place;
 pub mod shipped;
 pub mod slots;
 #[cfg(feature = "camera")]

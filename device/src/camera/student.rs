@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hone_shared::bundle::{Bundle, Manifest, ModelEntry, Policy};
+use hone_shared::bundle::{Bundle, Policy};
 use hone_shared::student::Precision;
 
 use super::sharpener::Level;
@@ -147,7 +147,9 @@ fn levels(
     choice: &Choice,
     options: EngineOptions,
 ) -> Result<Vec<Level>, StudentError> {
-    ladder(bundle.manifest(), choice)
+    bundle
+        .manifest()
+        .ladder(choice.level.as_deref(), choice.precision)
         .map_err(|reason| StudentError::Choice {
             path: path.to_owned(),
             reason,
@@ -155,44 +157,6 @@ fn levels(
         .into_iter()
         .map(|entry| level(path, &entry.name, bundle.model_bytes(entry), options))
         .collect()
-}
-
-/// The students of a bundle that `choice` wants: one for each name, the most costly first.
-fn ladder<'a>(manifest: &'a Manifest, choice: &Choice) -> Result<Vec<&'a ModelEntry>, String> {
-    let precisions: &[Precision] = match &choice.precision {
-        Some(precision) => std::slice::from_ref(precision),
-        None => &[Precision::Int8, Precision::F32],
-    };
-    let mut names: Vec<&str> = manifest.models.iter().map(|m| m.name.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let mut found: Vec<&ModelEntry> = names
-        .iter()
-        .filter(|name| {
-            choice
-                .level
-                .as_deref()
-                .is_none_or(|wanted| wanted == **name)
-        })
-        .filter_map(|name| precisions.iter().find_map(|p| manifest.model(name, *p)))
-        .collect();
-    found.sort_by(|a, b| b.macs_per_pixel.total_cmp(&a.macs_per_pixel));
-    if !found.is_empty() {
-        return Ok(found);
-    }
-    let have: Vec<String> = manifest
-        .models
-        .iter()
-        .map(|m| format!("{} ({})", m.name, m.precision))
-        .collect();
-    let level = choice.level.as_deref().unwrap_or("of any name");
-    let precision = choice
-        .precision
-        .map_or(String::new(), |p| format!(" in {p}"));
-    Err(format!(
-        "there is no student {level}{precision} in it, only {}",
-        have.join(", ")
-    ))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, StudentError> {

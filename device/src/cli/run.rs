@@ -60,7 +60,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "model")]
     level: Option<String>,
     /// Number format of the bundle's student; without it, int8 where there is one.
-    #[arg(long, value_name = "f32|int8", value_parser = precision, conflicts_with = "model")]
+    #[arg(long, value_name = "f32|int8", conflicts_with = "model")]
     precision: Option<Precision>,
     /// Where frames come from.
     #[arg(long, value_name = "SRC", required_unless_present = "config")]
@@ -124,14 +124,6 @@ pub struct RunArgs {
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
-}
-
-fn precision(text: &str) -> Result<Precision, String> {
-    match text {
-        "f32" => Ok(Precision::F32),
-        "int8" => Ok(Precision::Int8),
-        _ => Err("use f32 or int8".into()),
-    }
 }
 
 /// A number within `range`, or what to give instead.
@@ -264,7 +256,7 @@ impl RunArgs {
             precision: match self.precision {
                 Some(precision) => Some(precision),
                 None => some(&config.student.precision)
-                    .map(|text| precision(&text).map_err(anyhow::Error::msg))
+                    .map(|text| text.parse().map_err(anyhow::Error::msg))
                     .transpose()?,
             },
             threads: self.threads.map_or(config.student.threads, usize::from),

@@ -1,9 +1,9 @@
 //! Outputs that would take the place of an input or of another output.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
+use hone_device::place::Place;
 
 use crate::train::run::RunFolder;
 
@@ -12,9 +12,10 @@ use crate::train::run::RunFolder;
 /// # Errors
 /// When they are one file, under whatever names.
 pub fn refuse<'a>(output: &Path, others: impl IntoIterator<Item = &'a Path>) -> anyhow::Result<()> {
+    let place = Place::of(output);
     for other in others {
         ensure!(
-            !same_file(output, other),
+            !place.is(&Place::of(other)),
             "the output {} would overwrite {}: name another file",
             output.display(),
             other.display()
@@ -30,20 +31,6 @@ pub fn refuse<'a>(output: &Path, others: impl IntoIterator<Item = &'a Path>) -> 
 pub fn refuse_run(output: &Path, run: &Path) -> anyhow::Result<()> {
     let files = RunFolder::files(run);
     refuse(output, files.iter().map(PathBuf::as_path))
-}
-
-fn same_file(a: &Path, b: &Path) -> bool {
-    match (std::fs::metadata(a), std::fs::metadata(b)) {
-        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
-        _ => place(a).is_some_and(|a| Some(a) == place(b)),
-    }
-}
-
-/// Where a file lies that need not be there yet.
-fn place(path: &Path) -> Option<PathBuf> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;
-    Some(folder.join(path.file_name()?))
 }
 
 #[cfg(test)]

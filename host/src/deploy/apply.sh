@@ -92,12 +92,22 @@ if [ -d "$stage/update" ]; then
   # Held back until it is done: a lost connection must not look like a refusal.
   said=$("$honed" slots install "$stage/update/bundle.hone" --folder "$state" --config "$root/etc/honed.toml" "$@")
   trap - EXIT
+  config=$root/etc/honed.toml
+  [ ! -f "$config.old" ] || cp -p "$config.old" "$stage/honed.toml"
   tidy
   say "$said"
   # A service that does not come up is judged by its slots, not by systemctl.
   systemctl restart honed 9>&- || say "systemctl reports that honed did not start"
-  [ "$seconds" = 0 ] || "$honed" slots wait --folder "$state" --seconds "$seconds"
-  exit
+  [ "$seconds" != 0 ] || exit 0
+  code=0
+  "$honed" slots wait --folder "$state" --seconds "$seconds" || code=$?
+  # With an update that was given up goes the configuration that came with it.
+  if [ $code != 0 ] && [ -f "$stage/honed.toml" ] && "$honed" status --json --folder "$state" | grep -q '"trial":null'; then
+    cp -p "$stage/honed.toml" "$config.new"
+    mv -f "$config.new" "$config"
+    systemctl restart honed 9>&- || say "systemctl reports that honed did not start"
+  fi
+  exit $code
 fi
 # No trial judges settings alone: the service has to be up.
 if ! { systemctl restart honed 9>&- && systemctl is-active honed >/dev/null; }; then

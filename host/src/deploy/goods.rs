@@ -128,7 +128,7 @@ impl Goods {
             Some(path) => {
                 let text = read_text(path)?;
                 let config = Config::parse(&text).with_context(|| path.display().to_string())?;
-                settings::check(&config, root, Some(path))?;
+                settings::check(&config, root, Some(path), opened.manifest())?;
                 text_file(CONFIG, &text)
             }
             None => BoardFile {

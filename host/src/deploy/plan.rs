@@ -28,7 +28,7 @@ impl<'a> Plan<'a> {
     pub fn make(facts: &Facts, goods: &'a Goods, force: bool) -> Result<Self> {
         fitting(facts)?;
         if let Some(config) = facts.config.as_ref().filter(|_| !goods.configure()) {
-            settings::check(config, &goods.root, None)?;
+            settings::check(config, &goods.root, None, goods.bundle.manifest())?;
         }
         let program = goods.programs.iter().find(|p| p.machine == facts.machine);
         if let (None, Some(other)) = (program, goods.programs.first()) {

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
+use hone_shared::bundle::Manifest;
 use hone_shared::config::{Config, SLOTS_FOLDER};
 
-/// Checks the configuration in `file`, or that which a board has, for one to install below `root`.
+/// Checks the configuration in `file`, or that which a board has, for a bundle to install below `root`.
 ///
 /// # Errors
-/// The key that has honed run something else than the slots that a deploy fills.
-pub fn check(config: &Config, root: &str, file: Option<&Path>) -> Result<()> {
+/// The key that has honed run something else than the slots that a deploy fills, or none of the bundle's students.
+pub fn check(config: &Config, root: &str, file: Option<&Path>, manifest: &Manifest) -> Result<()> {
     let (whose, or) = match file {
         Some(file) => (file.display().to_string(), ""),
         None => (
@@ -27,21 +28,53 @@ pub fn check(config: &Config, root: &str, file: Option<&Path>) -> Result<()> {
         theirs.trim_end_matches('/') == ours,
         "{whose} has its slots in {theirs}, a deploy fills those in {ours}: change slots.folder{or}"
     );
+    let some = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let precision = some(&config.student.precision).and_then(|text| text.parse().ok());
+    let found = manifest.ladder(some(&config.student.level).as_deref(), precision);
+    found.map_err(|lack| {
+        anyhow!(
+            "{whose} does not go with {}: {lack}: change student.level or student.precision{or}",
+            manifest.name
+        )
+    })?;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use hone_shared::bundle::{ModelEntry, Provenance};
+    use hone_shared::student::{Colour, Precision};
+
     use super::*;
+
+    fn manifest() -> Manifest {
+        let model = |name: &str, precision| ModelEntry {
+            name: name.into(),
+            precision,
+            colour: Colour::Luma,
+            scale: 2,
+            halo: Some(8),
+            macs_per_pixel: 1.0,
+            part: 0,
+            metrics: Vec::new(),
+        };
+        Manifest {
+            name: "street".into(),
+            release: "1.0.0".parse().unwrap(),
+            models: vec![
+                model("small", Precision::Int8),
+                model("nano", Precision::F32),
+            ],
+            parts: Vec::new(),
+            provenance: Provenance::default(),
+        }
+    }
 
     #[test]
     fn a_configuration_that_runs_something_else_is_refused() {
         let checked = |text: &str, root: &str| {
-            let checked = check(
-                &Config::parse(text).unwrap(),
-                root,
-                Some(Path::new("x.toml")),
-            );
+            let config = Config::parse(text).unwrap();
+            let checked = check(&config, root, Some(Path::new("x.toml")), &manifest());
             checked.map_err(|error| error.to_string())
         };
         checked("", "").unwrap();
@@ -49,6 +82,15 @@ mod tests {
         checked("slots.folder = '/srv/var/lib/honed'", "/srv").unwrap();
         let error = checked("student.bundle = '/b.hone'", "").unwrap_err();
         assert!(error.starts_with("x.toml names a bundle of its own, /b.hone"));
+        checked("student.level = 'nano'", "").unwrap();
+        let error = checked("student.level = 'huge'", "").unwrap_err();
+        assert_eq!(
+            error,
+            "x.toml does not go with street: there is no student huge in it, only small (int8), nano (f32): change \
+             student.level or student.precision"
+        );
+        let error = checked("student.level = 'nano'\nstudent.precision = 'int8'", "").unwrap_err();
+        assert!(error.contains("no student nano in int8"), "{error}");
         for (text, root) in [("slots.folder = '/data'", ""), ("", "/srv")] {
             let error = checked(text, root).unwrap_err();
             assert!(error.contains("change slots.folder"), "{error}");

@@ -142,6 +142,42 @@ impl Manifest {
             .find(|m| m.name == name && m.precision == precision)
     }
 
+    /// The students of a level and number format: one of each name, the most costly first. `None` for the level takes all of
+    /// them, for the format INT8 before f32.
+    ///
+    /// # Errors
+    /// What the bundle has instead.
+    pub fn ladder(
+        &self,
+        level: Option<&str>,
+        precision: Option<Precision>,
+    ) -> Result<Vec<&ModelEntry>, String> {
+        let precisions = precision.map_or(vec![Precision::Int8, Precision::F32], |p| vec![p]);
+        let mut names: Vec<&str> = self.models.iter().map(|m| m.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let mut found: Vec<&ModelEntry> = names
+            .into_iter()
+            .filter(|name| level.is_none_or(|wanted| wanted == *name))
+            .filter_map(|name| precisions.iter().find_map(|p| self.model(name, *p)))
+            .collect();
+        found.sort_by(|a, b| b.macs_per_pixel.total_cmp(&a.macs_per_pixel));
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let have: Vec<String> = self
+            .models
+            .iter()
+            .map(|m| format!("{} ({})", m.name, m.precision))
+            .collect();
+        let precision = precision.map_or(String::new(), |p| format!(" in {p}"));
+        Err(format!(
+            "there is no student {}{precision} in it, only {}",
+            level.unwrap_or("of any name"),
+            have.join(", ")
+        ))
+    }
+
     /// Checks everything that the types leave open; readers and writers both refuse what fails here.
     ///
     /// # Errors

@@ -3,7 +3,6 @@
 mod folder;
 mod packed;
 mod place;
-mod real;
 mod tail;
 
 use std::path::{Path, PathBuf};

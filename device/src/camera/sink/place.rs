@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::real::Place;
 use super::{SinkKind, SinkSpec};
 use crate::atomic;
 use crate::camera::error::CameraError;
 use crate::camera::source::{SourceKind, SourceSpec};
+use crate::place::Place;
 
 /// Where the kernel says how v4l2loopback was loaded.
 const EXCLUSIVE: &str = "/sys/module/v4l2loopback/parameters/exclusive_caps";

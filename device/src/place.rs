@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 /// A place in the file system, which need not hold anything yet.
-pub(super) struct Place {
+pub struct Place {
     /// Without links and detours.
     path: PathBuf,
     /// Device and inode, if something is there.
@@ -15,7 +15,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn of(path: &Path) -> Self {
+    /// The place that `path` names.
+    pub fn of(path: &Path) -> Self {
         let path = real(path);
         let folder = path.parent().and_then(identity);
         Self {
@@ -26,7 +27,7 @@ impl Place {
     }
 
     /// Whether both are the same.
-    pub(super) fn is(&self, other: &Self) -> bool {
+    pub fn is(&self, other: &Self) -> bool {
         let same = |one: &Option<_>, two| one.is_some() && one == two;
         self.path == other.path
             || same(&self.there, &other.there)
