@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use hone_shared::bundle::{self, Bundle, BundleError, Policy, PublicKey};
 use hone_shared::config::KEYS_FOLDER;
 
+use crate::journal::Journal;
+
 /// Longest key file read; a key is one line of 90 bytes.
 const MAX_KEY_FILE: u64 = 4096;
 
@@ -32,18 +34,29 @@ pub enum TrustError {
 }
 
 /// Reads the keys in `places`: files, and folders of `*.pub` files. Only [`KEYS_FOLDER`] may be
-/// missing, since it is asked for everywhere.
+/// missing, since it is asked for everywhere. What is no key in a folder is left out and told.
 ///
 /// # Errors
-/// [`TrustError`], with the file named.
+/// [`TrustError`], with the place named.
 pub fn policy(places: &[PathBuf], allow_unsigned: bool) -> Result<Policy, TrustError> {
     let mut trusted = Vec::new();
     for place in places {
         if place == Path::new(KEYS_FOLDER) && !place.exists() {
             continue;
         }
+        if !place.metadata().map_err(unread(place))?.is_dir() {
+            trusted.push(key(place)?);
+            continue;
+        }
         for file in key_files(place).map_err(unread(place))? {
-            trusted.push(key(&file)?);
+            match key(&file) {
+                Ok(key) => trusted.push(key),
+                // To trust fewer is the safe direction, and no reason for a service to go dark.
+                Err(error) => Journal::default().say(format_args!(
+                    "warning: {error}; the other keys in {} count",
+                    place.display()
+                )),
+            }
         }
     }
     Ok(Policy {
@@ -69,11 +82,8 @@ pub fn open(path: &Path, policy: &Policy) -> Result<Bundle, TrustError> {
     })
 }
 
-fn key_files(place: &Path) -> io::Result<Vec<PathBuf>> {
-    if !place.metadata()?.is_dir() {
-        return Ok(vec![place.to_owned()]);
-    }
-    let entries: io::Result<Vec<PathBuf>> = place.read_dir()?.map(|e| Ok(e?.path())).collect();
+fn key_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries: io::Result<Vec<PathBuf>> = folder.read_dir()?.map(|e| Ok(e?.path())).collect();
     let mut files = entries?;
     files.retain(|file| file.extension().is_some_and(|e| e == "pub"));
     files.sort();
@@ -122,6 +132,21 @@ mod tests {
         let keys = policy(&places, false).unwrap().trusted;
         let want = [1, 2].map(|n| SecretKey::from_seed([n; 32]).public());
         assert_eq!(keys, want);
+    }
+
+    #[test]
+    fn what_is_no_key_in_a_folder_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = SecretKey::from_seed([1; 32]).public();
+        write(folder.path(), "b.pub", &key.to_text());
+        write(folder.path(), "a.pub", "");
+        write(folder.path(), "c.pub", "ssh-ed25519 AAAA");
+        std::fs::create_dir(folder.path().join("d.pub")).unwrap();
+        std::os::unix::fs::symlink("gone", folder.path().join("e.pub")).unwrap();
+        let places = [folder.path().to_owned()];
+        assert_eq!(policy(&places, false).unwrap().trusted, [key]);
+        let named = [folder.path().join("a.pub")];
+        assert!(policy(&named, false).is_err());
     }
 
     #[test]

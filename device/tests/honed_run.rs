@@ -136,6 +136,51 @@ fn what_honed_puts_out_is_what_the_engine_predicts() {
 }
 
 #[test]
+fn one_frame_is_made_of_two_fields() {
+    let folder = tempfile::tempdir().unwrap();
+    let film = folder.path().join("film.mkv");
+    let (w, h) = SIZE;
+    // How much rows differ from those around them, in an upright edge that moves.
+    let combed = |frames: &[u8]| {
+        let rows: Vec<&[u8]> = frames.chunks(w).collect();
+        let of = |rows: &[&[u8]]| -> u64 {
+            let each = (0..w).map(|x| {
+                let [a, b, c] = [0, 1, 2].map(|row| i64::from(rows[row][x]));
+                (2 * b - a - c).unsigned_abs()
+            });
+            each.sum()
+        };
+        let frames = rows.chunks(h * 3 / 2).map(|frame| &frame[..h]);
+        frames
+            .map(|luma| luma.windows(3).map(of).sum::<u64>())
+            .sum::<u64>()
+    };
+    let woven = folder.path().join("woven.raw");
+    for upper_first in [true, false] {
+        launch(&format!(
+            "videotestsrc pattern=bar horizontal-speed=4 num-buffers=24 \
+             ! video/x-raw,format=I420,width={w},height={h},framerate=50/1 \
+             ! interlace field-pattern=1:1 top-field-first={upper_first} \
+             ! x264enc interlaced=true pass=quant quantizer=1 ! h264parse ! matroskamux ! filesink location={}",
+            film.display()
+        ));
+        launch(&format!(
+            "filesrc location={} ! decodebin ! filesink location={}",
+            film.display(),
+            woven.display()
+        ));
+        let arguments = ["--strength", "0", "--sink", "raw:out.raw", "--json"];
+        let source = ["--source", film.to_str().unwrap()];
+        let output = honed(folder.path(), "luma", &[&source, &arguments[..]].concat());
+        assert_eq!(report(&output)["frames"], 12);
+        let out = std::fs::read(folder.path().join("out.raw")).unwrap();
+        assert_eq!(out.len(), 12 * w * h * 3 / 2);
+        let (before, after) = (combed(&std::fs::read(&woven).unwrap()), combed(&out));
+        assert!(before > 0 && after < before / 2, "{after} of {before}");
+    }
+}
+
+#[test]
 fn strength_0_and_bypass_give_the_bytes_of_every_format() {
     let folder = tempfile::tempdir().unwrap();
     for (colour, format) in [

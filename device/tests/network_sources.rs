@@ -1,4 +1,5 @@
-//! Network cameras as `honed run` meets them: MJPEG over http, web pages, wrong addresses.
+//! Network cameras as `honed run` meets them: MJPEG over http, recordings on a server, web pages, wrong addresses; and files
+//! that are not what a camera gives.
 #![cfg(feature = "camera")]
 #![allow(clippy::unwrap_used)] // the lint's exception for tests does not reach what they share
 
@@ -6,7 +7,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -65,6 +66,38 @@ fn run(source: &str, more: &[&str]) -> Output {
         .unwrap()
 }
 
+/// The report of a run that succeeds.
+fn reported(source: &str, more: &[&str]) -> serde_json::Value {
+    let output = run(source, &[more, &["--json"]].concat());
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Runs a launch line that writes to `path` to its end.
+fn write(path: &Path, line: &str) {
+    gst::init().unwrap();
+    let line = format!("{line} ! filesink location={}", path.display());
+    let pipeline = gst::parse::launch(&line).unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let kinds = [gst::MessageType::Eos, gst::MessageType::Error];
+    let message = pipeline
+        .bus()
+        .unwrap()
+        .timed_pop_filtered(gst::ClockTime::from_seconds(60), &kinds);
+    let end = message.unwrap().type_();
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert_eq!(end, gst::MessageType::Eos, "{line}");
+}
+
+/// A PNG of the given format as `folder/name`.
+fn png(folder: &Path, name: &str, format: &str) {
+    let line = format!(
+        "videotestsrc num-buffers=1 ! video/x-raw,format={format},width=64,height=48 ! pngenc"
+    );
+    write(&folder.join(name), &line);
+}
+
 /// The one sentence that `honed` ends with.
 fn refused(source: &str, more: &[&str]) -> String {
     let output = run(source, more);
@@ -106,6 +139,93 @@ fn mjpeg_over_http_is_live_at_once_and_never_late() {
     let captured = report["captured"].as_u64().unwrap();
     assert!((12..40).contains(&captured), "{report}");
     assert!(!report.to_string().contains("secret"), "{report}");
+}
+
+#[test]
+fn a_recording_on_a_server_plays_at_its_own_pace() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("film.mkv");
+    write(
+        &path,
+        "videotestsrc num-buffers=40 ! video/x-raw,width=64,height=48,framerate=10/1 ! jpegenc \
+         ! matroskamux streamable=true",
+    );
+    let film = std::fs::read(&path).unwrap();
+    let length = film.len();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: video/x-matroska\r\nContent-Length: {length}\r\n\r\n"
+    );
+    let address = camera(head, vec![film]);
+    let start = Instant::now();
+    let report = reported(&address, &["--frames", "12"]);
+    assert!(start.elapsed() > Duration::from_secs(1), "{report}");
+    let captured = report["captured"].as_u64().unwrap();
+    assert!((12..30).contains(&captured), "{report}");
+    // Unless every single one is wanted, and none waits.
+    let report = reported(&address, &["--frames", "40", "--every-frame"]);
+    assert_eq!(report["captured"], 40, "{report}");
+}
+
+#[test]
+fn a_source_goes_on_when_it_turns_grey() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, format) in [("a.png", "RGB"), ("b.png", "GRAY8"), ("c.png", "RGB")] {
+        png(folder.path(), name, format);
+    }
+    let report = reported(&format!("images:{}", folder.path().display()), &[]);
+    assert_eq!(report["frames"], 3, "{report}");
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_told_in_plain_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let sound = folder.path().join("sound.wav");
+    write(&sound, "audiotestsrc num-buffers=50 ! wavenc");
+    let error = refused(sound.to_str().unwrap(), &[]);
+    assert!(
+        error.contains("sound.wav holds no picture: there is only sound in it"),
+        "{error}"
+    );
+
+    let pipe = folder.path().join("pipe");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let error = refused(pipe.to_str().unwrap(), &[]);
+    assert!(error.contains("it is a pipe; give it as"), "{error}");
+
+    for name in ["a.png", "b.png", "c.png"] {
+        png(folder.path(), name, "RGB");
+    }
+    let broken = folder.path().join("b.png");
+    let mut bytes = std::fs::read(&broken).unwrap();
+    let data = bytes.windows(4).position(|four| four == b"IDAT").unwrap();
+    bytes[data + 20] ^= 0xff;
+    std::fs::write(&broken, bytes).unwrap();
+    let output = run(&format!("images:{}", folder.path().display()), &[]);
+    // The decoder's library says something of its own before.
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "{error}");
+    assert!(error.trim_end().ends_with("b.png"), "{error}");
+}
+
+#[test]
+fn the_full_range_of_an_mp4_file_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("film.mp4");
+    write(
+        &path,
+        "videotestsrc num-buffers=5 ! video/x-raw,format=I420,width=64,height=48,colorimetry=1:4:7:1 \
+         ! x264enc ! mp4mux",
+    );
+    // A sink that takes nothing else.
+    let sink = "gst:capsfilter caps=video/x-raw,colorimetry=1:4:7:1 ! fakesink";
+    let report = reported(path.to_str().unwrap(), &["--sink", sink]);
+    assert_eq!(report["frames"], 5, "{report}");
 }
 
 #[test]

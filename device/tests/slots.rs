@@ -7,8 +7,10 @@ mod bundles;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use bundles::{key, save, street};
+use hone_shared::bundle::{Bundle, Part, PartKind};
 
 /// A board's folder with a configuration, the trusted key, and `RELEASE.hone` for each release.
 fn board(releases: &[&str]) -> tempfile::TempDir {
@@ -128,6 +130,56 @@ fn frames_prove_an_update_and_a_person_can_go_back() {
         shown.contains("ready to go back to") && shown.contains("street 2.0.0"),
         "{shown}"
     );
+}
+
+#[test]
+fn a_first_update_that_is_judged_bad_is_told_at_once() {
+    let board = board(&[]);
+    let at = board.path();
+    let part = Part {
+        name: "small.f32.onnx".into(),
+        kind: PartKind::Model,
+        bytes: b"no student".to_vec(),
+    };
+    let broken = Bundle::new(street("1.0.0").manifest().clone(), vec![part]).unwrap();
+    save(at, "1.0.0.hone", &broken.signed(&key(1)));
+    done(&install(at, "1.0.0", &[]));
+    assert!(!run(at).status.success());
+    let begin = Instant::now();
+    let waited = honed(
+        at,
+        &["slots", "wait", "--folder", "slots", "--seconds", "60"],
+    );
+    let error = String::from_utf8_lossy(&waited.stderr);
+    assert!(!waited.status.success(), "{error}");
+    assert!(error.contains("slot a is the only one, but "), "{error}");
+    assert!(begin.elapsed() < Duration::from_secs(30), "{error}");
+}
+
+#[test]
+fn nobody_goes_back_to_a_slot_that_is_not_trusted() {
+    let board = board(&["1.0.0", "2.0.0"]);
+    let at = board.path();
+    for release in ["1.0.0", "2.0.0"] {
+        done(&install(at, release, &[]));
+        done(&run(at));
+    }
+    let back = || {
+        let flags = ["--folder", "slots", "--config", "honed.toml"];
+        honed(at, &[&["rollback"], flags.as_slice()].concat())
+    };
+    std::fs::write(at.join("key.pub"), key(2).public().to_text()).unwrap();
+    let refused = back();
+    let error = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success(), "{error}");
+    assert!(
+        error.contains("slot a cannot be gone back to") && error.contains("not trusted"),
+        "{error}"
+    );
+    assert_eq!(active(at), is("b", "2.0.0", false));
+    std::fs::write(at.join("key.pub"), key(1).public().to_text()).unwrap();
+    done(&back());
+    assert_eq!(active(at), is("a", "1.0.0", false));
 }
 
 #[test]

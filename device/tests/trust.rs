@@ -88,6 +88,33 @@ fn only_bundles_of_trusted_signers_are_taken() {
 }
 
 #[test]
+fn a_foreign_file_among_the_keys_is_told_and_left_out() {
+    let folder = folder();
+    let keys = folder.path().join("keys");
+    std::fs::create_dir(&keys).unwrap();
+    std::fs::rename(folder.path().join("good.pub"), keys.join("good.pub")).unwrap();
+    std::fs::write(keys.join("empty.pub"), "").unwrap();
+    for (before, after) in COMMANDS {
+        let run = |key: &str| {
+            let flags = ["--trusted-key", key];
+            honed(
+                folder.path(),
+                &[before, &["signed.hone"], after, &flags].concat(),
+            )
+        };
+        let output = run("keys");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{before:?}: {error}");
+        let warned = |line: &&str| line.starts_with("warning: keys/empty.pub: ");
+        assert_eq!(error.lines().filter(warned).count(), 1, "{error}");
+        // A file that was asked for by its name is a mistake.
+        let output = run("keys/empty.pub");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{before:?}: {error}");
+    }
+}
+
+#[test]
 fn the_configuration_names_keys_too() {
     let folder = folder();
     let config = |keys: &str| {
@@ -119,4 +146,23 @@ fn doctor_tells_that_a_signer_is_unknown() {
     let student = checks.iter().find(|c| c["what"] == "student").unwrap();
     assert_eq!(student["verdict"], "bad");
     assert!(student["found"].as_str().unwrap().contains("not trusted"));
+}
+
+#[cfg(feature = "page")]
+#[test]
+fn a_list_of_tokens_that_cannot_be_written_is_named_once() {
+    let folder = tempfile::tempdir().unwrap();
+    // As on a full disk: no file may grow.
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" token create phone --folder page";
+    let output = Command::new("sh")
+        .current_dir(folder.path())
+        .args(["-c", script, env!("CARGO_BIN_EXE_honed")])
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        error.contains("page/tokens.json: it cannot be written: "),
+        "{error}"
+    );
+    assert_eq!(error.matches("tokens.json").count(), 1, "{error}");
 }

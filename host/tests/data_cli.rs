@@ -117,6 +117,12 @@ fn a_folder_of_clips_is_indexed_by_its_frames() {
     assert!(at.join("more/a/000005.png").exists());
     let error = refused(at, "data frames clips/a.mkv --out more");
     assert!(error.contains("there already"), "{error}");
+    std::fs::write(at.join("empty.mp4"), b"").unwrap();
+    let error = refused(at, "data frames empty.mp4 --out none");
+    assert!(
+        error.contains("empty.mp4 is empty") && !at.join("none").exists(),
+        "{error}"
+    );
 }
 
 #[test]

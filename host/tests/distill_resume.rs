@@ -89,3 +89,49 @@ fn a_killed_run_resumes_to_the_same_bits() {
         }
     }
 }
+
+#[test]
+fn a_run_is_trained_by_one_process_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("r.toml"), RECIPE).unwrap();
+    let refusal = |out: &str, more: &[&str]| {
+        let output = distill(at, out, more).stderr(Stdio::piped()).output();
+        let output = output.unwrap();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+
+    let mut child = distill(at, "one", &[]).spawn().unwrap();
+    let patience = Instant::now() + Duration::from_secs(120);
+    while !at.join("one/run.json").exists() && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // Stopped, it lives for as long as the others need.
+    let stop = ["-STOP", &child.id().to_string()];
+    assert!(Command::new("kill").args(stop).status().unwrap().success());
+    let refusals = [refusal("one", &[]), refusal("one", &["--resume"])];
+    let ended = child.try_wait().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(ended, None, "the run ended before it was stopped");
+    for (success, error) in refusals {
+        assert!(
+            !success && error.contains("one is being trained by another process"),
+            "{error}"
+        );
+    }
+    let one = std::fs::File::open(at.join("one")).unwrap();
+    one.try_lock()
+        .expect("a killed process lets go of its folder");
+
+    // Before it has written a file, too.
+    std::fs::create_dir(at.join("two")).unwrap();
+    let two = std::fs::File::open(at.join("two")).unwrap();
+    two.lock().unwrap();
+    let (success, error) = refusal("two", &[]);
+    assert!(!success && error.contains("another process"), "{error}");
+    assert_eq!(std::fs::read_dir(at.join("two")).unwrap().count(), 0);
+}

@@ -106,3 +106,18 @@ fn a_student_is_pruned_trained_on_and_exported_smaller() {
     assert!(error.contains("wide holds a run already"), "{error}");
     assert!(!at.join("wide/start").exists());
 }
+
+#[test]
+fn shards_started_at_once_share_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("r.toml"), toy::recipe("s", 4, 3, "")).unwrap();
+    let sweep = "sweep r.toml --grid seed=1,2,3,4 --out s";
+    std::thread::scope(|shards| {
+        for number in 1..=4 {
+            shards.spawn(move || works(at, &format!("{sweep} --shard {number}/4")));
+        }
+    });
+    let table = std::fs::read_to_string(at.join("s/sweep.csv")).unwrap();
+    assert_eq!(table.matches(",true,").count(), 4, "{table}");
+}

@@ -16,7 +16,16 @@ pub(super) struct Address<'a> {
 const ENDS: [char; 3] = ['/', '?', '#'];
 
 /// Properties in a launch line that hold a secret.
-const SECRETS: [&str; 4] = ["user-pw", "proxy-pw", "passphrase", "password"];
+const SECRETS: [&str; 8] = [
+    "user-id",
+    "user-pw",
+    "proxy-id",
+    "proxy-pw",
+    "passphrase",
+    "password",
+    "extra-headers",
+    "cookies",
+];
 
 impl<'a> Address<'a> {
     /// Takes an address apart; `None` for other texts.
@@ -93,6 +102,11 @@ impl<'a> Address<'a> {
                 format!("{path}?{}", names.collect::<Vec<_>>().join("&"))
             }
         };
+        // Of an address in the path as of the whole.
+        let rest = match rest.find("://") {
+            Some(_) => word_without_password(&rest),
+            None => rest,
+        };
         format!("{}://{}{rest}", self.scheme, self.place)
     }
 }
@@ -120,24 +134,82 @@ fn host_and_port(place: &str) -> Option<(&str, Option<u16>)> {
 
 /// A network address, or a launch line with some, as logs and reports may show it.
 pub(super) fn without_password(text: &str) -> String {
-    text.split_inclusive(char::is_whitespace)
-        .map(|word| {
-            let bare = word.trim_end();
-            let blank = &word[bare.len()..];
-            if let Some((name, _)) = bare.split_once('=').filter(|(n, _)| SECRETS.contains(n)) {
-                return format!("{name}=...{blank}");
+    if text.find("://").is_some_and(|at| is_scheme(&text[..at])) {
+        // Not a line of several words: a blank in it belongs to a password.
+        return Address::of(text).map_or_else(String::new, |address| address.shown());
+    }
+    let (mut shown, mut rest) = (String::new(), text);
+    while !rest.is_empty() {
+        let words = rest.trim_start();
+        shown += &rest[..rest.len() - words.len()];
+        let (word, after) = words.split_at(word_end(words));
+        shown += &word_without_password(word);
+        rest = after;
+    }
+    shown
+}
+
+/// Which property that holds a secret `text` tells of.
+pub(super) fn secret_in(text: &str) -> Option<&'static str> {
+    SECRETS.into_iter().find(|name| text.contains(name))
+}
+
+fn is_scheme(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric())
+}
+
+/// Where the first word of `text` ends. As in a launch line, blanks in quotes and around = belong to it.
+fn word_end(text: &str) -> usize {
+    let mut quote = None;
+    // A quote opens where a value may begin; elsewhere it is an apostrophe.
+    let mut before = '=';
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match quote {
+            _ if c == '\\' => {
+                chars.next();
             }
-            let Some(colon) = bare.find("://") else {
-                return word.to_owned();
-            };
-            let scheme = bare[..colon].rfind(|c: char| !c.is_ascii_alphanumeric());
-            let (before, address) = bare.split_at(scheme.map_or(0, |at| at + 1));
-            match Address::of(address) {
-                Some(address) => format!("{before}{}{blank}", address.shown()),
-                None => word.to_owned(),
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if c.is_whitespace() => {
+                if before != '=' && !text[at..].trim_start().starts_with('=') {
+                    return at;
+                }
+                continue;
             }
-        })
-        .collect()
+            None if before == '=' && "\"'".contains(c) => quote = Some(c),
+            None => {}
+        }
+        before = c;
+    }
+    text.len()
+}
+
+fn word_without_password(word: &str) -> String {
+    let Some(colon) = word.find("://") else {
+        return match word.split_once('=') {
+            Some((name, _)) if is_secret(name) => format!("{}=...", name.trim_end()),
+            _ => word.to_owned(),
+        };
+    };
+    if let Some((name, _)) = word[..colon].split_once('=').filter(|(n, _)| is_secret(n)) {
+        return format!("{}=...", name.trim_end());
+    }
+    let scheme = word[..colon].rfind(|c: char| !c.is_ascii_alphanumeric());
+    let (before, address) = word.split_at(scheme.map_or(0, |at| at + 1));
+    let bare = address.trim_end_matches(['"', '\'']);
+    match Address::of(bare) {
+        Some(shown) => format!("{before}{}{}", shown.shown(), &address[bare.len()..]),
+        None => word.to_owned(),
+    }
+}
+
+/// Whether `name`, what stands before a =, ends in the name of a property that holds a secret.
+fn is_secret(name: &str) -> bool {
+    let letter = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    let name = name.trim_end().rsplit(|c| !letter(c)).next();
+    // GStreamer takes both for the same.
+    name.is_some_and(|name| SECRETS.contains(&name.replace('_', "-").as_str()))
 }
 
 #[cfg(test)]
@@ -170,6 +242,23 @@ mod tests {
             (
                 "gst:rtspsrc location=rtsp://u:secret@cam/live?k=secret user-pw=secret ! decodebin",
                 "gst:rtspsrc location=rtsp://cam/live?k=... user-pw=... ! decodebin",
+            ),
+            (
+                r#"gst:s user-pw="S3CRET \"PART2" user_id = 'S3 CRET' location="http://b:S3 C@h/x?k=S" ! d"#,
+                r#"gst:s user-pw=... user_id=... location="http://h/x?k=..." ! d"#,
+            ),
+            (
+                r#"gst:s extra-headers="h,Authorization=S3CRET" cookies= a=S3CRET source::user-pw=S3\ C ! d"#,
+                "gst:s extra-headers=... cookies=... source::user-pw=... ! d",
+            ),
+            ("http://bob:S3 CRET@cam/x", "http://cam/x"),
+            (
+                "isn't at 'http://bob:S3CRET@cam/x', it's away",
+                "isn't at 'http://cam/x', it's away",
+            ),
+            (
+                "gst:s location=http://proxy/http://b:S3@cam/x",
+                "gst:s location=http://proxy/http://cam/x",
             ),
         ] {
             assert_eq!(without_password(given), shown);

@@ -1,31 +1,40 @@
 //! The pipeline from a source through the student.
 //!
 //! ```text
-//! SOURCE ! decode ! queue (one frame, leaky when live) ! videoconvert ! [videoflip !] videoscale ! honesharpen ! appsink
+//! SOURCE ! decode ! [deinterlace !] queue (one frame, leaky when live) ! videoconvert ! [videoflip !] videoscale
+//!   ! videoconvert ! honesharpen ! appsink
 //! ```
+//!
+//! The first videoconvert brings pictures to what can be turned and scaled; the second, which lets them pass otherwise, to
+//! the format that the outputs began with when a source goes over to another.
 
+mod pace;
+mod range;
 mod shape;
+mod trouble;
 
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
+use super::address::without_password;
 use super::damage::{Complaints, Listener};
 use super::element::HoneSharpen;
 use super::elements::{self, named, probe};
 use super::error::CameraError;
-use super::fault;
 use super::feed::{Camera, Frame, Next};
 use super::mjpeg;
 use super::planes;
-use super::reach::{self, Doubt};
+use super::reach::Doubt;
 use super::sharpener::Sharpener;
 use super::source::{Pace, SourceKind, SourceSpec};
 use super::timeline::{Clock, Marks, Timeline};
+use pace::running_time;
 use shape::Shape;
 
 /// A source on GStreamer.
@@ -39,11 +48,10 @@ pub struct Capture {
     decoders: Listener,
     doubt: Doubt,
     shape: Shape,
+    /// The image that was read last, of a folder of them.
+    image: Arc<Mutex<Option<PathBuf>>>,
     live: bool,
 }
-
-/// A source that has trouble with its way to the camera for so long is not left to itself.
-const TROUBLE: Duration = Duration::from_millis(1500);
 
 impl Capture {
     /// Starts `spec`; every frame passes through `sharpener`. With `shape`, frames are scaled and
@@ -60,17 +68,17 @@ impl Capture {
     ) -> Result<Self, CameraError> {
         spec.check()?;
         let formats = planes::format_names(sharpener.colour()).join(",");
-        let turn = spec.turn();
+        let (deinterlace, turn) = (spec.deinterlace(), spec.turn());
         let description = format!(
-            "{} ! queue name=latest max-size-buffers=1 max-size-bytes=0 max-size-time=0 \
-             ! videoconvert ! {turn}videoscale name=scale \
+            "{} ! {deinterlace}queue name=latest max-size-buffers=1 max-size-bytes=0 max-size-time=0 \
+             ! videoconvert ! {turn}videoscale name=scale ! videoconvert \
              ! capsfilter name=shape caps=\"video/x-raw,format={{{formats}}}\" \
              ! honesharpen name=sharpen ! appsink name=frames sync=false max-buffers=1",
             spec.head()
         );
         let pipeline = elements::launch(&description, |reason| CameraError::SourceSpec {
             given: spec.name.clone(),
-            reason,
+            reason: without_password(&reason),
         })?;
         let capture = Self {
             spec: spec.clone(),
@@ -81,16 +89,14 @@ impl Capture {
             marks: Arc::default(),
             captured: Arc::default(),
             doubt: Doubt::default(),
+            image: Arc::default(),
             live: false,
         };
+        SourceSpec::watch_fields(&capture.pipeline);
         capture.set_up(sharpener, shape, timeline)?;
         timeline.rule(&capture.pipeline);
         if spec.pace() == Some(Pace::Live) && spec.is_recorded() {
-            // Its first picture is due now, however long the run is on: it may start for the tenth time.
-            let pace = named::<gst::Element>(&capture.pipeline, "pace")?;
-            if let Some(pad) = pace.static_pad("sink") {
-                pad.set_offset(i64::try_from(timeline.now().nseconds()).unwrap_or(i64::MAX));
-            }
+            pace::from_now(&capture.pipeline, timeline)?;
         }
         let live = Arc::new(AtomicBool::new(false));
         capture.watch(timeline, &live, sharpener)?;
@@ -109,7 +115,10 @@ impl Capture {
         }
         let source = || named::<gst::Element>(&self.pipeline, "source");
         match &self.spec.kind {
-            SourceKind::File(path) => source()?.set_property("location", path),
+            SourceKind::File(path) => {
+                range::correct(path, &named(&self.pipeline, "decoded")?);
+                source()?.set_property("location", path);
+            }
             SourceKind::V4l2(path) => source()?.set_property("device", path.display().to_string()),
             SourceKind::Libcamera(Some(name)) => source()?.set_property("camera-name", name),
             SourceKind::Argus(sensor) => {
@@ -121,12 +130,16 @@ impl Capture {
             SourceKind::Network(uri) => {
                 let live = self.spec.pace() == Some(Pace::Live);
                 mjpeg::prepare(&self.pipeline, live.then(|| timeline.clone()));
+                if live && uri.starts_with("http") {
+                    pace::as_recorded(&self.pipeline, timeline)?;
+                }
                 source()?.set_property("uri", uri);
             }
             SourceKind::Images(folder) => {
                 let images = super::source::images(folder)?;
                 let feed = named::<gst_app::AppSrc>(&self.pipeline, "images")?;
-                super::images::feed(&feed, images, self.spec.fps.unwrap_or(30));
+                let fps = self.spec.fps.unwrap_or(30);
+                super::images::feed(&feed, images, fps, self.image.clone());
             }
             SourceKind::Test | SourceKind::Libcamera(None) | SourceKind::Gst(_) => {}
         }
@@ -201,41 +214,6 @@ impl Capture {
             .map_err(|_| self.no_start())?;
         Ok(self)
     }
-
-    fn no_start(&mut self) -> CameraError {
-        self.fault(reach::PATIENCE)
-            .unwrap_or_else(|| self.failed("it does not start".into()))
-    }
-
-    fn failed(&self, reason: String) -> CameraError {
-        CameraError::Source {
-            source_name: self.spec.name.clone(),
-            reason,
-        }
-    }
-
-    /// Why there are no pictures, if that is known; waits for at most `wait` for what the camera's
-    /// port answers.
-    fn fault(&mut self, wait: Duration) -> Option<CameraError> {
-        let address = self.spec.address();
-        let fault = self
-            .pipeline
-            .bus()
-            .and_then(|bus| fault::first(&bus, &self.spec.name, address.as_ref()));
-        if let Some(address) = address.filter(|_| self.captured.load(Ordering::Relaxed) == 0) {
-            if let Some(reason) = self.doubt.look(&address, fault.as_ref(), wait) {
-                return Some(self.failed(reason));
-            }
-            if self.doubt.open() {
-                return None;
-            }
-        }
-        if let Some(fault) = fault {
-            return Some(fault.error);
-        }
-        let (since, reason) = self.decoders.trouble()?;
-        (since.elapsed() > TROUBLE).then(|| self.failed(reason))
-    }
 }
 
 impl Camera for Capture {
@@ -299,11 +277,4 @@ impl Drop for Capture {
         // Nothing is left to do when even this fails.
         let _ = self.pipeline.set_state(gst::State::Null);
     }
-}
-
-/// A timestamp on `pad` as running time.
-fn running_time(pad: &gst::Pad, pts: gst::ClockTime) -> Option<gst::ClockTime> {
-    let event = pad.sticky_event::<gst::event::Segment>(0)?;
-    let segment = event.segment().downcast_ref::<gst::ClockTime>()?;
-    segment.to_running_time(pts)
 }

@@ -8,6 +8,7 @@ use std::time::Instant;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
+use super::address::without_password;
 use super::elements::is_a;
 use super::sharpener::lock;
 
@@ -80,7 +81,9 @@ impl Listener {
                     gst::BusSyncReply::Pass
                 }
                 gst::MessageView::Warning(warning) => {
-                    let words = warning.error().message().trim_end_matches('.').to_owned();
+                    let said = warning.error();
+                    let words = said.message().lines().next().unwrap_or_default();
+                    let words = without_password(words.trim_end_matches('.'));
                     let heard = &mut *lock(&heard);
                     match about(warning) {
                         About::Pictures => heard.complaints.add(&Complaints {

@@ -3,6 +3,7 @@
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
+use super::address::secret_in;
 use super::error::CameraError;
 
 /// Elements that `honed` may use and the Debian (and Raspberry Pi OS) package of each.
@@ -21,6 +22,7 @@ pub const PACKAGES: &[(&str, &str)] = &[
     ("splitmuxsink", "gstreamer1.0-plugins-good"),
     ("matroskamux", "gstreamer1.0-plugins-good"),
     ("mp4mux", "gstreamer1.0-plugins-good"),
+    ("deinterlace", "gstreamer1.0-plugins-good"),
     ("videoflip", "gstreamer1.0-plugins-good"),
     ("v4l2src", "gstreamer1.0-plugins-good"),
     ("v4l2sink", "gstreamer1.0-plugins-good"),
@@ -101,10 +103,20 @@ pub fn launch(
         Some(&mut context),
         gst::ParseFlags::FATAL_ERRORS,
     );
-    if let Some(element) = context.missing_elements().into_iter().next() {
-        return Err(missing(&element));
-    }
-    let element = parsed.map_err(|e| otherwise(e.message().to_owned()))?;
+    let element = parsed.map_err(|error| {
+        // After any other error, what stood in the line is called missing, too.
+        let named = error.matches(gst::ParseError::NoSuchElement);
+        if let Some(element) = context.missing_elements().first().filter(|_| named) {
+            return missing(element);
+        }
+        // It repeats what a property does not take.
+        let secret = secret_in(error.message())
+            .filter(|_| error.matches(gst::ParseError::CouldNotSetProperty));
+        otherwise(match secret {
+            Some(name) => format!("{name} cannot be what is given"),
+            None => error.message().to_owned(),
+        })
+    })?;
     element
         .downcast::<gst::Pipeline>()
         .map_err(|_| otherwise("the line must hold at least two elements".into()))
@@ -123,10 +135,18 @@ pub fn start() -> Result<(), CameraError> {
         .map_err(CameraError::Gstreamer)
 }
 
-/// The words of an error message from the bus, with the element that said them.
+/// The words of an error message from the bus, with the element that said them. What some append is for GStreamer's own
+/// developers.
 pub fn bus_error(error: &gst::message::Error) -> String {
     let name = error.src().map(|s| s.name().to_string());
-    let text = error.error().message().trim_end_matches('.').to_owned();
+    let said = error.error();
+    let mut text = said.message().lines().next().unwrap_or_default();
+    if let Some(at) = text.find(".c(") {
+        text = text[..at]
+            .rsplit_once(": ")
+            .map_or(text, |(words, _)| words);
+    }
+    let text = text.trim_end_matches('.').to_owned();
     match name {
         Some(name) => format!("{text} (said {name})"),
         None => text,
@@ -185,6 +205,28 @@ mod tests {
         assert_eq!(
             error,
             "GStreamer has no element 'nvarguscamerasrc': install nvidia-l4t-gstreamer (apt install nvidia-l4t-gstreamer)"
+        );
+    }
+
+    #[test]
+    fn a_wrong_property_is_no_missing_element() {
+        start().unwrap();
+        let told = |line: &str| {
+            let error = launch(line, |reason| CameraError::SourceSpec {
+                given: "gst".into(),
+                reason,
+            });
+            error.unwrap_err().to_string()
+        };
+        let error = told("videotestsrc colour=red ! fakesink");
+        assert!(
+            error.contains("colour") && !error.contains("install"),
+            "{error}"
+        );
+        let error = told("souphttpsrc extra-headers=h,S3CRET ! fakesink");
+        assert!(
+            error.ends_with("extra-headers cannot be what is given"),
+            "{error}"
         );
     }
 

@@ -1,9 +1,11 @@
 //! Why a source failed, in words for people: the first error on its bus, and what a network camera
 //! answers instead of a stream.
 
+use std::path::PathBuf;
+
 use gstreamer as gst;
 
-use super::address::Address;
+use super::address::{Address, without_password};
 use super::elements;
 use super::error::CameraError;
 
@@ -16,8 +18,21 @@ pub(super) struct Fault {
     pub(super) vague: Option<String>,
 }
 
-/// The first error on `bus` of the source called `name`; `address` is that of a network source.
-pub(super) fn first(bus: &gst::Bus, name: &str, address: Option<&Address<'_>>) -> Option<Fault> {
+/// A source, as far as its faults are told by it.
+pub(super) struct Faulty<'a> {
+    /// The text given, without passwords.
+    pub(super) name: &'a str,
+    /// That of a network source.
+    pub(super) address: Option<&'a Address<'a>>,
+    /// It has shown no picture.
+    pub(super) dark: bool,
+    /// The image on its way, of a folder of them.
+    pub(super) image: Option<PathBuf>,
+}
+
+/// The first error on `bus` of `source`.
+pub(super) fn first(bus: &gst::Bus, source: &Faulty<'_>) -> Option<Fault> {
+    let (name, address) = (source.name, source.address);
     let mut missing = Vec::new();
     while let Some(message) = bus.pop() {
         match message.view() {
@@ -26,12 +41,18 @@ pub(super) fn first(bus: &gst::Bus, name: &str, address: Option<&Address<'_>>) -
                 missing.extend(plugin.and_then(|s| s.get::<String>("name").ok()));
             }
             gst::MessageView::Error(error) => {
-                if let Some(error) = undecodable(&missing, name) {
+                let pictureless =
+                    || (source.dark && leads_nowhere(error)).then(|| no_picture(name));
+                if let Some(error) = undecodable(&missing, name).or_else(pictureless) {
                     return Some(Fault { error, vague: None });
                 }
                 let answer = address.and_then(|address| answer(error, address));
                 let unknown = address.is_some() && answer.is_none() && may_be_unreachable(error);
-                let reason = answer.unwrap_or_else(|| elements::bus_error(error));
+                let mut reason =
+                    answer.unwrap_or_else(|| without_password(&elements::bus_error(error)));
+                if let Some(image) = &source.image {
+                    reason = format!("{reason}, in {}", image.display());
+                }
                 return Some(Fault {
                     vague: unknown.then(|| reason.clone()),
                     error: CameraError::Source {
@@ -68,6 +89,20 @@ fn undecodable(missing: &[String], name: &str) -> Option<CameraError> {
     })
 }
 
+/// Whether a demultiplexer found nothing that takes its streams.
+fn leads_nowhere(error: &gst::message::Error) -> bool {
+    let debug = error.debug();
+    error.error().matches(gst::StreamError::Failed)
+        && debug.is_some_and(|text| text.contains("not-linked"))
+}
+
+fn no_picture(name: &str) -> CameraError {
+    CameraError::NoFrame {
+        source_name: name.to_owned(),
+        reason: "there is only sound in it, or something else".into(),
+    }
+}
+
 /// What a plugin is for, from GStreamer's name of it.
 fn kind(plugin: &str) -> &str {
     plugin.strip_suffix(" decoder").unwrap_or(plugin)
@@ -79,7 +114,8 @@ fn answer(error: &gst::message::Error, address: &Address<'_>) -> Option<String> 
         .details()
         .and_then(|details| details.get::<u32>("http-status-code").ok());
     let said = error.error();
-    let words = said.message().trim_end_matches('.');
+    let words = said.message().lines().next().unwrap_or_default();
+    let words = without_password(words.trim_end_matches('.'));
     let status = status.map(|status| format!("{status} "));
     let said_so = format!("{}{words}", status.clone().unwrap_or_default());
     if matches!(status.as_deref(), Some("401 " | "403 "))
@@ -129,7 +165,14 @@ mod tests {
         for message in messages {
             bus.post(message.clone()).unwrap();
         }
-        let fault = first(&bus, "cam", Address::of(address).as_ref()).unwrap();
+        let address = Address::of(address);
+        let source = Faulty {
+            name: "cam",
+            address: address.as_ref(),
+            dark: true,
+            image: None,
+        };
+        let fault = first(&bus, &source).unwrap();
         (fault.error.to_string(), fault.vague.is_some())
     }
 
@@ -158,6 +201,39 @@ mod tests {
             told(&film, "film.mkv").0,
             "nothing installed decodes H.266 of cam: install gstreamer1.0-libav"
         );
+    }
+
+    #[test]
+    fn debug_text_and_passwords_are_not_told() {
+        gst::init().unwrap();
+        let words = "Cannot get http://bob:S3CRET@cam/a.ts?token=S3CRET: ../soup/soup.c(7): parse ()\nURL: \
+                     http://bob:S3CRET@cam/";
+        let error = gst::message::Error::new(gst::ResourceError::NotFound, words);
+        let (words, _) = told(&[error], "http://cam/live.m3u8");
+        assert_eq!(
+            words,
+            "the source cam failed: Cannot get http://cam/a.ts?token=..."
+        );
+    }
+
+    #[test]
+    fn a_stream_that_leads_nowhere_is_no_picture() {
+        gst::init().unwrap();
+        let error = |debug: &str| {
+            gst::message::Error::builder(gst::StreamError::Failed, "Internal data stream error.")
+                .debug(debug)
+                .build()
+        };
+        let (words, _) = told(
+            &[error("streaming stopped, reason not-linked (-1)")],
+            "a.mp3",
+        );
+        assert_eq!(
+            words,
+            "cam holds no picture: there is only sound in it, or something else"
+        );
+        let (words, _) = told(&[error("streaming stopped, reason error (-5)")], "a.mp3");
+        assert!(words.ends_with("Internal data stream error"), "{words}");
     }
 
     #[test]

@@ -64,11 +64,14 @@ pub trait Camera {
     }
 }
 
+/// Frames a second of a stream, where its caps say so: those of MJPEG over http never do.
+pub fn declared_rate(caps: &gst::Caps) -> Option<f64> {
+    let fps = gst_video::VideoInfo::from_caps(caps).ok()?.fps();
+    let known = fps.numer() > 0 && fps.denom() > 0;
+    known.then(|| f64::from(fps.numer()) / f64::from(fps.denom()))
+}
+
 /// Frames a second of a stream, 30 when its caps do not say.
 pub fn frame_rate(caps: &gst::Caps) -> f64 {
-    gst_video::VideoInfo::from_caps(caps)
-        .ok()
-        .map(|info| info.fps())
-        .filter(|fps| fps.numer() > 0 && fps.denom() > 0)
-        .map_or(30.0, |fps| f64::from(fps.numer()) / f64::from(fps.denom()))
+    declared_rate(caps).unwrap_or(30.0)
 }

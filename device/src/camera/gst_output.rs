@@ -6,6 +6,7 @@
 
 mod ending;
 mod files;
+mod lengths;
 mod playable;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +26,7 @@ use super::output::{FEED, Output, OutputStats};
 use super::picture::picture;
 use super::quota::Segments;
 use super::sharpener::lock;
-use super::sink::{SinkKind, SinkSpec, packed};
+use super::sink::{SinkKind, SinkSpec, exact, numbered, packed};
 use super::timeline::{Clock, Marks, Timeline, between};
 use crate::atomic;
 
@@ -121,8 +122,8 @@ impl GstOutput {
         });
         self.feed.set_callbacks(callbacks.build());
         if let Some(segments) = &self.segments {
-            let pattern = segments.pattern().display().to_string();
-            named::<gst::Element>(&self.pipeline, "file")?.set_property("location", pattern);
+            let file = named::<gst::Element>(&self.pipeline, "file")?;
+            file.set_property("location", segments.pattern());
         }
         if let SinkKind::Hls(playlist) = &self.spec.kind {
             let sink = named::<gst::Element>(&self.pipeline, "file")?;
@@ -133,7 +134,7 @@ impl GstOutput {
         };
         let part = atomic::part_path(target);
         let (element, location) = match self.spec.kind {
-            SinkKind::Frames(_) => ("file", part.join("%06d.png")),
+            SinkKind::Frames(_) => ("file", numbered(&part, "%06d.png").into()),
             SinkKind::Raw(_) => ("exit", part),
             _ => ("file", part),
         };
@@ -146,6 +147,7 @@ impl GstOutput {
     }
 
     fn watch(&self, timeline: &Timeline) -> Result<(), CameraError> {
+        lengths::keep(&self.pipeline);
         let exit = named::<gst::Element>(&self.pipeline, "exit")?;
         let (marks, age, taken) = (self.marks.clone(), self.age.clone(), self.taken.clone());
         let timeline = timeline.clone();
@@ -183,16 +185,30 @@ impl GstOutput {
         }
     }
 
+    /// Sees to what depends on the first frame, which goes in with `caps`.
+    fn begin(&mut self, caps: &gst::Caps, frame: &Frame) -> Result<(), CameraError> {
+        if *caps != frame.caps {
+            self.remark = self.spec.colourless();
+        }
+        if let SinkKind::Lossless(_) = self.spec.kind {
+            let filter = named::<gst::Element>(&self.pipeline, "exact")?;
+            filter.set_property("caps", exact(caps));
+        }
+        Ok(())
+    }
+
     fn give(&mut self, frame: &Frame) -> Result<(), CameraError> {
-        let (buffer, caps) = match self.spec.kind {
+        let (buffer, mut caps) = match self.spec.kind {
             SinkKind::Frames(_) => picture(&frame.buffer, &frame.caps)?,
             SinkKind::Raw(_) => (packed(&frame.buffer, &frame.caps)?, frame.caps.clone()),
             _ => (frame.buffer.clone(), frame.caps.clone()),
         };
+        match &self.caps {
+            Some(given) if *given != caps => keep_rate(&mut caps, given),
+            Some(_) => {}
+            None => self.begin(&caps, frame)?,
+        }
         if self.caps.as_ref() != Some(&caps) {
-            if self.caps.is_none() && caps != frame.caps {
-                self.remark = self.spec.colourless();
-            }
             self.feed.set_caps(Some(&caps));
             self.caps = Some(caps);
         }
@@ -214,6 +230,16 @@ impl GstOutput {
             (None, Err(flow)) => Err(self.failed(format!("it takes no more frames ({flow})"))),
             (None, Ok(_)) => Ok(()),
         }
+    }
+}
+
+/// Gives `caps` the frame rate that the output began with: muxers take no other one, and time stamps say it all.
+fn keep_rate(caps: &mut gst::Caps, given: &gst::Caps) {
+    let rate = given
+        .structure(0)
+        .map(|s| s.get::<gst::Fraction>("framerate"));
+    if let Some(Ok(rate)) = rate {
+        caps.make_mut().set("framerate", rate);
     }
 }
 

@@ -1,5 +1,10 @@
 //! The head of a pipeline for each kind of source.
 
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_video as gst_video;
+use gstreamer_video::prelude::*;
+
 use super::elements;
 use super::source::{Pace, SourceKind, SourceSpec};
 
@@ -19,11 +24,12 @@ impl SourceSpec {
                 )
             }
             SourceKind::File(_) if live => {
-                "filesrc name=source ! decodebin ! capsfilter caps=video/x-raw ! identity name=pace sync=true"
+                "filesrc name=source ! decodebin ! capsfilter name=decoded caps=video/x-raw \
+                 ! identity name=pace sync=true"
                     .into()
             }
             SourceKind::File(_) => {
-                "filesrc name=source ! decodebin ! capsfilter caps=video/x-raw".into()
+                "filesrc name=source ! decodebin ! capsfilter name=decoded caps=video/x-raw".into()
             }
             SourceKind::Images(_) => {
                 let pace = if live { " ! identity name=pace sync=true" } else { "" };
@@ -47,10 +53,30 @@ impl SourceSpec {
                  ! application/x-rtp,media=video ! decodebin ! capsfilter caps=video/x-raw"
                     .into()
             }
+            // A web server gives what is recorded as fast as it is taken.
+            SourceKind::Network(uri) if live && uri.starts_with("http") => {
+                "uridecodebin name=source ! capsfilter caps=video/x-raw ! identity name=pace sync=true"
+                    .into()
+            }
             SourceKind::Network(_) => {
                 "uridecodebin name=source ! capsfilter caps=video/x-raw".into()
             }
             SourceKind::Gst(line) => line.clone(),
+        }
+    }
+
+    /// Makes one frame of each interlaced picture, as old cameras behind a grabber give them: the lines of its first field,
+    /// and between them what fields before and after show there. Such pictures are held for one frame; others pass as they
+    /// are. CSI cameras have none, and a pipeline of the user's own says itself what it wants.
+    pub(super) fn deinterlace(&self) -> &'static str {
+        let may = matches!(
+            self.kind,
+            SourceKind::File(_) | SourceKind::Network(_) | SourceKind::V4l2(_)
+        );
+        if may && elements::installed("deinterlace") {
+            "deinterlace name=deinterlace method=greedyl fields=bottom ! "
+        } else {
+            ""
         }
     }
 
@@ -63,6 +89,30 @@ impl SourceSpec {
         } else {
             ""
         }
+    }
+
+    /// Tells the deinterlacer of `pipeline`, if there is one, which field is first: it takes the lower one to be until a
+    /// picture says otherwise, and without the right one gives the first and the last picture twice.
+    pub(super) fn watch_fields(pipeline: &gst::Pipeline) {
+        let Some(element) = pipeline.by_name("deinterlace") else {
+            return;
+        };
+        let Some(pad) = element.static_pad("sink") else {
+            return;
+        };
+        let element = element.downgrade();
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            let upper = info
+                .buffer()
+                .is_some_and(|b| b.video_flags().contains(gst_video::VideoBufferFlags::TFF));
+            match element.upgrade().filter(|_| upper) {
+                Some(element) => {
+                    element.set_property_from_str("fields", "top");
+                    gst::PadProbeReturn::Remove
+                }
+                None => gst::PadProbeReturn::Ok,
+            }
+        });
     }
 
     /// The wanted camera mode as the tail of a caps string.

@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use gstreamer as gst;
 use gstreamer_app as gst_app;
 
 use super::error::CameraError;
+use super::sharpener::lock;
 use super::source::media_type;
 use super::truncation;
 
@@ -36,8 +37,13 @@ pub fn check(images: &[PathBuf]) -> Result<(), CameraError> {
     Ok(())
 }
 
-/// Feeds `images` at `fps` frames a second of stream time, each when it is wanted.
-pub fn feed(feed: &gst_app::AppSrc, images: Vec<PathBuf>, fps: u32) {
+/// Feeds `images` at `fps` frames a second of stream time, each when it is wanted; `last` is the one on its way.
+pub fn feed(
+    feed: &gst_app::AppSrc,
+    images: Vec<PathBuf>,
+    fps: u32,
+    last: Arc<Mutex<Option<PathBuf>>>,
+) {
     let media = images.first().and_then(|p| media_type(p));
     let caps = gst::Caps::builder(media.unwrap_or("image/png"))
         .field(
@@ -51,7 +57,7 @@ pub fn feed(feed: &gst_app::AppSrc, images: Vec<PathBuf>, fps: u32) {
     let callbacks = gst_app::AppSrcCallbacks::builder()
         .need_data(move |feed, _| {
             let (index, path) = {
-                let mut rest = super::sharpener::lock(&rest);
+                let mut rest = lock(&rest);
                 rest.0 += 1;
                 (rest.0 - 1, rest.1.next())
             };
@@ -60,6 +66,7 @@ pub fn feed(feed: &gst_app::AppSrc, images: Vec<PathBuf>, fps: u32) {
                 let _ = feed.end_of_stream();
                 return;
             };
+            lock(&last).replace(path.clone());
             match std::fs::read(&path) {
                 Ok(bytes) => {
                     let mut buffer = gst::Buffer::from_mut_slice(bytes);
@@ -74,7 +81,7 @@ pub fn feed(feed: &gst_app::AppSrc, images: Vec<PathBuf>, fps: u32) {
                 Err(error) => gst::element_error!(
                     feed,
                     gst::ResourceError::Read,
-                    ["cannot read {}: {error}", path.display()]
+                    ["it cannot be read: {error}"]
                 ),
             }
         })

@@ -4,6 +4,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::sink::numbered;
+
 /// Digits of a start's stamp, milliseconds since 1970.
 const STAMP: usize = 13;
 /// Digits of a segment's number, at least.
@@ -38,9 +40,9 @@ impl Segments {
     }
 
     /// Where segments go, with a place for their number.
-    pub fn pattern(&self) -> PathBuf {
-        self.folder
-            .join(format!("{:0STAMP$}-%0{NUMBER}d.mkv", self.stamp))
+    pub fn pattern(&self) -> String {
+        let name = format!("{:0STAMP$}-%0{NUMBER}d.mkv", self.stamp);
+        numbered(&self.folder, &name)
     }
 
     /// The segment that was begun last.
@@ -173,7 +175,7 @@ mod tests {
     fn every_start_has_names_of_its_own() {
         let folder = tempfile::tempdir().unwrap();
         let first = Segments::begin(folder.path());
-        let pattern = first.pattern().display().to_string();
+        let pattern = first.pattern();
         put(folder.path(), &format!("{:013}-00000.mkv", first.stamp), 0);
         let second = Segments::begin(folder.path());
         assert!(pattern.ends_with("-%05d.mkv"), "{pattern}");

@@ -1,5 +1,7 @@
 //! Where frames come from: the text a user gives, and the head of the pipeline it stands for.
 
+use std::fs::FileType;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -135,15 +137,15 @@ impl SourceSpec {
                     path: path.clone(),
                     reason: reason.to_string(),
                 };
-                let file = std::fs::File::open(path).map_err(missing)?;
-                let meta = file.metadata().map_err(missing)?;
-                if meta.is_dir() {
+                // Not opened before: a pipe that nobody writes to would never open.
+                let kind = std::fs::metadata(path).map_err(missing)?.file_type();
+                if let Some(reason) = no_file(kind) {
                     return Err(CameraError::SourceMissing {
                         path: path.clone(),
-                        reason: "it is a folder; for its images say images:DIR".into(),
+                        reason: reason.into(),
                     });
                 }
-                super::truncation::check(path, file)
+                super::truncation::check(path, std::fs::File::open(path).map_err(missing)?)
             }
             SourceKind::Images(folder) => super::images::check(&images(folder)?),
             SourceKind::V4l2(device) => match std::fs::metadata(device) {
@@ -178,6 +180,19 @@ impl SourceSpec {
     /// Whether pictures come from files, whose time begins with them.
     pub(super) fn is_recorded(&self) -> bool {
         matches!(self.kind, SourceKind::File(_) | SourceKind::Images(_))
+    }
+}
+
+/// What to give instead of a path that leads to no file.
+fn no_file(kind: FileType) -> Option<&'static str> {
+    if kind.is_file() {
+        None
+    } else if kind.is_dir() {
+        Some("it is a folder; for its images say images:DIR")
+    } else if kind.is_fifo() || kind.is_socket() {
+        Some("it is a pipe; give it as standard input, and 'gst:fdsrc ! decodebin' as the source")
+    } else {
+        Some("it is a device; a camera is given as v4l2:/dev/videoN")
     }
 }
 

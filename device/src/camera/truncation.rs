@@ -150,25 +150,42 @@ fn mp4(file: &mut File, length: u64) -> std::io::Result<Option<u64>> {
     let mut at = 0_u64;
     let mut indexed = false;
     while at < length {
-        file.seek(SeekFrom::Start(at))?;
-        let mut head = [0_u8; 16];
-        let got = read_up_to(file, &mut head)?;
-        if got < 8 {
-            return Ok(Some(at + 8));
-        }
-        indexed |= head[4..8] == *b"moov";
-        let small = u64::from(u32::from_be_bytes([head[0], head[1], head[2], head[3]]));
-        let size = match small {
-            0 => length - at,
-            1 => u64::from_be_bytes(head[8..16].try_into().unwrap_or_default()),
-            size => size,
-        };
-        if size < 8 {
+        let Some((kind, _, size)) = mp4_box(file, at, length)? else {
             return Ok(Some(length + 8));
-        }
+        };
+        indexed |= kind == *b"moov";
         at = at.saturating_add(size);
     }
-    Ok(Some(if indexed { at } else { at.max(length) + 8 }))
+    Ok(Some(if indexed {
+        at
+    } else {
+        at.max(length).saturating_add(8)
+    }))
+}
+
+/// Kind, bytes of the head and of the whole of the MP4 box at `at`; `None` when none begins there before `end`.
+pub(super) fn mp4_box(
+    file: &mut File,
+    at: u64,
+    end: u64,
+) -> std::io::Result<Option<([u8; 4], u64, u64)>> {
+    file.seek(SeekFrom::Start(at))?;
+    let mut head = [0_u8; 16];
+    let got = read_up_to(file, &mut head)?;
+    if got < 8 || end.saturating_sub(at) < 8 {
+        return Ok(None);
+    }
+    let kind = [head[4], head[5], head[6], head[7]];
+    let small = u64::from(u32::from_be_bytes([head[0], head[1], head[2], head[3]]));
+    let (bytes, size) = match small {
+        0 => (8, end - at),
+        1 => (
+            16,
+            u64::from_be_bytes(head[8..16].try_into().unwrap_or_default()),
+        ),
+        size => (8, size),
+    };
+    Ok((size >= bytes).then_some((kind, bytes, size)))
 }
 
 /// Whether a PNG ends in its IEND chunk.

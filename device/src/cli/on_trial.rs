@@ -6,21 +6,21 @@ use std::time::Duration;
 use hone_shared::config::SlotsConfig;
 
 use crate::journal::Journal;
-use crate::slots::{FolderDisk, Probation, Rule, Slot, Slots, Tally, Verdict};
+use crate::slots::{Begun, FolderDisk, GivenUp, Probation, Rule, Slots, Tally, Tried, Verdict};
 
 /// Watches the frames of a run and tells the slots how the trial ended.
 #[derive(Debug)]
 pub struct OnTrial {
     slots: Slots<FolderDisk>,
-    slot: Slot,
+    tried: Tried,
     probation: Option<Probation>,
     tally: Arc<Tally>,
     journal: Journal,
 }
 
 impl OnTrial {
-    /// A run of `slot` by the rule of the configuration; `journal` hears how it ends.
-    pub fn new(config: &SlotsConfig, slot: Slot, journal: &Journal) -> Self {
+    /// The run of what `begun` found, by the rule of the configuration; `journal` hears how it ends.
+    pub fn new(config: &SlotsConfig, begun: &Begun, journal: &Journal) -> Self {
         let rule = Rule {
             frames: config.trial_frames,
             age: Duration::from_millis(config.trial_age_ms),
@@ -28,7 +28,7 @@ impl OnTrial {
         };
         Self {
             slots: Slots::new(FolderDisk::new(&config.folder)),
-            slot,
+            tried: begun.tried(),
             probation: Some(Probation::new(rule)),
             tally: Arc::new(Tally::new(rule.age)),
             journal: journal.clone(),
@@ -48,10 +48,11 @@ impl OnTrial {
             Verdict::Open => None,
             Verdict::Good => {
                 self.probation = None;
-                match self.slots.confirm(self.slot) {
-                    Ok(()) => self
+                match self.slots.confirm(&self.tried) {
+                    Ok(true) => self
                         .journal
-                        .say(format_args!("slot {} proved itself", self.slot)),
+                        .say(format_args!("slot {} proved itself", self.tried.slot())),
+                    Ok(false) => {}
                     Err(error) => self
                         .journal
                         .say(format_args!("warning: it proved itself, but {error}")),
@@ -65,25 +66,66 @@ impl OnTrial {
     /// Ends the trial badly; the reason again when another start runs the slot before.
     pub fn give_up(&mut self, reason: &str) -> Option<String> {
         self.probation = None;
-        match self.slots.give_up(self.slot, reason) {
-            Ok(true) => Some(format!(
-                "slot {} was given up, the one before runs at the next start: {reason}",
-                self.slot
-            )),
-            Ok(false) => {
-                self.journal.say(format_args!(
-                    "warning: slot {} is the only one, but {reason}",
-                    self.slot
+        let slot = self.tried.slot();
+        let how = match self.slots.fail(&self.tried, reason) {
+            Ok(GivenUp::CameBack) => {
+                return Some(format!(
+                    "slot {slot} was given up, the one before runs at the next start: {reason}"
                 ));
-                None
             }
-            Err(error) => {
-                self.journal.say(format_args!(
-                    "warning: slot {} cannot be given up: {error}",
-                    self.slot
-                ));
-                None
-            }
-        }
+            Ok(GivenUp::GoesOn) => format!("is the only one, but {reason}"),
+            Ok(GivenUp::Nothing) => format!("is not on trial with what runs here, and {reason}"),
+            Err(error) => format!("cannot be given up: {error}"),
+        };
+        self.journal.say(format_args!("warning: slot {slot} {how}"));
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slots::Update;
+    use crate::slots::tests::{bundle_signed, policy_of};
+
+    #[test]
+    fn only_what_ran_proves_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = SlotsConfig {
+            folder: folder.path().to_str().unwrap().into(),
+            trial_frames: 1,
+            ..SlotsConfig::default()
+        };
+        let slots = Slots::new(FolderDisk::new(&config.folder));
+        let policy = policy_of(&[1]);
+        let install = |release: &str| {
+            let bundle = bundle_signed(release, 1);
+            let update = Update {
+                bundle: &bundle,
+                program: None,
+            };
+            slots.install(update, &policy, false).unwrap();
+        };
+        let begin = || {
+            let begun = slots.begin(&policy).unwrap().unwrap();
+            assert!(begun.on_trial);
+            let journal = Journal::default();
+            (OnTrial::new(&config, &begun, &journal), journal)
+        };
+        let proves = |(mut run, journal): (OnTrial, Journal)| {
+            run.tally().note(1, Duration::ZERO);
+            assert_eq!(run.look(Duration::from_secs(1)), None);
+            journal.newest()
+        };
+        install("1.0.0");
+        let said = proves(begin());
+        assert_eq!(said.as_deref(), Some("slot a proved itself"));
+        install("2.0.0");
+        let old = begin();
+        install("3.0.0");
+        assert_eq!(proves(old), None);
+        assert!(slots.state().unwrap().trial.is_some());
+        let said = proves(begin());
+        assert_eq!(said.as_deref(), Some("slot b proved itself"));
     }
 }

@@ -217,7 +217,7 @@ impl RunArgs {
                     Ok(Some(begun)) => {
                         trial = begun
                             .on_trial
-                            .then(|| OnTrial::new(&config.slots, begun.slot, &journal));
+                            .then(|| OnTrial::new(&config.slots, &begun, &journal));
                         Source::Slot(Box::new(begun))
                     }
                     Ok(None) => {

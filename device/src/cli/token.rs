@@ -64,15 +64,17 @@ impl TokenArgs {
     /// # Errors
     /// The file that cannot be read or written, or the name that is taken or unknown.
     pub fn run(self) -> anyhow::Result<()> {
-        let mut tokens = Tokens::read(&self.folder)?;
+        let folder = &self.folder;
         match self.action {
             Action::Create { name } => {
-                let token = tokens.create(&self.folder, &name)?;
-                tokens.write(&self.folder)?;
+                let _lock = Tokens::lock(folder)?;
+                let mut tokens = Tokens::read(folder)?;
+                let token = tokens.create(folder, &name)?;
+                tokens.write(folder)?;
                 println!("{token}");
             }
             Action::List { json: true } => {
-                let list: Vec<_> = tokens
+                let list: Vec<_> = Tokens::read(folder)?
                     .tokens
                     .iter()
                     .map(|t| serde_json::json!({"name": t.name, "id": t.id, "created": t.created}))
@@ -83,21 +85,68 @@ impl TokenArgs {
                 let mut table = Table::new();
                 table.load_preset(presets::NOTHING);
                 table.set_header(["name", "begins with"]);
-                for token in &tokens.tokens {
+                for token in &Tokens::read(folder)?.tokens {
                     table.add_row([&token.name, &format!("hone_{}", token.id)]);
                 }
                 println!("{table}");
             }
             Action::Revoke { name } => {
-                if !tokens.revoke(&name) {
+                let path = Tokens::path(folder);
+                // Where nothing is to be taken back, nothing is made either.
+                let lock = path.exists().then(|| Tokens::lock(folder)).transpose()?;
+                let mut tokens = Tokens::read(folder)?;
+                if lock.is_none() || !tokens.revoke(&name) {
                     bail!(
                         "there is no token '{name}' in {}: see honed token list",
-                        Tokens::path(&self.folder).display()
+                        path.display()
                     );
                 }
-                tokens.write(&self.folder)?;
+                tokens.write(folder)?;
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_at_the_same_time_lose_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("page");
+        let run = |action| {
+            let folder = place.clone();
+            TokenArgs { action, folder }.run().unwrap();
+        };
+        let create = |name: String| run(Action::Create { name });
+        let revoke = |name: String| run(Action::Revoke { name });
+        for n in 0..4 {
+            create(format!("old{n}"));
+        }
+        std::thread::scope(|threads| {
+            for n in 0..4 {
+                threads.spawn(move || create(format!("new{n}")));
+                threads.spawn(move || revoke(format!("old{n}")));
+            }
+        });
+        let tokens = Tokens::read(&place).unwrap().tokens;
+        let mut names: Vec<_> = tokens.iter().map(|token| token.name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["new0", "new1", "new2", "new3"]);
+    }
+
+    #[test]
+    fn a_token_that_is_not_there_makes_no_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("page");
+        let action = Action::Revoke {
+            name: "phone".into(),
+        };
+        let folder = place.clone();
+        let error = TokenArgs { action, folder }.run().unwrap_err();
+        assert!(error.to_string().contains("no token 'phone'"), "{error}");
+        assert!(!place.exists());
     }
 }

@@ -24,6 +24,7 @@ const WANTED: &[(&str, &str)] = &[
     ("libcamerasrc", "CSI cameras of a Raspberry Pi"),
     ("rtspsrc", "network cameras"),
     ("avdec_h264", "decoding H.264"),
+    ("deinterlace", "interlaced cameras and films"),
     ("videoflip", "films that lie on their side"),
     ("mp4mux", "recording .mp4"),
     ("matroskamux", "recording .mkv"),

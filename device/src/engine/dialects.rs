@@ -12,13 +12,13 @@ use super::{EngineOptions, FrameView, FrameViewMut, Isa, PixelFormat, describe, 
 
 const SIZE: (usize, usize) = (21, 14);
 
-fn rewritten(model: &[u8], change: impl FnOnce(&mut GraphProto)) -> Vec<u8> {
+pub(super) fn rewritten(model: &[u8], change: impl FnOnce(&mut GraphProto)) -> Vec<u8> {
     let mut proto = ModelProto::decode(model).unwrap();
     change(proto.graph.as_mut().unwrap());
     proto.encode_to_vec()
 }
 
-fn restored(model: &[u8], colour: Colour) -> Vec<u8> {
+pub(super) fn restored(model: &[u8], colour: Colour) -> Vec<u8> {
     let format = match colour {
         Colour::Luma => PixelFormat::Gray8,
         Colour::Rgb => PixelFormat::Rgb8,

@@ -144,13 +144,19 @@ impl Access {
     pub(super) fn log_in(&self, token: &str) -> Result<String, PageError> {
         let cookie = hex(&random::<32>()?);
         let mut kept = lock(&self.kept);
+        kept.refresh(&self.folder);
         kept.tidy();
+        let token = sha(token);
+        // Revoked since it was shown: the cookie lets nobody in.
+        if !kept.accepted.iter().any(|(accepted, _)| *accepted == token) {
+            return Ok(cookie);
+        }
         if kept.sessions.len() >= SESSIONS {
             kept.sessions.remove(0);
         }
         kept.sessions.push(Login {
             cookie: sha(&cookie),
-            token: sha(token),
+            token,
             since: Instant::now(),
         });
         Ok(cookie)

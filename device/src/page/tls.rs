@@ -8,11 +8,11 @@ use hone_shared::bundle::hex;
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring::default_provider;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject as _};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{ServerConfig, version};
+use tokio_rustls::rustls::{self, ServerConfig, version};
 
-use super::tokens::{make_folder, write_secret};
+use super::tokens::{make_folder, unnamed, write_secret};
 use super::{PageError, Settings};
 use crate::atomic;
 
@@ -43,7 +43,10 @@ impl Tls {
             }
         };
         let chain = chain(certificate)?;
-        let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| PageError::file(key)(&e))?;
+        let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| match e {
+            pem::Error::NoItemsFound => PageError::file(key)(&"it holds no private key"),
+            e => PageError::file(key)(&e),
+        })?;
         let fingerprint = chain.first().map(fingerprint).unwrap_or_default();
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(&[&version::TLS13, &version::TLS12])
@@ -52,7 +55,13 @@ impl Tls {
                     .with_no_client_auth()
                     .with_single_cert(chain, secret)
             })
-            .map_err(|e| PageError::file(certificate)(&e))?;
+            .map_err(|e| match e {
+                rustls::Error::InconsistentKeys(_) => PageError::file(certificate)(&format_args!(
+                    "it does not belong to the key in {}",
+                    key.display()
+                )),
+                e => PageError::file(certificate)(&e),
+            })?;
         Ok(Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             fingerprint,
@@ -87,7 +96,8 @@ fn make(folder: &Path) -> Result<(), PageError> {
         made.signing_key.serialize_pem().as_bytes(),
     )?;
     let path = folder.join(OWN.0);
-    atomic::write_bytes(&path, made.cert.pem().as_bytes()).map_err(|e| PageError::file(&path)(&e))
+    atomic::write_bytes(&path, made.cert.pem().as_bytes())
+        .map_err(|e| PageError::file(&path)(&unnamed(&path, &e)))
 }
 
 /// SHA-256 as browsers show it: pairs of capital digits with colons between.
@@ -123,6 +133,28 @@ mod tests {
         std::fs::write(&key, "nothing").unwrap();
         settings.certificate = None;
         let error = Tls::new(&settings).err().unwrap().to_string();
-        assert!(error.contains("key.pem"), "{error}");
+        assert!(
+            error.contains("key.pem: it holds no private key"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_key_of_another_certificate_is_told_in_a_sentence() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Settings::plain("127.0.0.1:0".parse().unwrap());
+        for name in ["one", "other"] {
+            settings.folder = folder.path().join(name);
+            Tls::new(&settings).unwrap();
+        }
+        let one = folder.path().join("one").join(OWN.0);
+        let key = settings.folder.join(OWN.1);
+        settings.certificate = Some((one.clone(), key.clone()));
+        let error = Tls::new(&settings).err().unwrap().to_string();
+        let (one, key) = (one.display(), key.display());
+        assert_eq!(
+            error,
+            format!("{one}: it does not belong to the key in {key}")
+        );
     }
 }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PageError;
 use crate::atomic;
+use crate::slots::{Disk as _, FolderDisk};
 
 /// Name of the file in the page's folder.
 const FILE: &str = "tokens.json";
@@ -73,6 +74,16 @@ impl Tokens {
             let advice = "it is no list of tokens; delete it and make them anew with `honed token create NAME`";
             PageError::file(&path)(&format_args!("{e}: {advice}"))
         })
+    }
+
+    /// Held from reading to writing, or two who change them at once lose what the other did. Who only
+    /// reads finds whole files without.
+    ///
+    /// # Errors
+    /// [`PageError::File`].
+    pub fn lock(folder: &Path) -> Result<fs::File, PageError> {
+        let lock = FolderDisk::new(folder).lock();
+        lock.map_err(|e| PageError::file(folder)(&format_args!("it cannot be locked: {e}")))
     }
 
     /// Writes them to `folder`, for nobody to read but its owner.
@@ -183,9 +194,9 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), PageError> {
 /// Writes a file for its owner's eyes only. Written by root, it goes to the owner of its folder's
 /// parent: `sudo honed token` makes tokens that the service's user reads.
 pub(super) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), PageError> {
+    // As `atomic::write` does: beside the file that a link leads to, or the mode would be given to another file.
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let write = || {
-        // As `atomic::write` does: beside the file that a link leads to, or the mode would be given to another file.
-        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         if fs::metadata(&target).is_ok_and(|meta| !meta.is_file()) {
             let reason = "it is no file, so nothing secret is written to it: remove it";
             return Err(io::Error::other(reason));
@@ -215,82 +226,19 @@ pub(super) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), PageError> {
         }
         Ok(())
     };
-    write().map_err(|e: io::Error| PageError::file(path)(&e))
+    write().map_err(|e: io::Error| PageError::file(path)(&unnamed(&target, &e)))
+}
+
+/// An error's words without the file's name, which `atomic` puts into its own and [`PageError::File`]
+/// says anyway.
+pub(super) fn unnamed(written: &Path, error: &io::Error) -> String {
+    let text = error.to_string();
+    let named = format!("cannot write {}: ", written.display());
+    match text.strip_prefix(&named) {
+        Some(reason) => format!("it cannot be written: {reason}"),
+        None => text,
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    #[test]
-    fn a_token_opens_until_it_is_revoked() {
-        let folder = tempfile::tempdir().unwrap();
-        let place = folder.path().join("page");
-        let mut tokens = Tokens::read(&place).unwrap();
-        assert_eq!(tokens, Tokens::default());
-        let token = tokens.create(&place, "phone").unwrap();
-        assert!(tokens.create(&place, "phone").is_err());
-        tokens.write(&place).unwrap();
-        let text = fs::read_to_string(Tokens::path(&place)).unwrap();
-        let secret = token.rsplit('_').next().unwrap();
-        assert!(
-            text.contains("$argon2id$") && !text.contains(secret),
-            "{text}"
-        );
-        let mode = fs::metadata(Tokens::path(&place))
-            .unwrap()
-            .permissions()
-            .mode();
-        assert_eq!(mode & 0o777, 0o600);
-
-        let mut read = Tokens::read(&place).unwrap();
-        assert!(read.accepts(&token));
-        let mut wrong = token.clone();
-        wrong.pop();
-        let longer = format!("{token}0");
-        let accents = "é".repeat(40);
-        for wrong in [
-            wrong.as_str(),
-            &longer,
-            "",
-            "hone__",
-            "hone_",
-            secret,
-            &accents,
-        ] {
-            assert!(!read.accepts(wrong), "{wrong}");
-        }
-        assert!(read.knows(&wrong) && !read.knows("hone_0_0"));
-        assert!(read.revoke("phone") && !read.revoke("phone"));
-        assert!(!read.accepts(&token));
-    }
-
-    #[test]
-    fn behind_a_link_too_only_the_owner_reads() {
-        let folder = tempfile::tempdir().unwrap();
-        let (place, kept) = (folder.path().join("page"), folder.path().join("kept.json"));
-        make_folder(&place).unwrap();
-        fs::write(&kept, "{\"tokens\": []}").unwrap();
-        fs::set_permissions(&kept, fs::Permissions::from_mode(0o644)).unwrap();
-        std::os::unix::fs::symlink(&kept, Tokens::path(&place)).unwrap();
-        let mut tokens = Tokens::read(&place).unwrap();
-        tokens.create(&place, "phone").unwrap();
-        tokens.write(&place).unwrap();
-        let mode = fs::metadata(&kept).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        assert!(Tokens::path(&place).is_symlink());
-        assert_eq!(Tokens::read(&place).unwrap(), tokens);
-        let names = |folder: &Path| fs::read_dir(folder).unwrap().count();
-        assert_eq!((names(&place), names(folder.path())), (1, 2));
-    }
-
-    #[test]
-    fn a_damaged_file_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(Tokens::path(folder.path()), "{\"tokens\": [1]}").unwrap();
-        let error = Tokens::read(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("tokens.json"), "{error}");
-    }
-}
+mod tests;

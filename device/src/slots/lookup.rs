@@ -63,6 +63,7 @@ impl<D: Disk> Slots<D> {
         let mut notice = (state.active != before.active).then(|| state.last.clone());
         if let Some(trial) = &mut state.trial {
             trial.starts += 1;
+            trial.bad = false;
         }
         if state != before {
             // A state that cannot be written is no reason to leave a camera dark.

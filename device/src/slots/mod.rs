@@ -16,10 +16,11 @@
 //! state names a slot that is whole.
 
 mod disk;
+mod ending;
 mod lookup;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trial;
 #[cfg(test)]
 mod twin;
@@ -30,6 +31,7 @@ use hone_shared::bundle::{self, Bundle, BundleError, Policy, Release, hex};
 use sha2::{Digest, Sha256};
 
 pub use disk::{Disk, FolderDisk};
+pub use ending::{GivenUp, Tried};
 pub use lookup::{Begun, SLOT_VARIABLE};
 pub use state::{Installed, MOST_STARTS, Program, Slot, State, Trial};
 pub use trial::{Probation, Rule, Tally, Verdict};
@@ -67,6 +69,14 @@ pub enum SlotsError {
     /// There is nothing to go back to.
     #[error("there is no slot to go back to: {0}")]
     NoSpare(&'static str),
+    /// The slot to go back to would not run.
+    #[error("slot {slot} cannot be gone back to: {reason}")]
+    Unfit {
+        /// Which.
+        slot: Slot,
+        /// What is wrong with it.
+        reason: Box<SlotsError>,
+    },
     /// The file of a slot is not what was written.
     #[error("slot {slot} is damaged: {what}")]
     Damaged {
@@ -171,70 +181,6 @@ impl<D: Disk> Slots<D> {
         self.check(&state, slot, policy)?;
         self.save(&state)?;
         Ok(state)
-    }
-
-    /// Ends the trial of the active slot well.
-    ///
-    /// # Errors
-    /// [`SlotsError::Disk`].
-    pub fn confirm(&self, slot: Slot) -> Result<(), SlotsError> {
-        self.change(slot, |state| {
-            state.trial = None;
-            state.last = format!("slot {slot} proved itself");
-        })
-    }
-
-    /// Gives the active slot up; true when the other one comes back with the next start.
-    ///
-    /// # Errors
-    /// [`SlotsError::Disk`].
-    pub fn give_up(&self, slot: Slot, reason: &str) -> Result<bool, SlotsError> {
-        let mut spare = false;
-        self.change(slot, |state| {
-            spare = state.fall_back(reason);
-            if !spare {
-                state.last = format!("slot {slot} is the only one, but {reason}");
-            }
-        })?;
-        Ok(spare)
-    }
-
-    /// Goes back to the other slot, as a person asked.
-    ///
-    /// # Errors
-    /// [`SlotsError::NoSpare`], or [`SlotsError::Disk`].
-    pub fn roll_back(&self) -> Result<State, SlotsError> {
-        let _lock = self.lock()?;
-        let mut state = self.state()?;
-        let active = state.active.ok_or(SlotsError::NoSpare("none is in use"))?;
-        let on_trial = state.trial.is_some();
-        match state.installed(active.other()) {
-            None => return Err(SlotsError::NoSpare("the other slot is empty")),
-            Some(other) if other.failed => {
-                return Err(SlotsError::NoSpare("the other slot failed its trial"));
-            }
-            Some(_) => {}
-        }
-        if !state.fall_back("a person asked") {
-            return Err(SlotsError::NoSpare("the other slot cannot be used"));
-        }
-        if let Some(left) = state.entry(active) {
-            // One that had proved itself can be returned to.
-            left.failed = on_trial;
-        }
-        self.save(&state)?;
-        Ok(state)
-    }
-
-    /// Changes the state if `slot` is still the active one.
-    fn change(&self, slot: Slot, change: impl FnOnce(&mut State)) -> Result<(), SlotsError> {
-        let _lock = self.lock()?;
-        let mut state = self.state()?;
-        if state.active != Some(slot) {
-            return Ok(());
-        }
-        change(&mut state);
-        self.save(&state)
     }
 
     fn lock(&self) -> Result<D::Lock, SlotsError> {

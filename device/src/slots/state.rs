@@ -91,6 +91,9 @@ pub struct Installed {
 pub struct Trial {
     /// Times it was started.
     pub starts: u32,
+    /// Whether this start was judged bad, though there is no other slot and it goes on.
+    #[serde(default)]
+    pub bad: bool,
 }
 
 /// Everything a board remembers of its slots.
@@ -167,17 +170,31 @@ impl State {
         self.installed(other).filter(|i| !i.failed).map(|_| other)
     }
 
-    /// Makes the spare slot active, and notes why the active one was given up. False without a spare.
+    /// Makes the spare slot active, and notes why the active one was given up; it failed only if it was
+    /// on trial. False without a spare.
     pub fn fall_back(&mut self, reason: &str) -> bool {
         let (Some(active), Some(spare)) = (self.active, self.spare()) else {
             return false;
         };
+        let on_trial = self.trial.is_some();
         if let Some(given_up) = self.entry(active) {
-            given_up.failed = true;
+            given_up.failed = on_trial;
         }
         self.active = Some(spare);
         self.trial = None;
         self.last = format!("slot {active} was given up, slot {spare} came back: {reason}");
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_state_is_read() {
+        let text = r#"{"format": 1, "active": "b", "trial": {"starts": 2}, "a": null, "b": null, "last": ""}"#;
+        let trial = State::parse(text.as_bytes()).unwrap().trial.unwrap();
+        assert_eq!((trial.starts, trial.bad), (2, false));
     }
 }

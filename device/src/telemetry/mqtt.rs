@@ -1,21 +1,24 @@
 //! MQTT: each message one frame under `TOPIC/BOARD/telemetry`, and a retained `online` or `offline` under
 //! `TOPIC/BOARD/status`, the latter as the last will.
 
+mod fault;
+
 use std::future::Future;
-use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hone_shared::telemetry::BrokerAddress;
 use rumqttc::{
-    AsyncClient, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Packet, QoS, StateError,
-    TlsConfiguration, Transport,
+    AsyncClient, Event, EventLoop, LastWill, MqttOptions, Packet, QoS, TlsConfiguration, Transport,
 };
 use tokio::sync::oneshot;
 use tokio_rustls::rustls::ClientConfig;
 
 use super::{Carry, TelemetryError};
 use crate::backoff::Backoff;
+
+use fault::ended_by_broker;
+pub use fault::reason;
 
 /// Frames that may wait for the connection.
 const WAITING: usize = 8;
@@ -25,6 +28,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const SETTLED: Duration = Duration::from_secs(20);
 /// So often in a row a broker may be at fault that ends the connection; then it may be for another client of our name.
 const CHANCE: u32 = 2;
+/// How a broker's certificate comes to be trusted.
+const TRUST: &str =
+    "give its fingerprint (telemetry.fingerprint), or the authorities (telemetry.authorities)";
 
 /// A broker to publish to.
 pub struct Broker {
@@ -104,7 +110,7 @@ async fn keep(
             }
             Ok(_) => {}
             Err(error) => {
-                let mut why = reason(&error);
+                let mut why = reason(&error, TRUST);
                 // Only a connection that held shortens the wait: two clients of one name would otherwise throw each
                 // other out several times a second.
                 match connected.take().map(|at| at.elapsed()) {
@@ -123,36 +129,6 @@ async fn keep(
                 tokio::time::sleep(backoff.wait()).await;
             }
         }
-    }
-}
-
-/// Whether the broker closed a connection, as it does when another client of the same name comes.
-fn ended_by_broker(error: &ConnectionError) -> bool {
-    match error {
-        ConnectionError::MqttState(StateError::ConnectionAborted) => true,
-        ConnectionError::MqttState(StateError::Io(error)) | ConnectionError::Io(error) => matches!(
-            error.kind(),
-            ErrorKind::ConnectionAborted
-                | ErrorKind::ConnectionReset
-                | ErrorKind::UnexpectedEof
-                | ErrorKind::BrokenPipe
-        ),
-        _ => false,
-    }
-}
-
-/// Why there is no connection, for people.
-pub fn reason(error: &ConnectionError) -> String {
-    match error {
-        ConnectionError::MqttState(StateError::Io(error)) | ConnectionError::Io(error) => {
-            error.to_string()
-        }
-        ConnectionError::MqttState(StateError::ConnectionAborted) => {
-            "it ended the connection".into()
-        }
-        ConnectionError::ConnectionRefused(code) => format!("it refuses us: {code:?}"),
-        ConnectionError::NetworkTimeout => "no answer".into(),
-        other => other.to_string(),
     }
 }
 
@@ -185,8 +161,9 @@ mod tests {
     use super::*;
     use crate::telemetry::tls;
 
-    /// A broker that takes every client and throws it out at once; tells of the first bytes of each.
-    fn hostile() -> (u16, std::sync::mpsc::Receiver<Vec<u8>>) {
+    /// A broker that takes every client and throws it out at once, or with what it said unread; tells of the first bytes
+    /// of each.
+    fn hostile(unread: bool) -> (u16, std::sync::mpsc::Receiver<Vec<u8>>) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let (told, clients) = std::sync::mpsc::channel();
@@ -197,6 +174,10 @@ mod tests {
                 hello.truncate(length);
                 // CONNACK: accepted. The test may be over by now.
                 let _ = client.write_all(&[0x20, 2, 0, 0]);
+                if unread {
+                    // The system resets a connection that is closed with something unread.
+                    let _ = client.peek(&mut [0]);
+                }
                 if told.send(hello).is_err() {
                     return;
                 }
@@ -205,9 +186,9 @@ mod tests {
         (port, clients)
     }
 
-    #[test]
-    fn who_is_thrown_out_again_and_again_is_asked_for_a_name() {
-        let (port, clients) = hostile();
+    /// What a board is told after it was thrown out again and again.
+    fn thrown_out(unread: bool) -> String {
+        let (port, clients) = hostile(unread);
         let address = format!("mqtt://127.0.0.1:{port}/site/south")
             .parse()
             .unwrap();
@@ -222,15 +203,27 @@ mod tests {
         assert!(named, "{}", String::from_utf8_lossy(&hello));
         let wanted = "is another board called north too? give telemetry.name";
         let begun = Instant::now();
-        loop {
+        let told = loop {
             let told = broker.send(b"x").err().map(|error| error.to_string());
-            if told.is_some_and(|told| told.ends_with(wanted)) {
-                break;
+            if let Some(told) = told.filter(|told| told.ends_with(wanted)) {
+                break told;
             }
             assert!(begun.elapsed() < Duration::from_secs(60), "never asked");
             std::thread::sleep(Duration::from_millis(5));
-        }
+        };
         // Not before the third time.
         assert!(clients.try_iter().count() >= 2);
+        told
+    }
+
+    #[test]
+    fn who_is_thrown_out_again_and_again_is_asked_for_a_name() {
+        thrown_out(false);
+    }
+
+    #[test]
+    fn a_reset_is_told_in_the_systems_words() {
+        let told = thrown_out(true);
+        assert!(told.contains("south: Connection reset by peer"), "{told}");
     }
 }

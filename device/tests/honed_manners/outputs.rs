@@ -1,7 +1,9 @@
-//! Sizes that rows are padded for, colour in PNG files, sizes that no H.264 has.
+//! Sizes that rows are padded for, colour in PNG files, sizes that no H.264 has; what files hold, and what is counted.
+
+use std::path::Path;
 
 use super::running::Running;
-use super::{run, said};
+use super::{honed, run, said, student};
 
 fn odd(live: bool, frames: u32) -> String {
     format!(
@@ -122,4 +124,127 @@ fn a_service_says_it_once_and_goes_on() {
         1,
         "{log:?}"
     );
+}
+
+const SMALL: &str = "video/x-raw,format=I420,width=64,height=48";
+
+/// `honed run` that succeeds, with its report.
+fn count(folder: &Path, arguments: &[&str]) -> serde_json::Value {
+    let output = run(folder, &[arguments, &["--bypass", "--json"]].concat());
+    assert!(output.status.success(), "{}", said(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Pictures in a film of [`SMALL`] ones.
+fn pictures(folder: &Path, film: &str) -> usize {
+    count(folder, &["--source", film, "--sink", "raw:film.raw"]);
+    let bytes = std::fs::read(folder.join("film.raw")).unwrap();
+    bytes.len() / (64 * 48 * 3 / 2)
+}
+
+#[test]
+fn another_frame_rate_goes_into_the_same_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let source = format!(
+        "gst:videotestsrc num-buffers=12 ! {SMALL},framerate=30/1 ! c. \
+         videotestsrc num-buffers=8 ! {SMALL},framerate=10/1 ! c. concat name=c"
+    );
+    let films = ["o.mkv", "o.mp4", "lossless:l.mkv"];
+    let sinks = films.map(|film| ["--sink", film]);
+    count(
+        folder,
+        &[&["--source", &source], sinks.as_flattened()].concat(),
+    );
+    for film in ["o.mkv", "o.mp4", "l.mkv"] {
+        assert_eq!(pictures(folder, film), 20, "{film}");
+    }
+}
+
+#[test]
+fn an_mp4_has_its_last_picture_whatever_the_source_says_of_lengths() {
+    let folder = tempfile::tempdir().unwrap();
+    // Neither a rate nor a length comes out of RTP.
+    let source = format!(
+        "gst:videotestsrc num-buffers=10 ! {SMALL},framerate=10/1 ! rtpvrawpay ! rtpvrawdepay"
+    );
+    count(folder.path(), &["--source", &source, "--sink", "o.mp4"]);
+    assert_eq!(pictures(folder.path(), "o.mp4"), 10);
+}
+
+#[test]
+fn a_folder_may_have_any_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = format!("gst:videotestsrc num-buffers=5 ! {SMALL},framerate=10/1");
+    let sinks = ["record:a%n", "hls:b%s", "frames:c%d"].map(|sink| ["--sink", sink]);
+    count(
+        folder.path(),
+        &[&["--source", &source], sinks.as_flattened()].concat(),
+    );
+    let exists = |name: &str| folder.path().join(name).exists();
+    assert!(exists("b%s/live.m3u8") && exists("b%s/live00000.ts"));
+    assert!(exists("c%d/000004.png"));
+    let segments = std::fs::read_dir(folder.path().join("a%n")).unwrap();
+    assert_eq!(segments.count(), 1);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
+}
+
+#[test]
+fn lossless_films_hold_what_raw_files_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let go = |colour: &str, source: &str, sinks: &[&str]| {
+        let student = student(colour);
+        let model = ["run", "--bypass", "--model", student.to_str().unwrap()];
+        let output = honed(
+            folder.path(),
+            &[&model, &["--source", source][..], sinks].concat(),
+        );
+        assert!(output.status.success(), "{}", said(&output));
+    };
+    for (colour, format) in [
+        ("luma", "YUY2"),
+        ("rgb", "RGB"),
+        ("luma", "NV12"),
+        ("luma", "GRAY8"),
+    ] {
+        let shape = format!("video/x-raw,format={format}");
+        let source = format!(
+            "gst:videotestsrc num-buffers=3 pattern=chroma-zone-plate kx2=14 ky2=9 kt=2 \
+             ! {shape},width=64,height=48,framerate=10/1"
+        );
+        let sinks = ["--sink", "raw:a.raw", "--sink", "lossless:a.mkv"];
+        go(colour, &source, &sinks);
+        let film = format!(
+            "gst:filesrc location=a.mkv ! matroskademux ! avdec_ffv1 ! videoconvert ! {shape}"
+        );
+        go(colour, &film, &["--sink", "raw:b.raw"]);
+        let [raw, back] =
+            ["a.raw", "b.raw"].map(|name| std::fs::read(folder.path().join(name)).unwrap());
+        assert!(!raw.is_empty() && raw == back, "{format}");
+    }
+}
+
+#[test]
+fn counts_are_of_one_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = |live| format!("gst:videotestsrc is-live={live} ! {SMALL},framerate=30/1");
+    let frames = ["--frames", "5", "--sink"];
+    // While the slow output comes to its end, the camera goes on.
+    let slow = "gst:identity sleep-time=300000 ! fakesink";
+    let sink = [&frames[..], &[slow]].concat();
+    let report = count(
+        folder.path(),
+        &[&["--source", &scene(true)], &sink[..]].concat(),
+    );
+    let number = |name: &str| report[name].as_u64().unwrap();
+    assert!(number("untouched") <= number("captured"), "{report}");
+    assert_eq!(number("frames"), 5, "{report}");
+    // What was read ahead of a file is not lost.
+    let sink = [&frames[..], &["null"]].concat();
+    let report = count(
+        folder.path(),
+        &[&["--source", &scene(false)], &sink[..]].concat(),
+    );
+    assert_eq!(report["frames"], 5, "{report}");
+    assert_eq!(report["dropped"], 0, "{report}");
 }

@@ -228,10 +228,10 @@ fn row(board: &str, answer: &Result<Facts>) -> [String; 6] {
             [
                 board.to_owned(),
                 facts.machine.clone(),
-                status.map_or("none".into(), |s| s.version.clone()),
+                facts.version().unwrap_or("none").to_owned(),
                 facts.service.clone(),
                 runs,
-                status.map_or(String::new(), |s| s.slots.last.clone()),
+                status.map_or(facts.broken.clone(), |s| s.slots.last.clone()),
             ]
         }
         Err(error) => {
@@ -252,7 +252,7 @@ fn json(board: &str, answer: &Result<Facts>) -> serde_json::Value {
             "system": facts.system,
             "libc": facts.libc,
             "service": facts.service,
-            "honed": facts.status.as_ref().map(|s| &s.version),
+            "honed": facts.version(),
             "slots": facts.status.as_ref().map(|s| &s.slots),
         }),
         Err(error) => serde_json::json!({ "board": board, "error": format!("{error:#}") }),
@@ -274,7 +274,7 @@ impl RollbackArgs {
     /// Rolls back every board and prints what runs there now.
     ///
     /// # Errors
-    /// How many boards were left as they are.
+    /// How many boards did not go back.
     pub fn run(self) -> Result<()> {
         let (ssh, root) = self.ssh.connect(&self.boards)?;
         let answers = deploy::on_each(0..self.boards.len(), &|at| {
@@ -293,7 +293,7 @@ impl RollbackArgs {
         }
         ensure!(
             left == 0,
-            "{left} of {} boards were left as they are",
+            "{left} of {} boards do not run what they ran before: see above",
             self.boards.len()
         );
         Ok(())

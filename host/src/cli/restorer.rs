@@ -72,8 +72,9 @@ pub struct RestorerSource {
     #[arg(long, requires = "bundle", conflicts_with_all = ["model", "teacher", "teacher_run"])]
     f32: bool,
     /// Worker threads of a student; 0 takes one for each core [default: 0].
-    #[arg(long, conflicts_with_all = ["teacher", "teacher_run"])]
-    threads: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=256),
+        conflicts_with_all = ["teacher", "teacher_run"])]
+    threads: Option<u16>,
     #[command(flatten)]
     teacher: TeacherSource,
 }
@@ -100,7 +101,7 @@ impl RestorerSource {
 
     fn student(&self) -> anyhow::Result<Student> {
         let options = EngineOptions {
-            threads: self.threads.unwrap_or(0),
+            threads: self.threads.map_or(0, usize::from),
             ..EngineOptions::default()
         };
         if let Some(model) = &self.model {

@@ -11,7 +11,7 @@ use tch::{Device, Kind, Tensor};
 use super::teacher_io::{self, Given};
 use super::teacher_weights::WeightsArgs;
 use super::{overwrite, progress};
-use crate::teacher::{Teacher, TeacherConfig, memory, tile};
+use crate::teacher::{self, Teacher, TeacherConfig, memory, tile};
 
 /// Arguments of `hone teacher run`.
 #[derive(Debug, Args)]
@@ -59,7 +59,7 @@ impl RunArgs {
         let (config, teacher, device) = self.teacher.load()?;
         let x = given.into_tensor(teacher.channels())?;
         let start = Instant::now();
-        let y = self.restore(&config, teacher.as_ref(), &x.to_device(device))?;
+        let y = teacher::checked(self.restore(&config, teacher.as_ref(), &x.to_device(device))?)?;
         let y = y.to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
         let seconds = start.elapsed().as_secs_f64();
         teacher_io::write(&self.output, &y)?;

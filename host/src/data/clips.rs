@@ -1,5 +1,6 @@
 //! Frames of video files, by an installed GStreamer.
 
+pub(crate) mod ask;
 pub mod colours;
 pub mod container;
 mod frames;

@@ -24,12 +24,13 @@ pub fn fill<T>(folder: &Path, work: impl FnOnce(&Path) -> anyhow::Result<T>) -> 
             .with_context(|| format!("cannot remove {}", part.display()))?;
     }
     std::fs::create_dir_all(&part).with_context(|| format!("cannot make {}", part.display()))?;
-    let _unfinished = Unfinished::new(&part, folder);
+    let unfinished = Unfinished::new(&part, folder);
     let result = work(&part).inspect_err(|_| {
         // The failure is what counts, and the next run tries again.
         let _ = std::fs::remove_dir_all(&part);
     })?;
-    std::fs::rename(&part, folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let named = unfinished.finish();
+    named.with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(result)
 }
 

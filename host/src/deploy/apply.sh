@@ -50,12 +50,18 @@ settle() {
   if grep -q udev "$stage/moved"; then udevadm control --reload && udevadm trigger || say "udev was not told: it will be at the next start"; fi
   if grep -q "$unit" "$stage/moved"; then systemctl daemon-reload; fi
 }
-tidy() { while read -r file; do rm -f "$root/$file.new" "$root/$file.old"; done <"$stage/list"; }
+# Where a file really is: a link stays one, unless it leads out of the root.
+at() {
+  real=$(readlink -f "$root/$1") || real=
+  case $real in "$root"/*) echo "$real" ;; *) echo "$root/$1" ;; esac
+}
+tidy() { while read -r file; do rm -f "$(at "$file").new" "$(at "$file").old"; done <"$stage/list"; }
 back() {
   set +e
-  if grep -q "$unit" "$stage/moved" && [ ! -f "$root/$unit.old" ]; then systemctl disable honed; fi
+  if grep -q "$unit" "$stage/moved" && [ ! -f "$(at $unit).old" ]; then systemctl disable honed; fi
   while read -r file; do
-    if [ -f "$root/$file.old" ]; then mv -f "$root/$file.old" "$root/$file"; else rm -f "$root/$file"; fi
+    path=$(at "$file")
+    if [ -f "$path.old" ]; then mv -f "$path.old" "$path"; else rm -f "$path"; fi
   done <"$stage/moved"
   tidy
   settle
@@ -63,36 +69,41 @@ back() {
 trap back EXIT
 # All the room that is needed is taken first: neither moving nor going back needs any.
 while read -r file; do
-  mkdir -p "$(dirname "$root/$file")"
-  cp -p "$stage/files/$file" "$root/$file.new"
-  chown 0:0 "$root/$file.new" 2>/dev/null || true
+  path=$(at "$file")
+  mkdir -p "$(dirname "$path")"
+  cp -p "$stage/files/$file" "$path.new"
+  chown 0:0 "$path.new" 2>/dev/null || true
   # What an administrator keeps from other users stays kept from them.
-  if [ -f "$root/$file" ] && [ ! -x "$root/$file" ]; then
-    chown --reference="$root/$file" "$root/$file.new" 2>/dev/null || true
-    chmod --reference="$root/$file" "$root/$file.new"
+  if [ -f "$path" ] && [ ! -x "$path" ]; then
+    chown "$(stat -c %u:%g "$path")" "$path.new" 2>/dev/null || true
+    chmod "$(stat -c %a "$path")" "$path.new"
   fi
-  rm -f "$root/$file.old"
-  [ ! -f "$root/$file" ] || cp -p "$root/$file" "$root/$file.old"
-  sync "$root/$file.new"
+  rm -f "$path.old"
+  [ ! -f "$path" ] || cp -p "$path" "$path.old"
+  sync "$path.new"
 done <"$stage/list"
 while read -r file; do
+  path=$(at "$file")
   echo "$file" >>"$stage/moved"
-  mv -f "$root/$file.new" "$root/$file"
-  say "wrote $root/${file#./}"
+  mv -f "$path.new" "$path"
+  say "wrote $path"
 done <"$stage/list"
 settle
+config=$(at etc/honed.toml)
 # It may hold passwords: the service reads it, other users need not.
-if grep -q 'etc/honed.toml$' "$stage/moved" && [ ! -f "$root/etc/honed.toml.old" ] && getent group honed >/dev/null; then
-  chgrp honed "$root/etc/honed.toml" && chmod 640 "$root/etc/honed.toml"
+if grep -q 'etc/honed.toml$' "$stage/moved" && [ ! -f "$config.old" ] && getent group honed >/dev/null; then
+  chgrp honed "$config" && chmod 640 "$config"
 fi
 if grep -q "$unit" "$stage/moved"; then systemctl enable honed 9>&-; fi
 
 if [ -d "$stage/update" ]; then
   [ ! -f "$stage/update/honed" ] || set -- "$@" --program "$stage/update/honed"
   # Held back until it is done: a lost connection must not look like a refusal.
-  said=$("$honed" slots install "$stage/update/bundle.hone" --folder "$state" --config "$root/etc/honed.toml" "$@")
+  said=$("$honed" slots install "$stage/update/bundle.hone" --folder "$state" --config "$config" "$@" 2>"$stage/refusal") || {
+    sed "s|$stage/update/bundle.hone|the bundle|g" "$stage/refusal" >&2
+    exit 1
+  }
   trap - EXIT
-  config=$root/etc/honed.toml
   [ ! -f "$config.old" ] || cp -p "$config.old" "$stage/honed.toml"
   tidy
   say "$said"

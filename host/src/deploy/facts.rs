@@ -50,6 +50,8 @@ pub struct Facts {
     pub missing: Vec<String>,
     /// What honed says, where there is one.
     pub status: Option<Status>,
+    /// Why it says nothing, where there is one that does not start.
+    pub broken: String,
     /// Its configuration, where there is one that can be read.
     pub config: Option<Config>,
     /// What systemctl says of the service.
@@ -70,6 +72,13 @@ impl Facts {
         Ok((Self::parse(&answer.text)?, answer))
     }
 
+    /// Version of the honed that runs, or would run, there.
+    pub fn version(&self) -> Option<&str> {
+        let status = self.status.as_ref()?;
+        let own = status.slots.running().and_then(|r| r.program.as_ref());
+        Some(own.map_or(&status.version, |program| &program.version))
+    }
+
     fn parse(text: &str) -> Result<Self> {
         let mut facts = Self {
             machine: String::new(),
@@ -79,6 +88,7 @@ impl Facts {
             root: Root::No,
             missing: Vec::new(),
             status: None,
+            broken: String::new(),
             config: None,
             service: String::new(),
             files: BTreeMap::new(),
@@ -104,6 +114,7 @@ impl Facts {
                     let status = serde_json::from_str(value);
                     facts.status = Some(status.context("its honed speaks another language")?);
                 }
+                "broken" => value.clone_into(&mut facts.broken),
                 "config" => {
                     config.push_str(value);
                     config.push('\n');
@@ -149,6 +160,7 @@ mod tests {
             ("aarch64", Root::Sudo)
         );
         assert_eq!(facts.missing, ["flock"]);
+        assert_eq!(facts.version(), Some("0.1.0"));
         assert_eq!(facts.status.unwrap().slots, State::default());
         assert_eq!(facts.files["/etc/x y"], "abc");
         assert_eq!(facts.config.unwrap().student.bundle, "x=y");

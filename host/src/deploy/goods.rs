@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use hone_shared::bundle::{Bundle, PublicKey, hex};
 use hone_shared::config::{Config, DEFAULT};
 use sha2::{Digest, Sha256};
@@ -116,6 +116,16 @@ impl Goods {
             .iter()
             .map(|p| Program::read(p))
             .collect::<Result<_>>()?;
+        for (at, program) in programs.iter().enumerate() {
+            if let Some(first) = programs[..at].iter().find(|p| p.machine == program.machine) {
+                bail!(
+                    "{} and {} are both for {}: give one",
+                    first.path.display(),
+                    program.path.display(),
+                    program.machine
+                );
+            }
+        }
         let mut files = vec![
             text_file(
                 SERVICE,

@@ -229,7 +229,13 @@ fn slot_line(text: &str, on_trial_is_enough: bool) -> Option<&str> {
 /// What runs on a board, in a few words.
 pub fn running(facts: &Facts) -> String {
     let Some(status) = &facts.status else {
-        return "no honed".into();
+        let starts = facts.broken.is_empty();
+        return if starts {
+            "no honed"
+        } else {
+            "honed does not start"
+        }
+        .into();
     };
     match (status.slots.running(), &status.slots.trial) {
         (None, _) => "no bundle".into(),

@@ -41,8 +41,12 @@ impl<'a> Plan<'a> {
         }
         let Some(status) = &facts.status else {
             let Some(program) = program else {
+                let lack = match facts.broken.as_str() {
+                    "" => "the board has no honed yet".to_owned(),
+                    broken => format!("the board's honed does not start ({broken})"),
+                };
                 bail!(
-                    "the board has no honed yet: build one for {} (cross/build.sh) and give it with --program",
+                    "{lack}: build one for {} (cross/build.sh) and give it with --program",
                     facts.machine
                 );
             };
@@ -58,9 +62,13 @@ impl<'a> Plan<'a> {
             .map(|p| p.sha256.clone());
         let runs = runs.or_else(own);
         let proven = status.slots.trial.is_none();
-        // The program that starts the slots follows once it has proved itself in one of them.
+        let mut slots = status.slots.active.into_iter();
+        let other = slots.find_map(|slot| status.slots.installed(slot.other()));
+        let way_back = other.is_some_and(|o| !o.failed && o.program.is_none());
+        // The program that starts the slots follows once it has proved itself in one of them, unless the other slot still
+        // runs by the one that is there.
         let starter = program
-            .filter(|p| proven && runs.as_ref() == Some(&p.sha256()) && own() != runs)
+            .filter(|p| proven && !way_back && runs.as_ref() == Some(&p.sha256()) && own() != runs)
             .map(Program::file);
         let program = program.filter(|p| runs.as_ref() != Some(&p.sha256()));
         ensure!(
@@ -239,6 +247,7 @@ mod tests {
             system: "Debian".into(),
             root: Root::Sudo,
             missing: Vec::new(),
+            broken: String::new(),
             status: Some(Status {
                 version: "0.1.0".into(),
                 bundle_format: FORMAT_VERSION,
@@ -282,6 +291,10 @@ mod tests {
         });
         let plan = Plan::make(&facts, &new, false).unwrap();
         assert_eq!(plan.lines(), ["/usr/local/bin/honed (3 bytes)"]);
+        // The slot to go back to has none of its own: it needs the board's.
+        let slots = &mut facts.status.as_mut().unwrap().slots;
+        slots.b = slots.a.clone().map(|a| Installed { program: None, ..a });
+        assert!(Plan::make(&facts, &new, false).unwrap().is_empty());
         facts.status.as_mut().unwrap().slots.trial = Some(Trial::default());
         assert!(Plan::make(&facts, &new, false).unwrap().files.is_empty());
     }
@@ -300,6 +313,13 @@ mod tests {
         refused(&|f| f.missing = vec!["flock".into()], "lacks flock");
         refused(&|f| f.root = Root::No, "sudo asks for a password");
         refused(&|f| f.status = None, "no honed yet");
+        refused(
+            &|f| {
+                f.status = None;
+                f.broken = "libgstapp-1.0.so.0 is missing".into();
+            },
+            "does not start (libgstapp-1.0.so.0 is missing)",
+        );
         refused(
             &|f| f.config = Some(Config::parse("student.bundle = '/b.hone'").unwrap()),
             "names a bundle of its own, /b.hone: empty student.bundle or deploy with --config",

@@ -9,7 +9,10 @@ echo "system=$(. /etc/os-release 2>/dev/null; echo "$PRETTY_NAME")"
 as=
 if [ "$(id -u)" = 0 ]; then echo root=yes; elif sudo -n true 2>/dev/null; then echo root=sudo; as="sudo -n"; else echo root=no; fi
 for t in systemctl flock tar sha256sum; do command -v $t >/dev/null || echo "missing=$t"; done
-if [ -x "$b" ]; then echo "status=$("$b" status --json --folder "$r/var/lib/honed" 2>/dev/null)"; fi
+s() { "$b" status --json --folder "$r/var/lib/honed"; }
+if [ -x "$b" ]; then
+  if j=$(s 2>/dev/null); then echo "status=$j"; else echo "broken=$(s 2>&1 | head -n 1)"; fi
+fi
 # Without comments: what it says of bundle and slots decides, and few bytes travel.
 { $as cat "$r/etc/honed.toml" 2>/dev/null; echo; } | sed -n '/^[[:space:]]*#/d; /^[[:space:]]*$/d; s/^/config=/p'
 echo "service=$(systemctl is-active honed 2>/dev/null)"

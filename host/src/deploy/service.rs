@@ -30,8 +30,13 @@ pub fn roll_back(ssh: &Ssh, board: &str, root: &str) -> Result<String> {
     const SCRIPT: &str = r#"
 set -eu
 [ -x "$1/usr/local/bin/honed" ] || { echo "error: the board has no honed" >&2; exit 1; }
-root "$1/usr/local/bin/honed" rollback --folder "$1/var/lib/honed"
-root systemctl restart honed
+r=$1; shift
+[ -z "$r" ] || set -- --config "$r/etc/honed.toml"
+root "$r/usr/local/bin/honed" rollback --folder "$r/var/lib/honed" "$@"
+root systemctl restart honed || {
+  echo "error: the slot before is back, but honed does not start: journalctl -u honed there tells why" >&2
+  exit 1
+}
 "#;
     let script = format!("{AS_ROOT}\n{SCRIPT}");
     let answer = ssh.run(board, &script, &[root.to_owned()], |_| Ok(()))?;

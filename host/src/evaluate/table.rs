@@ -31,7 +31,10 @@ impl Evaluation {
     /// Both tables and the notes as Markdown.
     pub fn markdown(&self) -> String {
         let mut text = String::new();
-        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let line = |cells: &[String]| {
+            let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', r"\|")).collect();
+            format!("| {} |\n", cells.join(" | "))
+        };
         let mut table = |headings: Vec<String>, rows: Vec<Vec<String>>| {
             text += &line(&headings);
             text += &line(&vec!["---".to_owned(); headings.len()]);

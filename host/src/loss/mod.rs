@@ -129,6 +129,12 @@ impl Loss {
             .total(&values, &self.weights, view.parameters)?;
         Ok((total, Tensor::stack(&values, 0).detach()))
     }
+
+    /// Ends a step, for weightings that count them: what was evaluated since the last call, one view
+    /// or many, was for one update.
+    pub fn next_step(&self) {
+        self.weighting.next_step();
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Weights of the terms: as the recipe gives them, or balanced while training.
 
+use std::cell::Cell;
+
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 use tch::nn::Path;
@@ -18,7 +20,8 @@ pub enum WeightingConfig {
     /// The terms' gradients are brought to sizes in proportion to the recipe's weights, their sum
     /// kept: GradNorm's aim (Chen et al., ICML 2018) at equal training rates, solved directly.
     GradientNorm {
-        /// Updates between two measurements.
+        /// Steps from one measurement to the next. Of a step that accumulates batches, or is cut into
+        /// pieces, the first part is measured.
         #[serde(default = "ten")]
         every: u64,
         /// Part of the old factors that a measurement keeps.
@@ -64,8 +67,11 @@ pub(super) enum Weighting {
         momentum: f64,
         /// Factors in use, `[terms]`.
         factors: Tensor,
-        /// Evaluations so far, `[1]`.
+        /// Steps so far, but 1 again after `every`, for f32 cannot count for ever; `[1]`. Checkpoints
+        /// of earlier versions hold larger numbers.
         count: Tensor,
+        /// Whether this step is past its measurement.
+        past: Cell<bool>,
     },
 }
 
@@ -85,6 +91,7 @@ impl Weighting {
                     momentum: *momentum,
                     factors,
                     count: path.zeros_no_train("count", &[1]),
+                    past: Cell::new(false),
                 }
             }
         }
@@ -112,17 +119,36 @@ impl Weighting {
                 momentum,
                 factors,
                 count,
+                past,
             } => {
-                let seen = count.double_value(&[0]) as u64;
-                if seen.is_multiple_of(*every) && !shared.is_empty() {
-                    let norms = gradient_norms(terms, shared)?;
-                    let keep = if seen == 0 { 0.0 } else { *momentum };
-                    balance(factors, weights, &norms, keep);
+                if !past.get() {
+                    let seen = count.double_value(&[0]) as u64;
+                    if seen.is_multiple_of(*every) && !shared.is_empty() {
+                        let norms = gradient_norms(terms, shared)?;
+                        let keep = if seen == 0 { 0.0 } else { *momentum };
+                        balance(factors, weights, &norms, keep);
+                    }
+                    // Not before: a measurement that the memory does not hold is made anew.
+                    past.set(true);
                 }
-                let _ = tch::no_grad(|| count.shallow_clone().g_add_scalar_(1.0));
                 weighted(&|i| &terms[i] * factors.get(i as i64).detach().copy())
             }
         })
+    }
+
+    /// Ends a step.
+    pub(super) fn next_step(&self) {
+        if let Self::GradientNorm {
+            every, count, past, ..
+        } = self
+        {
+            // On the device, for to read it would be to wait.
+            let _ = tch::no_grad(|| {
+                let mut count = count.shallow_clone();
+                count.remainder_(*every as f64).g_add_scalar_(1.0)
+            });
+            past.set(false);
+        }
     }
 }
 
@@ -188,14 +214,52 @@ mod tests {
         total.backward();
         let gradient = x.grad().square().sum(Kind::Float).sqrt().double_value(&[]);
         assert!((gradient - 62.0).abs() < 1e-4, "{gradient}");
-        // The second evaluation measures nothing, the third moves half of the way.
+        // Nothing else in this step is measured, nor the second step; the third moves half of the way.
         let before = share(0);
         let smaller = || [x.sum(Kind::Float), x.sum(Kind::Float)];
-        let _ = weighting.total(&smaller(), &weights, &shared).unwrap();
-        assert_eq!(share(0), before);
-        let _ = weighting.total(&smaller(), &weights, &shared).unwrap();
+        let again = || weighting.total(&smaller(), &weights, &shared).unwrap();
+        for pieces in [3, 2] {
+            for _ in 0..pieces {
+                let _ = again();
+                assert_eq!(share(0), before);
+            }
+            weighting.next_step();
+        }
         let aim = 2.0;
-        assert!((share(0) - f64::midpoint(before, aim)).abs() < 1e-4);
+        for _ in 0..2 {
+            let _ = again();
+            assert!((share(0) - f64::midpoint(before, aim)).abs() < 1e-4);
+        }
+    }
+
+    #[test]
+    fn measurements_go_on_after_any_number_of_steps() {
+        let store = VarStore::new(Device::Cpu);
+        let x = store.root().ones("x", &[4]);
+        let config = WeightingConfig::GradientNorm {
+            every: 10,
+            momentum: 0.5,
+        };
+        let weights = [1.0, 3.0];
+        let weighting = Weighting::new(&config, &weights, &store.root());
+        let Weighting::GradientNorm { factors, count, .. } = &weighting else {
+            panic!("another weighting");
+        };
+        // Where f32 stops to count, as a checkpoint may hold it: 6 after a measurement.
+        let _ = count.shallow_clone().fill_(16_777_216.0);
+        let terms = || [x.sum(Kind::Float), x.sum(Kind::Float) * 10.0];
+        let mut moved = Vec::new();
+        for step in 0..25 {
+            let before = factors.double_value(&[0]);
+            let _ = weighting
+                .total(&terms(), &weights, &[x.shallow_clone()])
+                .unwrap();
+            if factors.double_value(&[0]) != before {
+                moved.push(step);
+            }
+            weighting.next_step();
+        }
+        assert_eq!(moved, [4, 14, 24]);
     }
 
     #[test]

@@ -6,12 +6,17 @@ use std::sync::Arc;
 use hone_device::backoff::Backoff;
 use hone_device::telemetry::mqtt::{options, reason};
 use hone_shared::telemetry::{BrokerAddress, Decoder};
-use rumqttc::{AsyncClient, Event as Mqtt, Packet, Publish, QoS, SubscribeFilter};
+use rumqttc::{
+    AsyncClient, Event as Mqtt, Packet, Publish, QoS, SubAck, SubscribeFilter, SubscribeReasonCode,
+};
 use tokio::sync::mpsc::Sender;
 use tokio_rustls::rustls::ClientConfig;
 
 use super::http::decoded;
 use super::{Event, News, Outlet, Over};
+
+/// How a broker's certificate comes to be trusted.
+const TRUST: &str = "give its fingerprint (--fingerprint), or the authorities (--authorities)";
 
 pub(super) async fn follow(address: BrokerAddress, tls: Arc<ClientConfig>, events: Sender<Event>) {
     let name = address.place();
@@ -22,29 +27,47 @@ pub(super) async fn follow(address: BrokerAddress, tls: Arc<ClientConfig>, event
     loop {
         let told = match connection.poll().await {
             Ok(Mqtt::Incoming(Packet::ConnAck(_))) => {
-                backoff.reset();
                 let topics = [address.telemetry_topic("+"), address.status_topic("+")]
                     .map(|topic| SubscribeFilter::new(topic, QoS::AtLeastOnce));
                 match client.try_subscribe_many(topics) {
-                    Ok(()) => broker.tell(News::Connected).await,
+                    Ok(()) => Ok(()),
                     Err(error) => broker.tell(News::Lost(error.to_string())).await,
                 }
+            }
+            Ok(Mqtt::Incoming(Packet::SubAck(answer))) if lets_read(&answer) => {
+                backoff.reset();
+                broker.tell(News::Connected).await
+            }
+            Ok(Mqtt::Incoming(Packet::SubAck(_))) => {
+                // It may be allowed later: the next connection asks again.
+                connection.clean();
+                let reason = format!("it lets us read no topic below {}", address.topic);
+                lose(&broker, reason, &mut backoff).await
             }
             Ok(Mqtt::Incoming(Packet::Publish(publish))) => {
                 tell(&address, &name, &publish, &events).await
             }
             Ok(_) if events.is_closed() => Err(Over),
             Ok(_) => Ok(()),
-            Err(error) => {
-                let told = broker.tell(News::Lost(reason(&error))).await;
-                tokio::time::sleep(backoff.wait()).await;
-                told
-            }
+            Err(error) => lose(&broker, reason(&error, TRUST), &mut backoff).await,
         };
         if told.is_err() {
             return;
         }
     }
+}
+
+/// Whether a broker will bring the boards' messages; one that keeps only their status to itself is of use.
+fn lets_read(answer: &SubAck) -> bool {
+    let telemetry = answer.return_codes.first();
+    matches!(telemetry, Some(SubscribeReasonCode::Success(_)))
+}
+
+/// Tells why there is no connection, and waits before the next.
+async fn lose(broker: &Outlet, reason: String, backoff: &mut Backoff) -> Result<(), Over> {
+    let told = broker.tell(News::Lost(reason)).await;
+    tokio::time::sleep(backoff.wait()).await;
+    told
 }
 
 /// Tells what came under a topic; one that is not ours is left alone.

@@ -11,6 +11,9 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Row as TableRow, Table};
 use ratatui::{DefaultTerminal, Frame};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
 use tokio::sync::mpsc::Receiver;
 
 use super::fleet::{Column, Fleet, Row, Trouble};
@@ -170,24 +173,34 @@ fn ago(time: Duration) -> String {
     }
 }
 
-/// Shows `events` in the terminal until a person ends it.
+/// Shows `events` in the terminal until a person ends it; a signal ends the program, with the terminal as it was.
 ///
 /// # Errors
 /// The terminal does not take a picture, or gives no keys.
 pub fn show(mut events: Receiver<Event>, mut fleet: Fleet) -> Result<()> {
+    let mut signals =
+        Signals::new([SIGHUP, SIGINT, SIGTERM]).context("cannot listen for signals")?;
     let mut terminal = ratatui::try_init().context("the terminal cannot be used")?;
-    let shown = watch(&mut terminal, &mut events, &mut fleet);
+    let shown = watch(&mut terminal, &mut events, &mut fleet, &mut signals);
     ratatui::restore();
-    shown.context("the terminal is gone")
+    if let Some(signal) = shown.context("the terminal is gone")? {
+        emulate_default_handler(signal).context("cannot end by a signal")?;
+    }
+    Ok(())
 }
 
+/// The signal that ended it, if it was one.
 fn watch(
     terminal: &mut DefaultTerminal,
     events: &mut Receiver<Event>,
     fleet: &mut Fleet,
-) -> std::io::Result<()> {
+    signals: &mut Signals,
+) -> std::io::Result<Option<i32>> {
     let mut view = View::default();
     loop {
+        if let Some(signal) = signals.pending().next() {
+            return Ok(Some(signal));
+        }
         // No more than may wait at one time, so that a flood leaves room for keys.
         for _ in 0..WAITING {
             let Ok(event) = events.try_recv() else { break };
@@ -198,7 +211,7 @@ fn watch(
             && let Input::Key(key) = event::read()?
             && !view.key(key)
         {
-            return Ok(());
+            return Ok(None);
         }
     }
 }

@@ -5,16 +5,14 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use image::codecs::webp::WebPEncoder;
 use image::codecs::{bmp::BmpEncoder, jpeg::JpegEncoder, png::PngEncoder};
-use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader};
+use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageError, ImageFormat, ImageReader};
 
 use super::tiff_file::{self, Fields};
-use crate::data::read;
+use crate::data::read::{self, MAX_SIDE, Unusable};
 
-/// Longest side accepted, in pixels.
-const MAX_SIDE: u32 = 32_768;
 /// JPEG quality of restored photos: about what cameras write.
 const JPEG_QUALITY: u8 = 95;
 
@@ -35,11 +33,12 @@ impl Photo {
     /// When the file is missing, no image, damaged, cut off, larger than 32,768 pixels on a side, of
     /// floating-point samples, or holds several pictures, of which the first alone would be restored.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
-        let named = || {
-            format!(
+        let named = |error| match error {
+            ImageError::Limits(_) => anyhow!("{} {}", path.display(), Unusable::TooLarge),
+            error => anyhow::Error::new(error).context(format!(
                 "cannot decode {}: no image, or a damaged one",
                 path.display()
-            )
+            )),
         };
         let mut reader = ImageReader::open(path)
             .with_context(|| format!("cannot open {}", path.display()))?
@@ -48,13 +47,14 @@ impl Photo {
         let mut limits = image::Limits::default();
         limits.max_image_width = Some(MAX_SIDE);
         limits.max_image_height = Some(MAX_SIDE);
+        limits.max_alloc = Some(read::MAX_BYTES);
         reader.limits(limits);
         let format = reader.format();
         if let Some(several) = format.and_then(|format| several(path, format)) {
             bail!("{} {several}", path.display());
         }
         let tiff = format == Some(ImageFormat::Tiff);
-        let mut decoder = reader.into_decoder().with_context(named)?;
+        let mut decoder = reader.into_decoder().map_err(named)?;
         // Metadata that cannot be read is lost with a photo that still can.
         let icc = decoder.icc_profile().unwrap_or_default();
         let exif = decoder.exif_metadata().unwrap_or_default();
@@ -62,7 +62,7 @@ impl Photo {
             // This decoder fills what a cut-off file lacks with grey.
             Some(ImageFormat::Jpeg) => read::jpeg_as_stored(path)
                 .with_context(|| format!("cannot use {}", path.display()))?,
-            _ => DynamicImage::from_decoder(decoder).with_context(named)?,
+            _ => DynamicImage::from_decoder(decoder).map_err(named)?,
         };
         if matches!(
             image,

@@ -89,6 +89,7 @@ impl TeacherRestorer {
             .view(size)
             .to_device(self.device);
         let (y, macs) = tch::no_grad(|| count_macs(|| self.teacher.forward(&x)));
+        let y = teacher::checked(y)?;
         self.macs_per_pixel = Some(macs as f64 / (h * w) as f64);
         let y = (&x + (y - &x) * f64::from(self.strength)).clamp(0.0, 1.0);
         let y = y.to_device(Device::Cpu).to_kind(Kind::Float).contiguous();

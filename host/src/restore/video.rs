@@ -11,9 +11,8 @@ use std::process::{ChildStdin, ChildStdout};
 use anyhow::{Context, bail};
 
 use super::codec::{Codec, Tool};
-use super::y4m;
+use super::y4m::{self, find_padding, read_frame, read_header};
 pub use super::y4m::{Format, Frame};
-pub(crate) use super::y4m::{find_padding, read_frame, read_header};
 use crate::data::clips::colours::{self, Colours};
 use crate::data::clips::container;
 use crate::data::part::Unfinished;
@@ -86,9 +85,12 @@ impl Reader {
                 words
             }
             Codec::GStreamer => {
-                let stream = colours::probe(path);
+                let stream = colours::probe(path)?;
                 let rate = stream.and_then(|stream| stream.rate);
-                let evened = evenly.then(|| timing::look(path, rate)).flatten();
+                let evened = match evenly {
+                    true => timing::look(path, rate)?,
+                    false => None,
+                };
                 // No Y, U and V to begin with: then the converter has to know which are wanted.
                 let mut caps = "video/x-raw,format=Y444".to_owned();
                 match stream.and_then(|stream| stream.colours) {
@@ -189,7 +191,7 @@ pub struct Writer {
     input: Option<BufWriter<ChildStdin>>,
     part: PathBuf,
     path: PathBuf,
-    _unfinished: Unfinished,
+    unfinished: Unfinished,
 }
 
 impl Writer {
@@ -252,7 +254,7 @@ impl Writer {
             input: Some(input),
             part,
             path: path.to_owned(),
-            _unfinished: unfinished,
+            unfinished,
         })
     }
 
@@ -284,8 +286,8 @@ impl Writer {
             self.tool.finish()?;
             flushed?;
         }
-        std::fs::rename(&self.part, &self.path)
-            .with_context(|| format!("cannot write {}", self.path.display()))
+        let named = self.unfinished.finish();
+        named.with_context(|| format!("cannot write {}", self.path.display()))
     }
 }
 

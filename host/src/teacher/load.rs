@@ -10,7 +10,7 @@ use crate::allocator::keep_freed_memory;
 use crate::checkpoint::{self, Element, Entry};
 
 use super::layer::channels_last;
-use super::{Taps, Teacher, TeacherConfig, build};
+use super::{Taps, Teacher, TeacherConfig, build, finite};
 
 /// How [`load_with`] loads.
 #[derive(Debug, Clone)]
@@ -162,7 +162,7 @@ pub fn tensor(entry: &Entry) -> anyhow::Result<Tensor> {
 /// Copies `entries` into the variables of `vs`, which `teacher` was built in.
 ///
 /// # Errors
-/// When entries are missing, unexpected or wrongly shaped: all of them are listed.
+/// When entries are missing, unexpected, wrongly shaped or not all finite: all of them are listed.
 pub fn fill(
     teacher: &dyn Teacher,
     vs: &nn::VarStore,
@@ -182,6 +182,9 @@ pub fn fill(
                 value.size(),
                 variable.size()
             )),
+            Some(_) if !finite(value) => {
+                complaints.push(format!("damaged, not all finite: {name}"))
+            }
             Some(_) => {
                 found.insert(parameter.into_owned(), value);
             }
@@ -304,10 +307,19 @@ mod tests {
                 *value = Tensor::from_slice(&[1f32, 2.0, 3.0]);
             }
         }
+        for (name, value) in &mut entries {
+            if name == "output.weight" {
+                *value = value.full_like(f64::NAN);
+            }
+        }
         let error = fill(teacher.as_ref(), &vs, &entries)
             .unwrap_err()
             .to_string();
-        assert!(error.contains("3 entries"), "{error}");
+        assert!(error.contains("4 entries"), "{error}");
+        assert!(
+            error.contains("damaged, not all finite: output.weight"),
+            "{error}"
+        );
         assert!(error.contains("missing: latent.conv1.bias [8]"), "{error}");
         assert!(error.contains("unexpected: tail.weight [2]"), "{error}");
         assert!(

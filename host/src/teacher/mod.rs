@@ -36,7 +36,25 @@ pub use taps::Taps;
 
 use std::borrow::Cow;
 
+use anyhow::ensure;
 use tch::Tensor;
+
+/// Whether `x` holds numbers only.
+pub fn finite(x: &Tensor) -> bool {
+    x.isfinite().all().int64_value(&[]) != 0
+}
+
+/// Passes a teacher's `answer` on.
+///
+/// # Errors
+/// When it is no picture.
+pub fn checked(answer: Tensor) -> anyhow::Result<Tensor> {
+    ensure!(
+        finite(&answer),
+        "the teacher's answer is no picture, its numbers are not finite: it was trained badly, or f16 is too narrow for it"
+    );
+    Ok(answer)
+}
 
 /// A restoration network of any size: images in, restored images out.
 pub trait Teacher: std::fmt::Debug + Send {

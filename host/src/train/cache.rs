@@ -19,6 +19,7 @@ use crate::data::pool::{
 use crate::data::source::{Pair, PairSource};
 use crate::loss::LossConfig;
 use crate::recipe::{Recipe, RecipeText, TrainPrecision};
+use crate::teacher;
 
 /// Patches that the teacher sees at once.
 const TEACHER_BATCH: usize = 8;
@@ -268,7 +269,8 @@ impl Maker<'_> {
             .to_device(self.device);
         let guidance = guide.guide(&(input.to_kind(Kind::Float) / 255.0));
         let flat = |t: &Tensor| t.to_device(Device::Cpu).contiguous().flatten(0, -1);
-        let answers = Vec::try_from(flat(&guidance.output.to_kind(Kind::Float)))?;
+        let output = teacher::checked(guidance.output)?;
+        let answers = Vec::try_from(flat(&output.to_kind(Kind::Float)))?;
         let mut maps = Vec::with_capacity(self.layout.maps.len());
         for shape in &self.layout.maps {
             let found = guidance.features.iter().find(|(n, _)| *n == shape.name);

@@ -23,10 +23,12 @@ impl Trainer {
         speed: f64,
         log: &mut Log,
     ) -> Result<()> {
+        self.check_state(progress)?;
         if let Some(average) = &progress.average {
             progress.adam.show(average);
         }
         let found = validate(&self.validation, &self.restore);
+        self.check_scores(&found, progress)?;
         let best = self.keep_weights(progress, &found)?;
         let number = progress.state.epoch + 1;
         let due = |every: Option<u64>| every.is_some_and(|n| number.is_multiple_of(n));

@@ -12,6 +12,7 @@
 pub mod cache;
 pub mod checkpoint;
 pub mod distill;
+mod diverged;
 pub mod dry_run;
 mod epoch_end;
 pub mod feed;

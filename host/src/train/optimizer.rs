@@ -81,7 +81,12 @@ impl OptimizerConfig {
         for (key, beta) in [("beta1", self.beta1), ("beta2", self.beta2)] {
             check(key, beta, (0.0..1.0).contains(&beta), "0 or more, below 1")?;
         }
-        check("epsilon", self.epsilon, self.epsilon > 0.0, "above 0")
+        check(
+            "epsilon",
+            self.epsilon,
+            self.epsilon > 0.0 && self.epsilon <= 1.0,
+            "above 0 and up to 1",
+        )
     }
 }
 

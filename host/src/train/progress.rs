@@ -82,11 +82,12 @@ impl Trainer {
             average.f_copy_(saved.get("average")?)?;
         }
         adam.publish();
-        Ok(())
+        self.check_loaded(progress)
     }
 
-    /// Replaces the checkpoint.
+    /// Replaces the checkpoint, unless the training has diverged.
     pub(super) fn save(&self, progress: &Progress) -> Result<()> {
+        self.check_state(progress)?;
         let mut checkpoint = Checkpoint::default();
         checkpoint.add("network.", &self.network);
         checkpoint.add("adaptor.", &self.adaptors);

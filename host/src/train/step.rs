@@ -18,6 +18,43 @@ const CLEAN_STEPS: u64 = 2000;
 /// Largest loss scale.
 const MAX_SCALE: f64 = 16_777_216.0;
 
+/// What the backward passes of one update give.
+struct Pass {
+    /// Mean loss and terms.
+    values: Vec<f64>,
+    /// Of every parameter, `[P]`.
+    gradient: Tensor,
+    /// Its size, which stays on the device.
+    norm: Tensor,
+    /// Whether that is a finite number.
+    finite: bool,
+}
+
+impl Pass {
+    /// `losses` are shares, each with a loss and its terms.
+    fn read(losses: &[(f64, Tensor)], gradient: Tensor) -> Result<Self> {
+        let norm = gradient.square().sum(Kind::Float).sqrt();
+        let size = losses.first().map_or(0, |(_, loss)| loss.numel());
+        // One read for all of them, for each waits for the device.
+        let mut parts: Vec<Tensor> = losses.iter().map(|(_, l)| l.shallow_clone()).collect();
+        parts.push(norm.reshape([1]));
+        let all = Tensor::f_cat(&parts, 0)?.f_to_kind(Kind::Double)?;
+        let all: Vec<f64> = Vec::try_from(all.f_to(tch::Device::Cpu)?)?;
+        let mut values = vec![0.0; size];
+        for ((share, _), loss) in losses.iter().zip(all.chunks_exact(size.max(1))) {
+            for (sum, value) in values.iter_mut().zip(loss) {
+                *sum += value * share;
+            }
+        }
+        Ok(Self {
+            values,
+            gradient,
+            norm,
+            finite: all.last().is_some_and(|norm| norm.is_finite()),
+        })
+    }
+}
+
 impl Trainer {
     /// Makes one update at this learning rate.
     pub(super) fn step(
@@ -29,33 +66,31 @@ impl Trainer {
         let batches = (0..self.training.accumulate)
             .map(|_| feed.next())
             .collect::<Result<Vec<_>>>()?;
-        let values = loop {
+        let Pass {
+            values,
+            mut gradient,
+            norm,
+            finite,
+        } = loop {
             progress.adam.zero_gradients();
             let scale = self.scale(progress);
             let pass = || self.pass(&batches, progress, scale);
             match memory::guard(pass)? {
-                Some(values) => break values,
+                Some(pass) => break pass,
                 None => progress.pieces = self.halve(&batches, progress.pieces)?,
             }
         };
+        self.loss.next_step();
         for (sum, value) in progress.state.sums.iter_mut().zip(&values) {
             *sum += value;
         }
         if values.iter().any(|v| !v.is_finite()) {
-            bail!(
-                "the loss is no longer a finite number in epoch {}, step {}: lower \
-                 optimizer.learning_rate or set training.clip; the last good weights are in {}",
-                progress.state.epoch + 1,
-                progress.state.step + 1,
-                self.folder.path().display()
-            );
+            return Err(self.diverged("the loss", progress, progress.state.step + 1));
         }
-        let gradient = progress.adam.gradient() / self.scale(progress);
-        let Some(mut gradient) = self.sound(gradient, progress) else {
+        if !self.sound(finite, progress)? {
             return Ok(());
-        };
+        }
         if let Some(limit) = self.training.clip {
-            let norm = gradient.square().sum(Kind::Float).sqrt();
             gradient *= (limit / (norm + 1e-6)).clamp_max(1.0);
         }
         progress.adam.update(&gradient, rate);
@@ -73,24 +108,37 @@ impl Trainer {
         }
     }
 
-    /// In half precision, drops gradients that overflowed and adapts the loss scale.
-    fn sound(&self, gradient: Tensor, progress: &mut Progress) -> Option<Tensor> {
+    /// Whether the gradient makes an update. In half precision one that is not `finite` makes none,
+    /// and the loss scale adapts.
+    fn sound(&self, finite: bool, progress: &mut Progress) -> Result<bool> {
         if self.training.precision != TrainPrecision::F16 {
-            return Some(gradient);
+            return match finite {
+                true => Ok(true),
+                false => Err(self.diverged("the gradient", progress, progress.state.step + 1)),
+            };
         }
         let state = &mut progress.state;
-        let sum = gradient.abs().sum(Kind::Double).double_value(&[]);
-        if !sum.is_finite() {
+        if !finite {
+            if state.loss_scale <= 1.0 {
+                bail!(
+                    "the gradient does not fit half precision in epoch {}, step {}, at the \
+                     smallest loss scale: choose training.precision = \"bf16\", or lower \
+                     optimizer.learning_rate or the weights of the losses; {}",
+                    state.epoch + 1,
+                    state.step + 1,
+                    self.last_good()
+                );
+            }
             state.loss_scale = (state.loss_scale / 2.0).max(1.0);
             state.clean_steps = 0;
-            return None;
+            return Ok(false);
         }
         state.clean_steps += 1;
         if state.clean_steps >= CLEAN_STEPS {
             state.loss_scale = (state.loss_scale * 2.0).min(MAX_SCALE);
             state.clean_steps = 0;
         }
-        Some(gradient)
+        Ok(true)
     }
 
     /// Cuts batches into twice as many pieces after the memory ran out.
@@ -112,10 +160,10 @@ impl Trainer {
         Ok(2 * pieces)
     }
 
-    /// Adds the gradients of all batches, each cut into `pieces`; gives the mean loss and terms.
-    fn pass(&self, batches: &[TrainBatch], progress: &Progress, scale: f64) -> Result<Vec<f64>> {
+    /// Adds the gradients of all batches, each cut into `pieces`.
+    fn pass(&self, batches: &[TrainBatch], progress: &Progress, scale: f64) -> Result<Pass> {
         let pieces = progress.pieces;
-        let mut sums = vec![0.0; self.loss.names().len() + 1];
+        let mut losses = Vec::new();
         for (number, batch) in batches.iter().enumerate() {
             let size = batch.input.size()[0];
             let length = size.div_euclid(pieces as i64) + i64::from(size % pieces as i64 != 0);
@@ -126,28 +174,26 @@ impl Trainer {
                 let state = &progress.state;
                 let name = [state.epoch, state.step, number as u64, first as u64];
                 let parameters = &progress.adam.parameters;
-                let values = self.gradients(&piece, share * scale, parameters, &name)?;
-                for (sum, value) in sums.iter_mut().zip(values) {
-                    *sum += value * share;
-                }
+                let parts = self.gradients(&piece, share * scale, parameters, &name)?;
+                losses.extend(parts.into_iter().map(|(part, loss)| (part * share, loss)));
             }
         }
-        Ok(sums)
+        Pass::read(&losses, progress.adam.gradient() / scale)
     }
 
-    /// Adds a batch's gradients times `factor`; gives the loss and its terms. `name` names the
-    /// random draws of this batch. Of a sequence every frame counts the same; what goes back into the
-    /// network carries no gradients, so that memory does not grow with its length.
+    /// Adds a batch's gradients times `factor`; gives each frame's share, loss and terms. `name`
+    /// names the random draws of this batch. Of a sequence every frame counts the same; what goes back
+    /// into the network carries no gradients, so that memory does not grow with its length.
     fn gradients(
         &self,
         batch: &TrainBatch,
         factor: f64,
         parameters: &[Tensor],
         name: &[u64],
-    ) -> Result<Vec<f64>> {
+    ) -> Result<Vec<(f64, Tensor)>> {
         let frames = self.frames as i64;
         let share = 1.0 / frames as f64;
-        let mut sums = vec![0.0; self.loss.names().len() + 1];
+        let mut losses = Vec::with_capacity(self.frames);
         let mut before: Option<Tensor> = None;
         for t in 0..frames {
             let frame = |planes: &Tensor| {
@@ -160,17 +206,15 @@ impl Trainer {
             let guidance = batch.guidance.as_ref().or(live.as_ref());
             let truth = to_colour(&truth, self.colour);
             let input = joined(&to_colour(&input, self.colour), before.as_ref());
-            let (values, restored) =
+            let (loss, restored) =
                 self.frame_gradients((&input, &truth), guidance, factor * share, parameters, name)?;
-            for (sum, value) in sums.iter_mut().zip(values) {
-                *sum += value * share;
-            }
+            losses.push((share, loss));
             before = (frames > 1).then(|| fed_back(&restored));
         }
-        Ok(sums)
+        Ok(losses)
     }
 
-    /// One frame's part of [`Trainer::gradients`]; gives what was restored, too.
+    /// One frame's part of [`Trainer::gradients`]: loss and terms, and what was restored.
     fn frame_gradients(
         &self,
         (input, truth): (&Tensor, &Tensor),
@@ -178,7 +222,7 @@ impl Trainer {
         factor: f64,
         parameters: &[Tensor],
         name: &[u64],
-    ) -> Result<(Vec<f64>, Tensor)> {
+    ) -> Result<(Tensor, Tensor)> {
         let kind = self.training.precision.kind();
         let output = (self.forward)(input, kind);
         let again = |x: &Tensor| (self.forward)(x, kind).restored;
@@ -205,7 +249,6 @@ impl Trainer {
             .f_backward()
             .context("the backward pass failed")?;
         let all = Tensor::cat(&[total.detach().reshape([1]), terms], 0);
-        let values = Vec::try_from(all.to_kind(Kind::Double).to_device(tch::Device::Cpu))?;
-        Ok((values, output.restored))
+        Ok((all, output.restored))
     }
 }

@@ -1,7 +1,6 @@
 //! `hone sweep`: one distillation for every combination of a grid of overrides.
 
 use std::fmt::Write as _;
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -11,7 +10,7 @@ use toml::{Table, Value};
 use super::cache::Shard;
 use super::distill::{self, DistillOptions};
 use super::log;
-use super::run::{RunFolder, RunStatus, read_inputs, status};
+use super::run::{RunFolder, RunStatus, read_inputs, status, take_turn};
 use super::state::Scores;
 use crate::recipe::{Recipe, RecipeText};
 
@@ -130,7 +129,6 @@ pub fn run(options: &DistillOptions, grid: &[Axis], shard: Shard) -> Result<Vec<
             settings.len(),
             list[number]
         );
-        let _held = hold(&path)?;
         RunFolder::clear_unstarted(&path)?;
         let one = DistillOptions {
             text,
@@ -158,25 +156,10 @@ fn checked(text: &RecipeText, setting: &Setting) -> Result<RecipeText> {
 
 /// All runs there are, written to `sweep.csv` too.
 fn sum_up(out: &Path, settings: &[Setting]) -> Result<Vec<SweepRow>> {
+    let _turn = take_turn(out);
     let rows = read(out, settings)?;
     hone_device::atomic::write_bytes(&out.join("sweep.csv"), table(&rows).as_bytes())?;
     Ok(rows)
-}
-
-/// Makes a run's folder and holds it until the handle goes, however the process ends: the same sweep may be
-/// started twice, and neither must clear away what the other has just begun.
-fn hold(path: &Path) -> Result<Option<File>> {
-    std::fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
-    let folder = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    match folder.try_lock() {
-        Ok(()) => Ok(Some(folder)),
-        Err(TryLockError::WouldBlock) => bail!(
-            "{} is being trained by another process: wait for it, or give shards of their own",
-            path.display()
-        ),
-        // Some network file systems lock no folders.
-        Err(TryLockError::Error(_)) => Ok(None),
-    }
 }
 
 fn name(number: usize) -> String {
@@ -209,6 +192,8 @@ fn sources(options: &DistillOptions) -> String {
 
 /// Makes `out` the place of this grid, unless it is another grid's.
 fn claim(out: &Path, grid: &str) -> Result<()> {
+    std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+    let _turn = take_turn(out);
     let path: PathBuf = out.join("grid.txt");
     match std::fs::read_to_string(&path) {
         Ok(old) if old == grid => Ok(()),
@@ -216,11 +201,7 @@ fn claim(out: &Path, grid: &str) -> Result<()> {
             "{} holds another sweep: choose another --out",
             out.display()
         ),
-        Err(_) => {
-            std::fs::create_dir_all(out)
-                .with_context(|| format!("cannot create {}", out.display()))?;
-            Ok(hone_device::atomic::write_bytes(&path, grid.as_bytes())?)
-        }
+        Err(_) => Ok(hone_device::atomic::write_bytes(&path, grid.as_bytes())?),
     }
 }
 
@@ -290,5 +271,25 @@ mod tests {
         let twice = [axis("seed=1,2"), axis("student.channels=8"), axis("seed=3")];
         let error = combinations(&twice).unwrap_err().to_string();
         assert!(error.contains("seed twice"), "{error}");
+    }
+
+    #[test]
+    fn shards_write_the_files_that_they_share_in_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("s");
+        let shard = || -> Result<()> {
+            for _ in 0..20 {
+                claim(&out, "seed=1\n")?;
+                sum_up(&out, &[])?;
+            }
+            Ok(())
+        };
+        std::thread::scope(|threads| {
+            let shards: Vec<_> = (0..8).map(|_| threads.spawn(shard)).collect();
+            for shard in shards {
+                shard.join().unwrap().unwrap();
+            }
+        });
+        assert_eq!(std::fs::read_dir(&out).unwrap().count(), 2);
     }
 }

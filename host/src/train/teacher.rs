@@ -65,6 +65,13 @@ pub fn run(options: &TeacherOptions) -> Result<Outcome> {
     } else {
         Colour::Rgb
     };
+    if let Some(loss) = recipe.losses.iter().find(|loss| loss.needs_rgb()) {
+        ensure!(
+            colour == Colour::Rgb,
+            "loss '{}' looks at colours, and [network] has one channel: leave the loss out, or set network.channels = 3",
+            loss.label()
+        );
+    }
     let adaptors = VarStore::new(options.device);
     let loss = Loss::new(
         &recipe.losses,

@@ -89,7 +89,7 @@ impl Trainer {
     /// Trains to the end, from the last checkpoint when `resume`.
     ///
     /// # Errors
-    /// When data cannot be read, files cannot be written, or the loss leaves the finite numbers.
+    /// When data cannot be read, files cannot be written, or the training leaves the finite numbers.
     pub fn run(&self, resume: bool) -> Result<Outcome> {
         let mut progress = self.start(resume)?;
         let mut log = Log::open(&self.folder, progress.state.epoch)?;

@@ -81,6 +81,7 @@ impl Trial {
             parameters: &self.adam.parameters,
         };
         let (total, _) = self.parts.loss.evaluate(&view)?;
+        self.parts.loss.next_step();
         total.f_backward().context("the backward pass failed")?;
         let gradient = self.adam.gradient();
         self.adam.update(&gradient, 0.0);

@@ -50,7 +50,14 @@ fn a_refused_update_leaves_every_file_as_it_was() {
         let keys = ["--trusted-key", &third, "--config", &config];
         board.hone(&[&["deploy", "board", bundle], keys.as_slice()].concat())
     };
-    refused(&with(&stranger), &["signed by the key", "not trusted"]);
+    refused(
+        &with(&stranger),
+        &[
+            "the bundle was not installed",
+            "signed by the key",
+            "not trusted",
+        ],
+    );
     assert_eq!(files(&board), before);
     assert_eq!(restarts(), starts);
     assert_eq!(board.runs(), "1.0.0");
@@ -59,10 +66,15 @@ fn a_refused_update_leaves_every_file_as_it_was() {
     let one = board.path("one.hone");
     let installed = board.path("root/etc/honed.toml");
     std::fs::set_permissions(&installed, Permissions::from_mode(0o640)).unwrap();
+    // Nor is a link replaced by a file.
+    let data = board.path("root/data.toml");
+    std::fs::rename(&installed, &data).unwrap();
+    std::os::unix::fs::symlink("../data.toml", &installed).unwrap();
     let said = done(&with(one.to_str().unwrap()));
     assert!(said.contains("settings updated"), "{said}");
     let now = files(&board);
     assert_eq!(now.len(), before.len() + 1);
+    assert!(installed.is_symlink());
     let mode = std::fs::metadata(&installed).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o640);
     assert!(

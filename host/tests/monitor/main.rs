@@ -5,9 +5,11 @@
 mod boards;
 mod monitor;
 mod mosquitto;
+mod screen;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use boards::{Fleet, Pages, frame};
@@ -15,6 +17,7 @@ use hone_device::telemetry::tls;
 use hone_shared::telemetry::Fingerprint;
 use monitor::{Monitor, refused};
 use mosquitto::Mosquitto;
+use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 /// Boards on one monitor.
@@ -167,9 +170,61 @@ fn a_broker_with_tls_is_reached_by_fingerprint() {
     monitor.wait(|lines| lines.iter().any(|l| l["event"] == "online"));
     fleet.send(0);
     monitor.wait(|lines| lines.iter().any(|l| l["event"] == "state"));
-    let stranger = Monitor::start(&["--mqtt", &url, "--json"]);
-    let lines = stranger.wait(|lines| !lines.is_empty());
-    assert_eq!(lines[0]["event"], "lost");
+    for arguments in [
+        &["--mqtt", &url, "--json"][..],
+        &["--mqtt", &url, "--json", "--fingerprint", &"00".repeat(32)],
+    ] {
+        let stranger = Monitor::start(arguments);
+        let lines = stranger.wait(|lines| !lines.is_empty());
+        assert_eq!(lines[0]["event"], "lost");
+        assert_eq!(
+            lines[0]["reason"],
+            "its certificate is not trusted: give its fingerprint (--fingerprint), or the authorities (--authorities)"
+        );
+    }
+}
+
+/// A packet whose length is one byte: its identifier and what follows.
+fn packet(client: &mut TcpStream) -> Vec<u8> {
+    let mut head = [0; 2];
+    client.read_exact(&mut head).unwrap();
+    let mut body = vec![0; usize::from(head[1])];
+    client.read_exact(&mut body).unwrap();
+    body
+}
+
+#[test]
+fn a_broker_that_lets_nobody_read_is_no_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("mqtt://{}/site", listener.local_addr().unwrap());
+    let broker = std::thread::spawn(move || {
+        // The second is the one that is let in.
+        for code in [0x80, 1] {
+            let mut client = listener.accept().unwrap().0;
+            packet(&mut client);
+            client.write_all(&[0x20, 2, 0, 0]).unwrap();
+            let asked = packet(&mut client);
+            client
+                .write_all(&[0x90, 4, asked[0], asked[1], code, code])
+                .unwrap();
+            // Until the monitor hangs up.
+            let _ = client.read(&mut [0]);
+        }
+    });
+    let monitor = Monitor::start(&["--mqtt", &url, "--json"]);
+    let lines = monitor.wait(|lines| lines.len() >= 2);
+    assert_eq!(lines[0]["event"], "lost", "{lines:?}");
+    assert_eq!(lines[0]["reason"], "it lets us read no topic below site");
+    assert_eq!(lines[1]["event"], "connected", "{lines:?}");
+    drop(monitor);
+    broker.join().unwrap();
+}
+
+#[test]
+fn signals_leave_the_terminal_as_it_was() {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        screen::restores(signal);
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use toml_edit::{Array, DocumentMut, Item, Value};
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, fault};
 
 /// Table, key and value.
 pub type Change = (&'static str, &'static str, Value);
@@ -18,7 +18,7 @@ pub fn change(text: &str, changes: &[Change]) -> Result<String, ConfigError> {
     Config::parse(text)?;
     let mut document: DocumentMut = text
         .parse()
-        .map_err(|e: toml_edit::TomlError| ConfigError::Toml(e.to_string().trim_end().into()))?;
+        .map_err(|e: toml_edit::TomlError| fault::toml(text, e.message(), e.span()))?;
     for (table, key, value) in changes {
         let table = document.entry(table).or_insert_with(toml_edit::table);
         let Some(table) = table.as_table_like_mut() else {

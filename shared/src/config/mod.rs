@@ -1,6 +1,7 @@
 //! The configuration of `honed`: one TOML file, which `hone` can write and check too.
 
 pub mod edit;
+mod fault;
 mod gpio;
 mod known;
 mod page;
@@ -22,7 +23,7 @@ pub const SLOTS_FOLDER: &str = "/var/lib/honed";
 /// Why a configuration is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// It is no TOML, or has an unknown key or a value of the wrong type; the message has the line.
+    /// It is no TOML, or has an unknown key or a value of the wrong type; the message is one line that has the place.
     #[error("{0}")]
     Toml(String),
     /// A value is out of range.
@@ -185,8 +186,8 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] with the line, or the key and what it allows.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let config: Self =
-            toml::from_str(text).map_err(|e| ConfigError::Toml(e.to_string().trim().to_owned()))?;
+        let config: Self = toml::from_str(text)
+            .map_err(|e: toml::de::Error| fault::toml(text, e.message(), e.span()))?;
         config.validate()?;
         Ok(config)
     }

@@ -43,6 +43,8 @@ pub(super) struct Link {
     backoff: Backoff,
     /// Frames captured by cameras that are gone.
     captured: u64,
+    /// Frames that the present camera gave.
+    given: u64,
     /// Complaints of their decoders.
     complaints: Complaints,
 }
@@ -57,6 +59,7 @@ impl Link {
             open,
             backoff: Backoff::default(),
             captured: 0,
+            given: 0,
             complaints: Complaints::default(),
         }
     }
@@ -71,7 +74,10 @@ impl Link {
     ) -> Sight {
         match &mut self.state {
             State::Up(camera) => match camera.next(wait) {
-                Ok(Next::Frame(frame)) => Sight::Frame(frame),
+                Ok(Next::Frame(frame)) => {
+                    self.given += 1;
+                    Sight::Frame(frame)
+                }
                 Ok(Next::Waiting) => Sight::Silent,
                 Ok(Next::Ended) => Sight::Ended,
                 Err(error) => Sight::Failed(error),
@@ -145,6 +151,14 @@ impl Link {
         }
     }
 
+    /// Frames that the present camera captured and did not give.
+    pub(super) fn held(&self) -> u64 {
+        match &self.state {
+            State::Up(camera) => camera.captured().saturating_sub(self.given),
+            _ => 0,
+        }
+    }
+
     /// What decoders complained about so far.
     pub(super) fn complaints(&self) -> Complaints {
         let mut all = self.complaints.clone();
@@ -167,6 +181,7 @@ impl Link {
         let down = State::Down { retry_at };
         if let State::Up(camera) = std::mem::replace(&mut self.state, down) {
             self.captured += camera.captured();
+            self.given = 0;
             self.complaints.add(&camera.complaints());
             std::thread::spawn(move || drop(camera));
         }

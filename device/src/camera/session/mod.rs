@@ -3,9 +3,11 @@
 
 mod damage;
 mod link;
+mod loss;
 mod measured;
 mod outputs;
 mod plan;
+mod rhythm;
 mod stand_in;
 #[cfg(test)]
 mod tests;
@@ -17,10 +19,10 @@ use gstreamer as gst;
 
 use super::dials::Dials;
 use super::error::CameraError;
-use super::feed::{Camera, Frame, frame_rate};
+use super::feed::{Camera, Frame};
 use super::output::Output;
 use super::planes;
-use super::report::{Meter, RunReport};
+use super::report::{Meter, OutputReport, RunReport};
 use super::sharpener::Sharpener;
 use super::timeline::{Clock, between};
 use crate::governor::thermometer::Thermometer;
@@ -117,10 +119,9 @@ impl<'a> Session<'a> {
     /// [`CameraError`] when a file, or a camera that never delivered, fails; or when the last output
     /// is gone for good. Then no file appears.
     pub fn run(mut self, stop: &dyn Fn() -> bool) -> Result<RunReport, CameraError> {
-        while !stop() && self.plan.frames.is_none_or(|n| self.meter.frames < n) {
-            if self.outputs.ready()? && !self.turn()? {
-                break;
-            }
+        let mut ended = false;
+        while !ended && !stop() && self.plan.frames.is_none_or(|n| self.meter.frames < n) {
+            ended = self.outputs.ready()? && !self.turn()?;
         }
         if self.meter.frames == 0 && self.meter.slates == 0 && !stop() {
             return Err(CameraError::NoFrame {
@@ -129,12 +130,26 @@ impl<'a> Session<'a> {
             });
         }
         self.sum_up_damage();
-        let captured = self.link.captured();
+        let mut report = self.report(ended);
         let outputs = self.outputs.finish()?;
+        report.outputs = outputs.iter().map(OutputReport::from).collect();
+        Ok(report)
+    }
+
+    /// The report without outputs. All its counts are of one moment: the camera goes on while outputs are completed, and closing
+    /// it before, which may take seconds, would put what they recorded at risk.
+    fn report(&self, ended: bool) -> RunReport {
+        let held = self.link.held();
+        let captured = self.link.captured();
         let (source, live) = (&self.plan.source, self.live);
-        Ok(self
+        let mut report = self
             .meter
-            .report(source, live, captured, &self.sharpener, &outputs))
+            .report(source, live, captured, &self.sharpener, &[]);
+        if !live && !ended {
+            // They were only read ahead.
+            report.dropped = report.dropped.saturating_sub(held);
+        }
+        report
     }
 
     /// One look at the camera; false when there is nothing more to come.
@@ -192,9 +207,14 @@ impl<'a> Session<'a> {
         if !self.live {
             self.damage.picture(pts, frame.buffer.duration());
         }
-        let interval = gst::ClockTime::from_nseconds((1e9 / frame_rate(&frame.caps)) as u64);
+        let interval = clock_time(self.stand_in.measure(pts, &frame.caps));
         let length = frame.buffer.duration().unwrap_or(interval);
-        frame.buffer.make_mut().set_pts(pts);
+        {
+            let buffer = frame.buffer.make_mut();
+            buffer.set_pts(pts);
+            // The last picture of an MP4 lasts as long as this says.
+            buffer.set_duration(length);
+        }
         self.end = pts
             + if self.live {
                 gst::ClockTime::NSECOND
@@ -243,52 +263,6 @@ impl<'a> Session<'a> {
                 degraded: step.rung != Rung::Level(0),
             });
         }
-    }
-
-    fn silence(&mut self) -> Result<(), CameraError> {
-        let silent = self.clock.now().saturating_sub(self.stand_in.last_at());
-        if !self.live || Duration::from(silent) <= self.plan.stall {
-            return Ok(());
-        }
-        self.lose(CameraError::Source {
-            source_name: self.plan.source.clone(),
-            reason: format!("no frame for {:.1} s", silent.seconds_f64()),
-        })
-    }
-
-    /// Gives up the camera for now; without hope, or before anything worked, that is an error.
-    fn lose(&mut self, error: CameraError) -> Result<(), CameraError> {
-        let worked = self.stand_in.last().is_some();
-        if !self.plan.comes_back || !(worked || self.plan.keep_trying) {
-            return Err(error);
-        }
-        self.dark = true;
-        self.meter.reconnects += 1;
-        (self.notify)(&Event::Dark(error.to_string()));
-        self.link.give_up(self.clock.now());
-        Ok(())
-    }
-
-    fn ended(&mut self) -> Result<bool, CameraError> {
-        let got_some = self.stand_in.last().is_some();
-        if self.plan.looping && got_some {
-            // A live source's time goes on by the clock.
-            if !self.live {
-                self.offset = self.end;
-            }
-            self.damage.start_over();
-            self.link.start_over(self.clock.now());
-            return Ok(true);
-        }
-        if self.live && self.plan.comes_back && got_some {
-            self.lose(CameraError::Source {
-                source_name: self.plan.source.clone(),
-                reason: "the stream ended".into(),
-            })?;
-            return Ok(true);
-        }
-        self.compare_length();
-        Ok(false)
     }
 }
 

@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use gstreamer as gst;
 
+use super::rhythm::Rhythm;
 use super::{LOOK, clock_time};
 use crate::camera::error::CameraError;
-use crate::camera::feed::{Frame, frame_rate};
+use crate::camera::feed::Frame;
 use crate::camera::slate;
 use crate::camera::timeline::Mark;
 
 /// Outputs get the last frame again when none came for so many frame intervals.
 const LATE_AFTER: u32 = 5;
-/// From here on nobody must take it for a live picture. A board that is merely too slow stays below.
+/// From here on nobody must take it for a live picture, unless a slow camera's next one is not even late. A board that is
+/// merely too slow stays below.
 const DARK_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) struct StandIn {
@@ -23,6 +25,7 @@ pub(super) struct StandIn {
     from_the_start: bool,
     last: Option<Frame>,
     last_at: gst::ClockTime,
+    rhythm: Rhythm,
     slate: Option<gst::Buffer>,
     /// When something stood in since the last frame.
     stood_in_at: Option<gst::ClockTime>,
@@ -35,6 +38,7 @@ impl StandIn {
             from_the_start,
             last: None,
             last_at: now,
+            rhythm: Rhythm::default(),
             slate: None,
             stood_in_at: None,
         }
@@ -61,6 +65,13 @@ impl StandIn {
     /// Notes that a camera was opened, which has its time to deliver now.
     pub(super) fn opened(&mut self, now: gst::ClockTime) {
         self.last_at = now;
+        self.rhythm.pause();
+    }
+
+    /// Notes a frame that is to come at `pts`; says how far apart frames are.
+    pub(super) fn measure(&mut self, pts: gst::ClockTime, caps: &gst::Caps) -> Duration {
+        self.rhythm.note(pts);
+        self.rhythm.interval(caps)
     }
 
     /// Whether a slate is shown now.
@@ -83,7 +94,7 @@ impl StandIn {
         }
         let due = match self.stood_in_at {
             Some(at) => Duration::from(at) + self.interval(),
-            None => Duration::from(self.last_at) + LATE_AFTER * self.interval(),
+            None => Duration::from(self.last_at) + self.late_after(),
         };
         due.saturating_sub(Duration::from(now))
     }
@@ -111,7 +122,7 @@ impl StandIn {
         let last = self.last.as_ref().map(|frame| &frame.buffer);
         let away = Duration::from(now.saturating_sub(self.last_at));
         match (last, &self.slate) {
-            (Some(last), None) if away < DARK_AFTER => Ok(last.clone()),
+            (Some(last), None) if away < DARK_AFTER.max(self.late_after()) => Ok(last.clone()),
             (_, Some(slate)) => Ok(slate.clone()),
             (last, None) => {
                 let slate = slate::draw(self.caps(), last)?;
@@ -126,6 +137,10 @@ impl StandIn {
     }
 
     fn interval(&self) -> Duration {
-        Duration::from_secs_f64(1.0 / frame_rate(self.caps()))
+        self.rhythm.interval(self.caps())
+    }
+
+    fn late_after(&self) -> Duration {
+        LATE_AFTER * self.interval()
     }
 }

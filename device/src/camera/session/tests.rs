@@ -38,7 +38,7 @@ fn play(
     output_fails_at: Option<u64>,
     seconds: u64,
 ) -> (Result<RunReport, CameraError>, Vec<Event>, Collected) {
-    let caps = caps();
+    let caps = plan.fallback.clone();
     let clock = ManualClock::default();
     let scripts = Mutex::new(scripts.into_iter());
     let open: Arc<OpenCamera> = {
@@ -136,6 +136,21 @@ fn a_board_that_is_too_slow_still_shows_every_frame() {
     let dark = events.iter().position(|e| matches!(e, Event::Dark(_)));
     assert!(dark.is_none_or(|at| at == 1), "{events:?}");
     steady(&collected, Duration::from_millis(260));
+}
+
+#[test]
+fn a_slow_camera_that_declares_no_rate_is_not_taken_for_a_dead_one() {
+    let mut free = plan();
+    free.fallback
+        .make_mut()
+        .set("framerate", gst::Fraction::new(0, 1));
+    let script = [frames(1), vec![Script::Slow; 20]].concat();
+    let (report, _, collected) = play(free, vec![script], None, 12);
+    let report = report.unwrap();
+    assert_eq!(report.frames, 21, "{report}");
+    // After the last frame, five intervals of 0.4 s pass; then one slate goes out in each.
+    assert!((4..=6).contains(&report.slates), "{report}");
+    steady(&collected, Duration::from_millis(2100));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Sinks that write many files into a folder: `DIR[,key=number]...`.
 
 use std::num::IntErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -82,9 +82,9 @@ impl Playlist {
     /// Tells `hlssink2` where to write, and to count on from the segments of earlier starts: players and caches may hold
     /// those under their names.
     pub(in crate::camera) fn begin(&self, sink: &gst::Element) {
-        let inside = |name: &str| self.folder.join(name).display().to_string();
-        sink.set_property("location", inside("live%05d.ts"));
-        sink.set_property("playlist-location", inside("live.m3u8"));
+        let playlist = self.folder.join("live.m3u8");
+        sink.set_property("location", numbered(&self.folder, "live%05d.ts"));
+        sink.set_property("playlist-location", playlist.display().to_string());
         let next = self.next_number();
         let children = sink.downcast_ref::<gst::Bin>().map(|bin| bin.children());
         for child in children.unwrap_or_default() {
@@ -111,6 +111,12 @@ impl Playlist {
         }
         next.unwrap_or_default()
     }
+}
+
+/// The files of a folder as GStreamer, which hands it all to C's printf, numbers them by a `pattern` such as `%06d.png`.
+pub(in crate::camera) fn numbered(folder: &Path, pattern: &str) -> String {
+    let folder = folder.display().to_string().replace('%', "%%");
+    Path::new(&folder).join(pattern).display().to_string()
 }
 
 /// The number in the name of a segment that `hlssink2` wrote.
@@ -149,6 +155,13 @@ mod tests {
         assert_eq!(most.quota_bytes(), Some(1 << 50));
         assert!(Recording::parse("clips,segment=0").is_err());
         assert!(Recording::parse("clips,quota=x").is_err());
+    }
+
+    #[test]
+    fn only_the_name_is_numbered() {
+        let pattern = |folder: &str| numbered(Path::new(folder), "%06d.png");
+        assert_eq!(pattern("100%/p%s"), "100%%/p%%s/%06d.png");
+        assert_eq!(pattern("/sharp"), "/sharp/%06d.png");
     }
 
     #[test]

@@ -12,9 +12,11 @@ use super::address::without_password;
 use super::error::CameraError;
 use super::rtsp_address::RtspAddress;
 
+pub(super) use folder::numbered;
 pub use folder::{Playlist, Recording};
 pub(super) use packed::packed;
 pub use place::{apart, spare};
+pub(super) use tail::exact;
 
 /// A kind of output.
 #[derive(Debug, Clone, PartialEq, Eq)]

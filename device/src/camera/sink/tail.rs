@@ -19,15 +19,15 @@ impl SinkSpec {
         Ok(match &self.kind {
             SinkKind::File(path) => {
                 let muxer = if ends_in(&path.to_string_lossy(), &["mp4"]) {
-                    mp4mux(live)
+                    format!("identity name=lengths ! {}", mp4mux(live))
                 } else {
-                    "matroskamux"
+                    "matroskamux".into()
                 };
                 format!("{} ! {muxer} ! filesink name=file", h264(live)?)
             }
             SinkKind::Lossless(_) => {
                 elements::require("avenc_ffv1")?;
-                "videoconvert ! avenc_ffv1 name=exit ! matroskamux ! filesink name=file".into()
+                "videoconvert ! capsfilter name=exact ! avenc_ffv1 name=exit ! matroskamux ! filesink name=file".into()
             }
             SinkKind::Frames(_) => "pngenc name=exit ! multifilesink name=file async=false".into(),
             SinkKind::Raw(_) => "filesink name=exit".into(),
@@ -66,6 +66,20 @@ impl SinkSpec {
             SinkKind::Gst(line) => format!("identity name=exit ! {line}"),
         })
     }
+}
+
+/// The layout in which FFV1 keeps every sample of frames with `caps`; left to itself, the converter takes I420 for all.
+pub(in crate::camera) fn exact(caps: &gst::Caps) -> gst::Caps {
+    let format = caps.structure(0).and_then(|s| s.get::<&str>("format").ok());
+    let layout = match format {
+        Some("YUY2") => "Y42B",
+        Some("RGB") => "BGRx",
+        Some("GRAY8") => "GRAY8",
+        _ => "I420",
+    };
+    gst::Caps::builder("video/x-raw")
+        .field("format", layout)
+        .build()
 }
 
 /// Whoever takes a live picture cannot take it again, so the file is written in fragments, which play without its end, and

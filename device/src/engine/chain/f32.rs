@@ -4,7 +4,8 @@ use hone_shared::student::{ConvChain, ConvLayer};
 use tract_onnx::pb::{GraphProto, NodeProto};
 
 use super::{
-    F32Chain, Model, Reason, block, column_row_depth, is_column_row_depth, reader, shape, start,
+    F32Chain, Model, Reason, bias, block, column_row_depth, is_column_row_depth, reader, reordered,
+    shape, start,
 };
 use crate::engine::normalise;
 use crate::engine::stored::{Stored, floats};
@@ -23,7 +24,7 @@ pub(super) fn recognise(
     };
     let mut ceilings = Vec::new();
     let mut at = start(model, graph)?;
-    let mut done = false;
+    let (mut done, mut columns) = (false, false);
     while at != model.residual {
         let node = reader(graph, at)?;
         if done {
@@ -37,9 +38,7 @@ pub(super) fn recognise(
                 if block(node)? != chain.scale {
                     return Err("DepthToSpace and SpaceToDepth differ".into());
                 }
-                if is_column_row_depth(node) {
-                    reorder(&mut chain)?;
-                }
+                columns = is_column_row_depth(node);
                 done = true;
             }
             "Conv" => {
@@ -65,32 +64,23 @@ pub(super) fn recognise(
     if !done && chain.scale > 1 {
         return Err("SpaceToDepth is not undone".into());
     }
+    // Before the order of channels is laid out: a file may tell any block and lack any number.
     chain.validate()?;
+    if let Some(last) = chain.layers.last_mut().filter(|_| columns) {
+        let order = column_row_depth(chain.colour.channels(), chain.scale);
+        last.weights = reordered(&last.weights, &order);
+        last.bias = reordered(&last.bias, &order);
+    }
     Ok(F32Chain { chain, ceilings })
-}
-
-/// Brings the last layer's outputs to ONNX's default order.
-fn reorder(chain: &mut ConvChain) -> Result<(), Reason> {
-    let order = column_row_depth(chain.colour.channels(), chain.scale);
-    let Some(layer) = chain.layers.last_mut().filter(|l| l.outputs == order.len()) else {
-        return Err("DepthToSpace does not follow the last convolution".into());
-    };
-    let size = layer.inputs * layer.kernel * layer.kernel;
-    let weights = order
-        .iter()
-        .flat_map(|&o| layer.weights[o * size..][..size].to_vec());
-    layer.weights = weights.collect();
-    layer.bias = order.iter().map(|&o| layer.bias[o]).collect();
-    Ok(())
 }
 
 fn convolution(node: &NodeProto, stored: &Stored<'_>) -> Result<ConvLayer, Reason> {
     let tensor = |i: usize| node.input.get(i).and_then(|name| stored.get(name.as_str()));
     let weight = tensor(1).ok_or("a convolution's weight is computed, not stored")?;
     let [outputs, inputs, kernel] = shape(node, weight)?;
-    let bias = match (node.input.get(2).filter(|n| !n.is_empty()), tensor(2)) {
+    let biases = match (node.input.get(2).filter(|n| !n.is_empty()), tensor(2)) {
         (None, _) => vec![0.0; outputs],
-        (Some(_), Some(bias)) => floats(bias)?,
+        (Some(_), Some(stored)) => bias(floats(stored)?, outputs)?,
         (Some(_), None) => return Err("a convolution's bias is computed, not stored".into()),
     };
     Ok(ConvLayer {
@@ -98,7 +88,7 @@ fn convolution(node: &NodeProto, stored: &Stored<'_>) -> Result<ConvLayer, Reaso
         outputs,
         kernel,
         weights: floats(weight)?,
-        bias,
+        bias: biases,
         relu: false,
     })
 }

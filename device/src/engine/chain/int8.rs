@@ -4,9 +4,13 @@
 //! is the affine map in force where a convolution reads and where it writes.
 
 use hone_shared::quant::{Affine, INPUT, QuantChain, QuantConv};
-use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, tensor_proto::DataType};
+use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
-use super::{Model, Reason, block, column_row_depth, is_column_row_depth, reader, shape, start};
+use super::quantiser::{affine, scales, signed, stored};
+use super::{
+    Model, Reason, bias, block, column_row_depth, is_column_row_depth, reader, reordered, shape,
+    start,
+};
 use crate::engine::normalise;
 use crate::engine::stored::{Stored, floats, integers};
 
@@ -27,7 +31,7 @@ struct Walk<'a> {
     affine: Option<Affine>,
     open: Option<Open>,
     /// Whether DepthToSpace reads its channels the other way round.
-    reordered: bool,
+    columns: bool,
     done: bool,
 }
 
@@ -48,7 +52,7 @@ pub(super) fn recognise(
         },
         affine: None,
         open: None,
-        reordered: false,
+        columns: false,
         done: false,
     };
     let mut at = start(model, graph)?;
@@ -61,10 +65,14 @@ pub(super) fn recognise(
         return Err("its residual is not quantised, or SpaceToDepth is not undone".into());
     }
     let mut chain = walk.chain;
-    if walk.reordered {
-        reorder(&mut chain)?;
-    }
+    // Before the order of channels is laid out: a file may tell any block and lack any number.
     chain.validate()?;
+    if let Some(last) = chain.layers.last_mut().filter(|_| walk.columns) {
+        let order = column_row_depth(chain.colour.channels(), chain.scale);
+        last.weights = reordered(&last.weights, &order);
+        last.bias = reordered(&last.bias, &order);
+        last.weight_scales = reordered(&last.weight_scales, &order);
+    }
     check_products(&chain)?;
     Ok(chain)
 }
@@ -80,7 +88,7 @@ impl Walk<'_> {
                 Ok(())
             }
             "DepthToSpace" if !self.done && block(node)? == self.chain.scale => {
-                self.reordered = is_column_row_depth(node);
+                self.columns = is_column_row_depth(node);
                 self.done = true;
                 Ok(())
             }
@@ -170,17 +178,13 @@ impl Walk<'_> {
         {
             return Err("a weight has a zero point".into());
         }
-        let per_channel = |scales: Vec<f32>| match scales.as_slice() {
-            [one] => Ok(vec![*one; outputs]),
-            all if all.len() == outputs => Ok(scales),
-            _ => Err("a weight's scales are not one for each output".to_string()),
-        };
-        let weight_scales = per_channel(floats(self.input(dequantise, 1)?)?)?;
-        let bias = match source(2) {
+        let weight_scales = scales(dequantise, weight, outputs, self.stored)?;
+        let biases = match source(2) {
             None => vec![0; outputs],
             Some(Ok(dequantise)) => {
-                let values = integers(self.input(dequantise, 0)?)?;
-                let scales = per_channel(floats(self.input(dequantise, 1)?)?)?;
+                let stored = self.input(dequantise, 0)?;
+                let values = bias(integers(stored)?, outputs)?;
+                let scales = scales(dequantise, stored, outputs, self.stored)?;
                 let unit = weight_scales.iter().map(|w| input.scale * w);
                 if scales
                     .iter()
@@ -194,6 +198,7 @@ impl Walk<'_> {
             Some(Err(name)) => {
                 let stored = self.stored.get(name.as_str());
                 let values = floats(stored.ok_or("a bias is computed, not stored")?)?;
+                let values = bias(values, outputs)?;
                 let units = values.iter().zip(&weight_scales);
                 units
                     .map(|(b, w)| (b / (input.scale * w)).round_ties_even() as i32)
@@ -206,7 +211,7 @@ impl Walk<'_> {
             kernel,
             weights,
             weight_scales,
-            bias,
+            bias: biases,
             output: INPUT,
         })
     }
@@ -219,69 +224,6 @@ impl Walk<'_> {
     fn optional(&self, node: &NodeProto, i: usize) -> Result<Option<&TensorProto>, Reason> {
         stored(node, i, self.stored)
     }
-}
-
-fn stored<'a>(
-    node: &NodeProto,
-    i: usize,
-    stored: &Stored<'a>,
-) -> Result<Option<&'a TensorProto>, Reason> {
-    let Some(name) = node.input.get(i).filter(|n| !n.is_empty()) else {
-        return Ok(None);
-    };
-    let tensor = stored.get(name.as_str()).copied();
-    tensor
-        .map(Some)
-        .ok_or_else(|| format!("'{name}' is computed, not stored"))
-}
-
-/// Scale and u8 zero point of a QuantizeLinear or DequantizeLinear.
-fn affine(node: &NodeProto, tensors: &Stored<'_>) -> Result<Affine, Reason> {
-    let scale = stored(node, 1, tensors)?.ok_or("a scale is missing")?;
-    let zero = stored(node, 2, tensors)?;
-    let scale = match floats(scale)?.as_slice() {
-        &[scale] => scale,
-        _ => return Err("an activation has more than one scale".into()),
-    };
-    let zero_point = match zero {
-        None => 0,
-        Some(zero) => match (
-            DataType::try_from(zero.data_type),
-            integers(zero)?.as_slice(),
-        ) {
-            (Ok(DataType::Uint8), &[z]) => z,
-            // Signed bytes are the same steps, counted from -128.
-            (Ok(DataType::Int8), &[z]) => z + 128,
-            _ => return Err("an activation is not quantised to bytes".into()),
-        },
-    };
-    let zero_point = u8::try_from(zero_point).map_err(|_| "a zero point is no byte")?;
-    Ok(Affine { scale, zero_point })
-}
-
-fn signed(tensor: &TensorProto) -> Result<Vec<i8>, Reason> {
-    if tensor.data_type != DataType::Int8 as i32 {
-        return Err(format!("'{}' is not s8", tensor.name));
-    }
-    let values = integers(tensor)?.into_iter().map(i8::try_from);
-    values
-        .collect::<Result<_, _>>()
-        .map_err(|_| format!("'{}' is not s8", tensor.name))
-}
-
-fn reorder(chain: &mut QuantChain) -> Result<(), Reason> {
-    let order = column_row_depth(chain.colour.channels(), chain.scale);
-    let Some(layer) = chain.layers.last_mut().filter(|l| l.outputs == order.len()) else {
-        return Err("DepthToSpace does not follow the last convolution".into());
-    };
-    let size = layer.inputs * layer.kernel * layer.kernel;
-    let weights = order
-        .iter()
-        .flat_map(|&o| layer.weights[o * size..][..size].to_vec());
-    layer.weights = weights.collect();
-    layer.bias = order.iter().map(|&o| layer.bias[o]).collect();
-    layer.weight_scales = order.iter().map(|&o| layer.weight_scales[o]).collect();
-    Ok(())
 }
 
 /// Products with multipliers must fit in i32, where instruction sets convert alike.

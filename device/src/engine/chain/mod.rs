@@ -6,6 +6,9 @@
 
 mod f32;
 mod int8;
+mod quantiser;
+#[cfg(test)]
+mod tests;
 
 use hone_shared::quant::QuantChain;
 use hone_shared::student::{
@@ -169,6 +172,24 @@ fn column_row_depth(planes: usize, scale: usize) -> Vec<usize> {
     (0..area)
         .flat_map(|block| (0..planes).map(move |plane| plane * area + block))
         .collect()
+}
+
+/// What a last convolution holds for each of its outputs, outputs in the order that `order` gives.
+fn reordered<T: Copy>(values: &[T], order: &[usize]) -> Vec<T> {
+    let size = values.len() / order.len();
+    let each = order.iter().flat_map(|&o| &values[o * size..][..size]);
+    each.copied().collect()
+}
+
+/// A bias as it is, when it has a number for each output.
+fn bias<T>(values: Vec<T>, outputs: usize) -> Result<Vec<T>, Reason> {
+    if values.len() == outputs {
+        return Ok(values);
+    }
+    let found = values.len();
+    Err(format!(
+        "a convolution of {outputs} channels has a bias of {found}"
+    ))
 }
 
 /// Whether a DepthToSpace numbers channels the other way round.

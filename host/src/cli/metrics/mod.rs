@@ -11,6 +11,7 @@ use clap::Args;
 use super::learned::LearnedMetrics;
 use super::{left_out, overwrite, progress};
 use crate::data::index::Problem;
+use crate::data::read;
 use crate::metric::{LEARNED, METRICS, MetricSet};
 use crate::picture::Picture;
 use crate::restore::{paired_images, video};
@@ -129,7 +130,7 @@ impl MetricsArgs {
 
 /// Reads both pictures at once.
 fn load(reference: &Path, distorted: &Path) -> anyhow::Result<(Picture, Picture)> {
-    let (a, b) = rayon::join(|| Picture::load(reference), || Picture::load(distorted));
+    let (a, b) = rayon::join(|| read::deep(reference), || read::deep(distorted));
     Ok((a?, b?))
 }
 

@@ -2,11 +2,10 @@
 //! full range where nothing is said of the rest, and its quick conversions are off by up to two levels, so
 //! bytes are taken as they are decoded and converted here.
 
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
-use super::container;
+use super::ask::ask;
+use super::container::{self, Said};
 use crate::restore::video::Frame;
 
 /// How Y, U and V stand for colours.
@@ -29,20 +28,18 @@ pub struct Stream {
 
 /// Decodes the first frame with GStreamer; `None` where there is none, which whoever decodes all of it
 /// explains.
-pub fn probe(path: &Path) -> Option<Stream> {
-    let output = Command::new("gst-launch-1.0")
-        .args(["-v", "filesrc"])
-        .arg(location(path))
-        .args("! decodebin ! video/x-raw ! fakesink name=probe num-buffers=1".split(' '))
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .output()
-        .ok()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let mark = "probe.GstPad:sink: caps = video/x-raw";
-    let caps = text.lines().rfind(|line| line.contains(mark))?;
-    Some(Stream::of(caps, container::full_range(path)))
+///
+/// # Errors
+/// When GStreamer is missing, or gets stuck.
+pub fn probe(path: &Path) -> anyhow::Result<Option<Stream>> {
+    let mut caps = Vec::new();
+    let pipeline = "! decodebin ! video/x-raw ! fakesink name=probe num-buffers=1";
+    ask(path, pipeline, |line| {
+        if line.contains("caps = ") {
+            caps.push(line.to_owned());
+        }
+    })?;
+    Ok(Stream::of(&caps, &container::said(path)))
 }
 
 /// The argument that names a file; as an argument of its own, any path is taken literally.
@@ -59,18 +56,47 @@ fn field<'a>(caps: &'a str, name: &str) -> Option<&'a str> {
     value.split([',', ';']).next().map(str::trim)
 }
 
+/// Whether GStreamer says which matrix it is by the picture's size: it does so for Y4M, and for a container's
+/// raw frames, whatever the container says.
+fn guessed(caps: &[String]) -> bool {
+    caps.iter().any(|line| {
+        line.contains("caps = application/x-yuv4mpeg")
+            // What comes out of a demuxer.
+            || (line.contains("GstMultiQueuePad:sink") && line.contains("caps = video/x-raw"))
+    })
+}
+
 impl Stream {
-    fn of(caps: &str, full: bool) -> Self {
-        let rate = field(caps, "framerate").and_then(|rate| rate.split_once('/'));
+    /// By GStreamer's words and the container's.
+    fn of(caps: &[String], said: &Said) -> Option<Self> {
+        let mark = "probe.GstPad:sink: caps = video/x-raw";
+        let stream = caps.iter().rfind(|line| line.contains(mark))?;
+        let rate = field(stream, "framerate").and_then(|rate| rate.split_once('/'));
         let rate = rate.and_then(|(n, d)| Some((n.parse().ok()?, d.parse().ok()?)));
-        let format = field(caps, "format").unwrap_or("");
+        let format = field(stream, "format").unwrap_or("");
         let other = ["RGB", "BGR", "GBR"]
             .iter()
             .any(|kind| format.contains(kind));
-        Self {
-            colours: (!other).then(|| Colours::of(field(caps, "colorimetry"), full)),
-            rate: rate.filter(|&(n, d)| n > 0 && d > 0),
+        let mut colours = Colours::of(field(stream, "colorimetry"), said.full_range);
+        if guessed(caps) {
+            colours.weights = weights(said.matrix);
         }
+        Some(Self {
+            colours: (!other).then_some(colours),
+            rate: rate.filter(|&(n, d)| n > 0 && d > 0),
+        })
+    }
+}
+
+/// Of red and blue, by the matrix's number in ISO/IEC 23091. Where nothing is said, BT.601 of any size, as
+/// ffmpeg takes it.
+fn weights(matrix: Option<u16>) -> (f32, f32) {
+    match matrix {
+        Some(1) => (0.2126, 0.0722),
+        Some(4) => (0.30, 0.11),
+        Some(7) => (0.212, 0.087),
+        Some(9 | 10) => (0.2627, 0.0593),
+        _ => Colours::STUDIO.weights,
     }
 }
 
@@ -81,27 +107,21 @@ impl Colours {
         weights: (0.299, 0.114),
     };
 
-    /// By GStreamer's name, or its `range:matrix:transfer:primaries`. Where nothing is said, BT.601 of any
-    /// size, as ffmpeg takes it.
+    /// By GStreamer's name, or its `range:matrix:transfer:primaries`, where it says anything.
     fn of(name: Option<&str>, full: bool) -> Self {
         let name = name.unwrap_or("");
         let mut numbers = name.split(':');
         let range = numbers.next();
         let matrix = match (name, numbers.next()) {
-            (_, Some(matrix)) => matrix,
-            ("bt709", _) => "3",
-            ("smpte240m", _) => "5",
-            _ if name.starts_with("bt2") => "6",
-            _ => "4",
-        };
-        let weights = match matrix {
-            "2" => (0.30, 0.11),
-            "3" => (0.2126, 0.0722),
-            "5" => (0.212, 0.087),
-            "6" => (0.2627, 0.0593),
-            _ => Self::STUDIO.weights,
+            (_, Some("2")) => Some(4),
+            ("bt709", _) | (_, Some("3")) => Some(1),
+            ("smpte240m", _) | (_, Some("5")) => Some(7),
+            (_, Some("6")) => Some(9),
+            (_, None) if name.starts_with("bt2") => Some(9),
+            _ => None,
         };
         let full = full || (name.contains(':') && range == Some("1"));
+        let weights = weights(matrix);
         Self { full, weights }
     }
 
@@ -118,12 +138,12 @@ impl Colours {
         [r, (y - red * r - blue * b) / (1.0 - red - blue), b]
     }
 
-    /// Interleaved R, G and B.
-    pub fn to_rgb(self, frame: &Frame) -> Vec<u8> {
-        let pixels = frame.y.iter().zip(&frame.u).zip(&frame.v);
-        pixels
-            .flat_map(|((y, u), v)| self.rgb(*y, *u, *v).map(|s| byte(255.0 * s)))
-            .collect()
+    /// Turns interleaved Y, U and V into R, G and B.
+    pub fn to_rgb(self, pixels: &mut [u8]) {
+        for pixel in pixels.as_chunks_mut::<3>().0 {
+            let [y, u, v] = *pixel;
+            *pixel = self.rgb(y, u, v).map(|s| byte(255.0 * s));
+        }
     }
 
     /// Turns a frame of these colours into one of [`Self::STUDIO`].

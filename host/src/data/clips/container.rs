@@ -1,6 +1,8 @@
 //! What a video's container says of itself. Demuxers play what is left of a cut-off file without a word, so
 //! that is compared with what the file holds and what comes out of the decoder.
 
+mod matroska;
+
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -14,17 +16,20 @@ const BOXES: [&[u8; 4]; 12] = [
 ];
 /// Largest list of frames that is looked into.
 const MAX_MOOV: u64 = 256 << 20;
-const EBML: [u8; 4] = [0x1a, 0x45, 0xdf, 0xa3];
-const SEGMENT: [u8; 4] = [0x18, 0x53, 0x80, 0x67];
+/// Bytes of a Matroska file that are looked into: what describes its tracks is in front.
+const MATROSKA_START: u64 = 64 << 10;
 
 /// About how many frames the video says it has, where it does (MP4 and MOV).
 ///
 /// # Errors
-/// When the file cannot be read, or its headers (MP4, MOV, Matroska, WebM, AVI) announce more bytes than
-/// it has.
+/// When the file cannot be read, is empty, or its headers (MP4, MOV, Matroska, WebM, AVI) announce more bytes
+/// than it has.
 pub fn announced(path: &Path) -> anyhow::Result<Option<u64>> {
     let looked = File::open(path).and_then(|mut file| look(&mut file));
     let found = looked.with_context(|| format!("cannot read {}", path.display()))?;
+    if found.length == 0 {
+        bail!("{} is empty: copy it again", path.display());
+    }
     if found.need > found.length {
         bail!(
             "{} is cut off: it holds {} bytes, its headers announce {}: copy it again",
@@ -36,11 +41,19 @@ pub fn announced(path: &Path) -> anyhow::Result<Option<u64>> {
     Ok(found.frames)
 }
 
-/// Whether an MP4 or MOV says that its bytes use the full range: GStreamer's demuxer reads the rest of that
-/// box only.
-pub(super) fn full_range(path: &Path) -> bool {
+/// What a container says of its picture's bytes, whatever GStreamer makes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Said {
+    /// They use the full range; of MP4 and MOV only, where GStreamer's demuxer reads all but that.
+    pub full_range: bool,
+    /// Number of the matrix in ISO/IEC 23091 (MP4, MOV, Matroska, WebM).
+    pub matrix: Option<u16>,
+}
+
+/// Nothing where the file cannot be read.
+pub(super) fn said(path: &Path) -> Said {
     let found = File::open(path).and_then(|mut file| look(&mut file));
-    found.is_ok_and(|found| found.full_range)
+    found.map(|found| found.said).unwrap_or_default()
 }
 
 /// One sentence when clearly fewer frames were decoded than [`announced`]; frames before the first whole
@@ -59,7 +72,7 @@ struct Found {
     length: u64,
     need: u64,
     frames: Option<u64>,
-    full_range: bool,
+    said: Said,
 }
 
 fn look(file: &mut File) -> std::io::Result<Found> {
@@ -69,10 +82,12 @@ fn look(file: &mut File) -> std::io::Result<Found> {
         length,
         need: 0,
         frames: None,
-        full_range: false,
+        said: Said::default(),
     };
-    if start.starts_with(&EBML) {
-        found.need = segment_end(&bytes(file, 0, 4096)?).unwrap_or(0);
+    if start.starts_with(&matroska::EBML) {
+        let start = bytes(file, 0, MATROSKA_START)?;
+        found.need = matroska::segment_end(&start).unwrap_or(0);
+        found.said.matrix = matroska::matrix(&start);
     } else if start.len() == 12 && start.starts_with(b"RIFF") && start.ends_with(b"AVI ") {
         let size = [start[4], start[5], start[6], start[7]];
         found.need = 8 + u64::from(u32::from_le_bytes(size));
@@ -88,28 +103,6 @@ fn bytes(file: &mut File, at: u64, count: u64) -> std::io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(at))?;
     file.take(count).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// Where a Matroska file's segment ends; `None` when it was recorded without a length.
-fn segment_end(start: &[u8]) -> Option<u64> {
-    let (header, mut at) = varint(start, EBML.len())?;
-    at = at.checked_add(usize::try_from(header?).ok()?)?;
-    if start.get(at..at.checked_add(4)?)? != SEGMENT {
-        return None;
-    }
-    let (size, at) = varint(start, at + SEGMENT.len())?;
-    Some((at as u64).saturating_add(size?))
-}
-
-/// An EBML length, which may be unknown, and where it ends.
-fn varint(bytes: &[u8], at: usize) -> Option<(Option<u64>, usize)> {
-    let first = *bytes.get(at)?;
-    let width = first.leading_zeros() as usize + 1;
-    let all = bytes.get(at..at + width).filter(|_| width <= 8)?;
-    let number = all.iter().fold(0_u64, |n, &b| n << 8 | u64::from(b));
-    let mask = (1_u64 << (7 * width)) - 1;
-    let number = number & mask;
-    Some(((number != mask).then_some(number), at + width))
 }
 
 fn is_box(kind: &[u8]) -> bool {
@@ -128,7 +121,7 @@ fn mp4(file: &mut File, found: &mut Found) -> std::io::Result<()> {
         if head[4..8] == *b"moov" && size <= MAX_MOOV && size <= found.length - at {
             let moov = bytes(file, at + header, size - header)?;
             found.frames = frames(&moov);
-            found.full_range = colours(&moov).is_some_and(|end| end & 0x80 != 0);
+            found.said = colours(&moov).unwrap_or_default();
         }
         at = at.saturating_add(size);
         found.need = at;
@@ -178,15 +171,22 @@ fn samples(moov: &[u8]) -> Option<&[u8]> {
     inner(inner(mdia, b"minf")?, b"stbl")
 }
 
-/// The last byte of the track's description of colours, whose first bit stands for the full range.
-fn colours(moov: &[u8]) -> Option<u8> {
+/// What the first picture track's description says of colours; only one of the two kinds knows of ranges.
+fn colours(moov: &[u8]) -> Option<Said> {
     let descriptions = inner(samples(moov)?, b"stsd")?;
     // Version and count, then the first description: a box with 78 bytes before its boxes.
     let first = descriptions.get(8..)?;
     let (_, header) = box_size(first)?;
     let boxes = first.get(header as usize + 78..)?;
-    let kind = all(boxes, b"colr").find(|colours| colours.starts_with(b"nclx"))?;
-    kind.get(10).copied()
+    let known = |said: &&[u8]| said.starts_with(b"nclx") || said.starts_with(b"nclc");
+    let said = all(boxes, b"colr").find(known)?;
+    // The kind, then primaries, transfer and matrix.
+    let matrix = said.get(8..10)?.try_into().ok()?;
+    let range = said.get(10).filter(|_| said.starts_with(b"nclx"));
+    Some(Said {
+        full_range: range.is_some_and(|end| end & 0x80 != 0),
+        matrix: Some(u16::from_be_bytes(matrix)),
+    })
 }
 
 /// Frames of the first picture track, as far as its edit list shows them; `None` for a file in fragments.

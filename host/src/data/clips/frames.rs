@@ -1,22 +1,23 @@
 //! A clip's frames out of `gst-launch-1.0`.
 
-use std::io::{BufRead, BufReader, Chain, Cursor, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, bail};
 
+use super::ask::NEEDED;
 use super::colours::{self, Colours};
 use crate::data::photo::Photo;
-use crate::restore::video::{Format, find_padding, read_frame, read_header};
 
 /// Longest line and side of a frame's header.
 const MAX_LINE: u64 = 64;
 const MAX_SIDE: usize = 16_384;
-/// Planes as they are decoded, upright; the colours are converted here.
-const PLANES: &str = "! decodebin ! videoconvert ! video/x-raw,format=Y444 ! videoflip video-direction=auto \
-     ! identity drop-allocation=true ! y4menc ! fdsink fd=1";
+/// Y, U and V as they are decoded, upright; the colours are converted here. They go by the names of R, G and B,
+/// for pictures in a row may differ in size, and Y4M says it only once.
+const PLANES: &str = "! decodebin ! videoconvert ! video/x-raw,format=Y444 \
+     ! videoconvert matrix-mode=none ! video/x-raw,format=RGB ! videoflip video-direction=auto ! pnmenc ! fdsink fd=1";
 /// For what is no Y, U and V to begin with.
 const PICTURES: &str = "! decodebin ! videoconvert ! video/x-raw,format=RGB \
      ! videoflip video-direction=auto ! pnmenc ! fdsink fd=1";
@@ -24,24 +25,17 @@ const PICTURES: &str = "! decodebin ! videoconvert ! video/x-raw,format=RGB \
 /// A decoder that writes frames, one after the other, into a pipe.
 pub(super) struct Frames {
     child: Child,
-    output: Chain<Cursor<Vec<u8>>, BufReader<ChildStdout>>,
-    planes: Option<Planes>,
+    output: BufReader<ChildStdout>,
+    /// Of what comes out of the pipe, unless that is R, G and B.
+    colours: Option<Colours>,
     complaints: std::fs::File,
     clip: PathBuf,
-}
-
-/// How planes lie in the pipe, and what they stand for.
-#[derive(Clone, Copy)]
-struct Planes {
-    colours: Colours,
-    format: Format,
-    padding: usize,
 }
 
 impl Frames {
     pub(super) fn of(clip: &Path) -> anyhow::Result<Self> {
         let complaints = tempfile::tempfile().context("cannot make a temporary file")?;
-        let colours = colours::probe(clip).and_then(|stream| stream.colours);
+        let colours = colours::probe(clip)?.and_then(|stream| stream.colours);
         let pipeline = if colours.is_some() { PLANES } else { PICTURES };
         let mut command = Command::new("gst-launch-1.0");
         command
@@ -60,46 +54,26 @@ impl Frames {
             // Ctrl-C is for hone alone: the decoder would end as if the clip did.
             .process_group(0)
             .spawn()
-            .context(
-                "videos need GStreamer's gst-launch-1.0 (Debian: gstreamer1.0-tools, gstreamer1.0-plugins-good, \
-                 gstreamer1.0-plugins-bad, gstreamer1.0-libav)",
-            )?;
+            .context(NEEDED)?;
         let output = child.stdout.take().context("the decoder has no pipe")?;
-        let mut output = BufReader::with_capacity(1 << 20, output);
-        let opened = match colours {
-            Some(colours) => {
-                planes(&mut output, colours).map(|(planes, start)| (Some(planes), start))
-            }
-            None => Ok((None, Vec::new())),
-        };
-        let (planes, start, broken) = match opened {
-            Ok((planes, start)) => (planes, start, None),
-            Err(error) => (None, Vec::new(), Some(error)),
-        };
-        let mut frames = Self {
+        Ok(Self {
             child,
-            output: Cursor::new(start).chain(output),
-            planes,
+            output: BufReader::with_capacity(1 << 20, output),
+            colours,
             complaints,
             clip: clip.to_owned(),
-        };
-        match broken {
-            Some(error) => {
-                frames.ended(Err(error))?;
-                bail!("{} has no frame", clip.display())
-            }
-            None => Ok(frames),
-        }
+        })
     }
 
     /// The next frame; `None` at the clip's end.
     pub(super) fn next(&mut self) -> anyhow::Result<Option<Photo>> {
-        let read = match self.planes {
-            Some(planes) => planes.next(&mut self.output),
-            None => ppm(&mut self.output),
-        };
-        match read {
-            Ok(Some(photo)) => Ok(Some(photo)),
+        match ppm(&mut self.output) {
+            Ok(Some(mut photo)) => {
+                if let Some(colours) = self.colours {
+                    colours.to_rgb(&mut photo.rgb);
+                }
+                Ok(Some(photo))
+            }
             end => self.ended(end),
         }
     }
@@ -151,29 +125,6 @@ impl Drop for Frames {
         // Already gone at the clip's end; else nobody reads its pipe any more.
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// Reads how the planes lie, and as much of them as that takes.
-fn planes(input: &mut impl BufRead, colours: Colours) -> anyhow::Result<(Planes, Vec<u8>)> {
-    let format = read_header(input)?;
-    let (padding, start) = find_padding(input, &format)?;
-    let planes = Planes {
-        colours,
-        format,
-        padding,
-    };
-    Ok((planes, start))
-}
-
-impl Planes {
-    fn next(&self, input: &mut impl BufRead) -> anyhow::Result<Option<Photo>> {
-        let frame = read_frame(input, &self.format, self.padding)?;
-        Ok(frame.map(|frame| Photo {
-            height: self.format.height,
-            width: self.format.width,
-            rgb: self.colours.to_rgb(&frame),
-        }))
     }
 }
 
@@ -241,5 +192,58 @@ mod tests {
         let line = "WARNING: from element /GstPipeline: could not decode stream.";
         assert!(complaint(line).unwrap().ends_with("decode stream."));
         assert_eq!(complaint("Additional debug info: libav is old"), None);
+    }
+
+    fn all(clip: &Path) -> Vec<Photo> {
+        let mut frames = Frames::of(clip).unwrap();
+        std::iter::from_fn(|| frames.next().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_clip_may_change_its_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let clip = folder.path().join("clip.h264");
+        let mut whole = Vec::new();
+        for (width, height) in [(64, 48), (94, 62)] {
+            let launch = format!(
+                "-q videotestsrc num-buffers=3 pattern=white ! video/x-raw,format=I420,width={width},height={height} \
+                 ! x264enc ! video/x-h264,stream-format=byte-stream ! filesink"
+            );
+            let status = Command::new("gst-launch-1.0")
+                .args(launch.split_whitespace())
+                .arg(colours::location(&clip))
+                .status()
+                .unwrap();
+            assert!(status.success());
+            whole.extend(std::fs::read(&clip).unwrap());
+        }
+        std::fs::write(&clip, whole).unwrap();
+        let photos = all(&clip);
+        let sizes: Vec<_> = photos.iter().map(|p| (p.width, p.height)).collect();
+        assert_eq!(sizes, [[(64, 48); 3], [(94, 62); 3]].concat());
+        for photo in photos {
+            assert!(photo.rgb.iter().all(|&v| v >= 252));
+        }
+    }
+
+    #[test]
+    fn the_colours_of_y4m_do_not_go_by_its_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let clip = folder.path().join("red.y4m");
+        // A width whose rows end in padding, and one that GStreamer takes for BT.709.
+        for (width, height) in [(63, 45), (1280, 720)] {
+            let mut bytes =
+                format!("YUV4MPEG2 W{width} H{height} F25:1 C444\nFRAME\n").into_bytes();
+            for level in [81, 90, 240] {
+                bytes.extend(vec![level; width * height]);
+            }
+            std::fs::write(&clip, bytes).unwrap();
+            let [photo] = &all(&clip)[..] else {
+                panic!("not one frame");
+            };
+            assert_eq!((photo.width, photo.height), (width, height));
+            let red = |pixel: &[u8]| pixel == [254, 0, 0];
+            assert!(photo.rgb.chunks(3).all(red), "{:?}", &photo.rgb[..3]);
+        }
     }
 }

@@ -13,8 +13,10 @@
 //! pair with path, bytes, width, height, SHA-256 and split, one `[[problems]]` for each file left out.
 
 mod examine;
+mod links;
 mod list_file;
 mod order;
+mod sequence;
 mod split;
 mod tree;
 mod verify;
@@ -29,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::Layout;
 pub(crate) use examine::sha256;
+pub(super) use sequence::sequences;
 pub use verify::{Change, verify};
 
 /// The name under which an index lies in its folder.
@@ -81,7 +84,7 @@ pub struct FileRecord {
 pub struct Entry {
     /// What it is used for.
     pub split: Split,
-    /// Entries of one group (a sequence, or copies of one picture) are in one split.
+    /// Entries of one group (a sequence, or what shares a picture with it) are in one split.
     pub group: String,
     /// The sharp picture.
     pub truth: FileRecord,

@@ -1,6 +1,6 @@
 //! Which entries train and which validate: whole groups, by hash, so that new pictures do not move old ones.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sha2::{Digest, Sha256};
 
@@ -46,30 +46,40 @@ fn rank(seed: u64, group: &str) -> [u8; 32] {
     hasher.finalize().into()
 }
 
-/// Entries with equal pictures get the first one's group.
+/// Groups that share a picture, be it through others, all get the name of the first one.
 fn join_copies(entries: &mut [(Entry, Option<Split>)]) {
-    let mut first: BTreeMap<String, String> = BTreeMap::new();
-    let mut renamed: BTreeMap<String, String> = BTreeMap::new();
+    let mut numbers: HashMap<String, usize> = HashMap::new();
+    let mut names: Vec<String> = Vec::new();
+    let mut joined: Vec<usize> = Vec::new();
+    let mut first: HashMap<String, usize> = HashMap::new();
     for (entry, _) in entries.iter() {
+        let group = *numbers.entry(entry.group.clone()).or_insert_with(|| {
+            names.push(entry.group.clone());
+            joined.push(joined.len());
+            joined.len() - 1
+        });
         if entry.truth.sha256.is_empty() {
             continue;
         }
-        let group = first
-            .entry(entry.truth.sha256.clone())
-            .or_insert_with(|| entry.group.clone());
-        if *group != entry.group {
-            renamed.insert(entry.group.clone(), group.clone());
-        }
+        let other = *first.entry(entry.truth.sha256.clone()).or_insert(group);
+        let (one, other) = (root(&mut joined, group), root(&mut joined, other));
+        joined[one.max(other)] = one.min(other);
     }
     for (entry, _) in entries {
-        // Follows chains of copies; a chain is never longer than the number of groups.
-        for _ in 0..renamed.len() {
-            match renamed.get(&entry.group) {
-                Some(group) if *group != entry.group => entry.group.clone_from(group),
-                _ => break,
-            }
+        if let Some(&group) = numbers.get(&entry.group) {
+            entry.group.clone_from(&names[root(&mut joined, group)]);
         }
     }
+}
+
+/// The first group of those that `group` has been joined with.
+fn root(joined: &mut [usize], mut group: usize) -> usize {
+    while joined[group] != group {
+        // Halves the way for the next one who asks.
+        joined[group] = joined[joined[group]];
+        group = joined[group];
+    }
+    group
 }
 
 /// Leaves out training entries whose picture or group is also in validation or test.
@@ -103,3 +113,6 @@ fn drop_leaks(entries: Vec<Entry>, problems: &mut Vec<Problem>) -> Vec<Entry> {
     numbered.sort_by_key(|(i, _)| *i);
     numbered.into_iter().map(|(_, e)| e).collect()
 }
+
+#[cfg(test)]
+mod tests;

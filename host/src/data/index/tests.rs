@@ -332,3 +332,26 @@ fn frames_without_leading_zeros_are_in_the_order_of_time_and_half_taken_ones_uns
     assert!(index.problems.is_empty(), "{:?}", index.problems);
     assert!(verify(&index, folder.path()).unwrap().is_empty());
 }
+
+#[test]
+fn linked_folders_are_walked_once_and_what_cannot_be_written_down_is_told() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
+
+    let store = tree(&["a/1.png", "a/2.png"]);
+    let folder = tree(&["own/3.png"]);
+    let at = |name: &str| folder.path().join(name);
+    symlink(store.path().join("a"), at("first")).unwrap();
+    symlink(store.path().join("a"), at("second")).unwrap();
+    symlink(store.path(), at("third")).unwrap();
+    symlink(folder.path(), at("own/round")).unwrap();
+    let odd = folder.path().join(OsStr::from_bytes(b"bad\xff.png"));
+    std::fs::copy(at("own/3.png"), odd).unwrap();
+    let index = index(&folder);
+    let paths: Vec<&str> = index.entries.iter().map(Entry::first_path).collect();
+    assert_eq!(paths, ["first/1.png", "first/2.png", "own/3.png"]);
+    let left: Vec<&str> = index.problems.iter().map(|p| p.path.as_str()).collect();
+    assert_eq!(left, ["bad\u{fffd}.png", "own/round", "second", "third"]);
+    assert!(verify(&index, folder.path()).unwrap().is_empty());
+}

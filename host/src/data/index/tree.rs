@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+use super::links::{AGAIN, Links};
 use super::{Candidate, Problem, Split, slashed};
 use crate::data::{clips, read};
 
@@ -40,43 +41,58 @@ pub(super) fn walk(root: &Path) -> anyhow::Result<Found> {
         bail!("{} is no folder", root.display());
     }
     let mut found = Found::default();
+    let mut links = Links::of(root);
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
         let full = root.join(&folder);
-        let listing =
-            std::fs::read_dir(&full).with_context(|| format!("cannot read {}", full.display()))?;
-        for entry in listing {
-            let entry = entry.with_context(|| format!("cannot read {}", full.display()))?;
+        let unread = || format!("cannot read {}", full.display());
+        let listing = std::fs::read_dir(&full).with_context(unread)?;
+        let mut entries: Vec<_> = listing.collect::<Result<_, _>>().with_context(unread)?;
+        // Which of two links to one folder is followed must not depend on the file system.
+        entries.sort_by_key(std::fs::DirEntry::file_name);
+        for entry in entries {
             let name = entry.file_name();
             let path = folder.join(&name);
             if name.to_string_lossy().starts_with('.') {
                 continue;
             }
-            let kind = entry
-                .file_type()
-                .with_context(|| format!("cannot read {}", full.display()))?;
-            if kind.is_dir() {
+            let mut leave = |reason: &str| {
+                found.problems.push(Problem {
+                    path: slashed(&path),
+                    reason: reason.to_owned(),
+                });
+            };
+            let kind = entry.file_type().with_context(unread)?;
+            let linked = kind.is_symlink() && full.join(&name).is_dir();
+            if path.to_str().is_none() {
+                // An index is text.
+                leave("its name is not UTF-8");
+                continue;
+            }
+            if kind.is_dir() || linked && links.follow(&full.join(&name)) {
                 folders.push(path);
+                continue;
+            }
+            if linked {
+                leave(AGAIN);
                 continue;
             }
             let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
             match ending.as_deref() {
                 Some(e) if read::ENDINGS.contains(&e) => found.pictures.push(path),
                 Some("txt") => found.lists.push(path),
-                Some(_) if clips::is_clip(&path) => found.problems.push(Problem {
-                    path: slashed(&path),
-                    reason: VIDEO.to_owned(),
-                }),
+                Some(_) if clips::is_clip(&path) => leave(VIDEO),
                 _ => {}
             }
         }
     }
-    if found.pictures.is_empty() && !found.problems.is_empty() {
+    let videos = found.problems.iter().filter(|p| p.reason == VIDEO).count();
+    if found.pictures.is_empty() && videos > 0 {
         bail!(
             "{} holds {} videos and no pictures: take their frames with `hone data index {0} --frames OUT`, \
              and use OUT",
             root.display(),
-            found.problems.len()
+            videos
         );
     }
     found.pictures.sort();
@@ -206,6 +222,7 @@ fn is_scale(folder: &str) -> bool {
 
 /// Pairs by folder names; none when no folder has a role.
 pub(super) fn pairs(pictures: &[PathBuf], problems: &mut Vec<Problem>) -> Vec<Candidate> {
+    let before = problems.len();
     let parts: Vec<Parts> = pictures.iter().map(|p| Parts::of(p)).collect();
     let mut truths: BTreeMap<_, (usize, bool)> = BTreeMap::new();
     let mut twins = BTreeSet::new();
@@ -258,7 +275,7 @@ pub(super) fn pairs(pictures: &[PathBuf], problems: &mut Vec<Problem>) -> Vec<Ca
             .map(|(i, _)| &pictures[*i]),
     );
     if candidates.is_empty() {
-        problems.retain(|p| p.reason == VIDEO);
+        problems.truncate(before);
         return candidates;
     }
     problems.extend(orphans.into_iter().map(|path| Problem {

@@ -14,7 +14,10 @@ static UNFINISHED: Mutex<Vec<(PathBuf, PathBuf)>> = Mutex::new(Vec::new());
 
 /// A half-written file or folder; forgotten when this is dropped, be it finished or given up.
 #[derive(Debug)]
-pub struct Unfinished(PathBuf);
+pub struct Unfinished {
+    part: PathBuf,
+    whole: PathBuf,
+}
 
 impl Unfinished {
     /// From now on SIGINT and SIGTERM remove `part` before they end the program; `whole` is its name in
@@ -23,14 +26,28 @@ impl Unfinished {
     pub fn new(part: &Path, whole: &Path) -> Self {
         listen();
         unfinished().push((part.to_owned(), whole.to_owned()));
-        Self(part.to_owned())
+        Self {
+            part: part.to_owned(),
+            whole: whole.to_owned(),
+        }
+    }
+
+    /// Gives it the name of what is whole. A signal comes before that or after it.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub fn finish(&self) -> std::io::Result<()> {
+        let mut all = unfinished();
+        std::fs::rename(&self.part, &self.whole)?;
+        all.retain(|(part, _)| *part != self.part);
+        Ok(())
     }
 }
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
         let mut all = unfinished();
-        if let Some(at) = all.iter().position(|(part, _)| *part == self.0) {
+        if let Some(at) = all.iter().position(|(part, _)| *part == self.part) {
             all.swap_remove(at);
         }
     }
@@ -75,7 +92,14 @@ fn stop(signal: i32, impatient: &AtomicBool) {
         // A progress bar stands in this line.
         let _ = writeln!(told);
     }
-    for (part, whole) in all.iter() {
+    tell(&all, &mut told);
+    std::process::exit(128 + signal);
+}
+
+/// Takes away what is unfinished, and says so.
+fn tell(all: &[(PathBuf, PathBuf)], told: &mut impl Write) {
+    // What is not there any more was given up, or is whole.
+    for (part, whole) in all.iter().filter(|(part, _)| part.exists()) {
         let gone = take_away(part);
         let _ = match gone {
             true => writeln!(told, "error: stopped; {} was not written", whole.display()),
@@ -87,7 +111,6 @@ fn stop(signal: i32, impatient: &AtomicBool) {
             ),
         };
     }
-    std::process::exit(128 + signal);
 }
 
 /// Removes a file or folder into which others may still be writing; whether it is gone.
@@ -126,5 +149,32 @@ mod tests {
         assert!(!known(&folder));
         assert!(take_away(&file) && take_away(&folder));
         assert!(!file.exists() && !folder.exists());
+    }
+
+    #[test]
+    fn what_became_whole_is_not_said_to_be_missing() {
+        let base = tempfile::tempdir().unwrap();
+        let at = |name: &str| base.path().join(name);
+        let all = [(at("a.part"), at("a")), (at("b.part"), at("b"))];
+        for (part, _) in &all {
+            std::fs::write(part, b"1").unwrap();
+        }
+        std::fs::rename(at("a.part"), at("a")).unwrap();
+        let mut told = Vec::new();
+        tell(&all, &mut told);
+        let words = format!("error: stopped; {} was not written\n", at("b").display());
+        assert_eq!(String::from_utf8(told).unwrap(), words);
+        assert!(at("a").exists() && !at("b.part").exists());
+    }
+
+    #[test]
+    fn a_finished_one_has_its_name_and_is_forgotten_at_once() {
+        let base = tempfile::tempdir().unwrap();
+        let (part, whole) = (base.path().join("part"), base.path().join("whole"));
+        let one = Unfinished::new(&part, &whole);
+        assert!(one.finish().is_err());
+        std::fs::write(&part, b"1").unwrap();
+        one.finish().unwrap();
+        assert!(whole.exists() && !unfinished().iter().any(|(known, _)| *known == part));
     }
 }

@@ -168,13 +168,18 @@ impl Pool {
             Arc::new(of.layout.decode(&bytes).with_context(|| {
                 format!("patch {index} of {} is damaged", self.folder.display())
             })?);
+        self.keep(of, index, &record);
+        Ok(record)
+    }
+
+    /// Keeps a decoded record while the budget lasts.
+    fn keep(&self, of: &Crop, index: usize, record: &Arc<Record>) {
         let size = record.bytes();
-        if self.kept.fetch_add(size, Ordering::Relaxed) + size <= self.budget {
-            let _ = of.decoded[index].set(Arc::clone(&record));
-        } else {
+        let fits = self.kept.fetch_add(size, Ordering::Relaxed) + size <= self.budget;
+        // Another thread may have decoded and kept the same one meanwhile.
+        if !fits || of.decoded[index].set(Arc::clone(record)).is_err() {
             self.kept.fetch_sub(size, Ordering::Relaxed);
         }
-        Ok(record)
     }
 
     /// The batch of one step of a walk: a function of the pool, the walk and the step.

@@ -112,6 +112,18 @@ fn batches_hold_what_was_stored_flipped_alike() {
 }
 
 #[test]
+fn a_record_that_two_workers_decode_is_counted_once() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path(), &config(), &[0, 1]);
+    let pool = Pool::open(folder.path(), 64).unwrap();
+    let record = pool.record(16, 3).unwrap();
+    let kept = || pool.kept.load(Ordering::Relaxed);
+    assert_eq!(kept(), record.bytes());
+    pool.keep(pool.crop(16).unwrap(), 3, &record);
+    assert_eq!(kept(), record.bytes());
+}
+
+#[test]
 fn stale_and_damaged_pools_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

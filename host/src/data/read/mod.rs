@@ -11,10 +11,12 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
 use super::photo::Photo;
+use crate::picture::Picture;
 
-const MAX_SIDE: u32 = 32_768;
+/// Longest side of a picture, in pixels.
+pub(crate) const MAX_SIDE: u32 = 32_768;
 /// Most bytes of a decoded picture.
-const MAX_BYTES: u64 = 1 << 30;
+pub(crate) const MAX_BYTES: u64 = 1 << 30;
 
 /// Endings of files that are taken for pictures.
 pub const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp", "jpe"];
@@ -134,6 +136,16 @@ pub fn check(path: &Path) -> Result<(usize, usize), Unusable> {
 /// # Errors
 /// Says why the file cannot be used.
 pub fn decode(path: &Path) -> Result<Photo, Unusable> {
+    let image = upright(path)?.into_rgb8();
+    Ok(Photo {
+        height: image.height() as usize,
+        width: image.width() as usize,
+        rgb: image.into_raw(),
+    })
+}
+
+/// The picture as it is to be seen, in the depth of the file.
+fn upright(path: &Path) -> Result<DynamicImage, Unusable> {
     let (reader, format) = open(path)?;
     let (mut image, orientation) = if format == ImageFormat::Jpeg {
         jpeg::decode(&std::fs::read(path).map_err(Unusable::Closed)?)?
@@ -149,14 +161,34 @@ pub fn decode(path: &Path) -> Result<Photo, Unusable> {
         return Err(Unusable::Transparent);
     }
     image.apply_orientation(orientation);
-    let image = image.into_rgb8();
     if image.width() == 0 || image.height() == 0 {
         return Err(Unusable::damaged("it has no pixels"));
     }
-    Ok(Photo {
-        height: image.height() as usize,
-        width: image.width() as usize,
-        rgb: image.into_raw(),
+    Ok(image)
+}
+
+/// A picture as RGB, turned as EXIF says, with all that its 16-bit samples hold.
+///
+/// # Errors
+/// Those of [`decode`], with the file named.
+pub fn deep(path: &Path) -> anyhow::Result<Picture> {
+    let image = upright(path).with_context(|| format!("cannot use {}", path.display()))?;
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let color = image.color();
+    let samples = if color.bytes_per_pixel() == 2 * color.channel_count() {
+        let deep = image.into_rgb16().into_raw();
+        deep.into_iter().map(|v| f32::from(v) / 65_535.0).collect()
+    } else {
+        let rgb = image.into_rgb8().into_raw();
+        return Ok(Photo { height, width, rgb }.picture());
+    };
+    let samples: Vec<f32> = samples;
+    let data = (0..3).flat_map(|c| samples.iter().skip(c).step_by(3).copied());
+    Ok(Picture {
+        channels: 3,
+        height,
+        width,
+        data: data.collect(),
     })
 }
 

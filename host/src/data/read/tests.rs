@@ -147,3 +147,22 @@ fn an_error_names_the_file() {
         "{error}"
     );
 }
+
+#[test]
+fn sixteen_bits_are_compared_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.png");
+    let image: ImageBuffer<Rgb<u16>, _> = ImageBuffer::from_fn(2, 1, |x, _| {
+        Rgb([1000, 2000, 3000].map(|v: u16| v + x as u16))
+    });
+    image.save(&path).unwrap();
+    let picture = deep(&path).unwrap();
+    let values: Vec<f32> = [1000, 1001, 2000, 2001, 3000, 3001]
+        .map(|v| v as f32 / 65_535.0)
+        .to_vec();
+    assert_eq!((picture.channels, picture.height, picture.width), (3, 1, 2));
+    assert_eq!(picture.data, values);
+    // Eight bits are as they were.
+    let eight = fixture("grey.png");
+    assert_eq!(deep(&eight).unwrap(), decode(&eight).unwrap().picture());
+}

@@ -12,7 +12,7 @@ use super::files::{Images, Origin};
 use super::{Pair, PairSource, spread};
 use crate::data::config::DataConfig;
 use crate::data::degrade::Exposure;
-use crate::data::index::{Index, Split};
+use crate::data::index::{Index, Split, sequences};
 use crate::data::light;
 use crate::data::photo::Photo;
 use crate::data::random::{Stream, shuffled, stream};
@@ -29,7 +29,7 @@ pub(super) struct SharpSource {
     config: DataConfig,
     images: Images,
     /// The sequence each picture belongs to, for averaging neighbours.
-    groups: Vec<String>,
+    sequences: Vec<String>,
     train: Vec<usize>,
     validation: Vec<usize>,
     name: String,
@@ -50,7 +50,7 @@ impl SharpSource {
         Self {
             config: config.clone(),
             images: Images::new(origin, config),
-            groups: (0..count).map(|i| i.to_string()).collect(),
+            sequences: (0..count).map(|i| i.to_string()).collect(),
             train: (0..config.count).collect(),
             validation: (config.count..count).collect(),
             name: format!(
@@ -69,15 +69,13 @@ impl SharpSource {
         let train = numbers(Split::Train);
         let validation = numbers(Split::Validation);
         let name = format!("{} sharp pictures in {}", train.len(), root.display());
-        let (paths, groups) = index
-            .entries
-            .into_iter()
-            .map(|e| (Origin::file(root, e.truth), e.group))
-            .unzip();
+        let sequences = sequences(&index.entries);
+        let entries = index.entries.into_iter();
+        let paths = entries.map(|e| Origin::file(root, e.truth)).collect();
         Self {
             config: config.clone(),
             images: Images::new(Origin::Files(paths), config),
-            groups,
+            sequences,
             train,
             validation,
             name,
@@ -95,9 +93,10 @@ impl SharpSource {
         let Some(count) = self.config.degradation.frames() else {
             return Ok(middle);
         };
-        let of_group = |frame: &usize| self.groups.get(*frame) == Some(&self.groups[number]);
-        let before = (0..number).rev().take_while(of_group).count();
-        let after = (number + 1..).take_while(of_group).count();
+        let sequence = self.sequences.get(number);
+        let near = |frame: &usize| self.sequences.get(*frame) == sequence;
+        let before = (0..number).rev().take_while(near).count();
+        let after = (number + 1..).take_while(near).count();
         // As many on either side: a lopsided mean would move the picture.
         let half = ((count.draw(rng) / 2.0) as usize).min(before).min(after);
         let mut sum = Picture::new(3, middle.height, middle.width);
@@ -251,8 +250,8 @@ impl PairSource for SharpSource {
     }
 
     fn fingerprint(&self) -> anyhow::Result<String> {
-        let groups = self.train.iter().map(|&n| self.groups[n].as_str());
-        self.images.fingerprint(&self.train, groups)
+        let sequences = self.train.iter().map(|&n| self.sequences[n].as_str());
+        self.images.fingerprint(&self.train, sequences)
     }
 
     fn len(&self) -> usize {
@@ -269,60 +268,4 @@ impl PairSource for SharpSource {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::data::config::Layout;
-
-    #[test]
-    fn neighbouring_frames_are_averaged_in_linear_light() {
-        let folder = tempfile::tempdir().unwrap();
-        let grey = |clip: usize, frame: usize| (clip * 100 + frame * 20 + 10) as u8;
-        for clip in 0..2 {
-            let place = folder.path().join(format!("clip{clip}"));
-            std::fs::create_dir(&place).unwrap();
-            for frame in 0..5 {
-                let mut picture = Picture::new(3, 24, 24);
-                picture.data.fill(f32::from(grey(clip, frame)) / 255.0);
-                picture
-                    .save(&place.join(format!("{frame:04}.png")))
-                    .unwrap();
-            }
-        }
-        let config = DataConfig {
-            root: Some(folder.path().to_owned()),
-            layout: Layout::Sharp,
-            degradation: "frames:count=3".parse().unwrap(),
-            validation: 0.0,
-            ..DataConfig::default()
-        };
-        let source = super::super::open(&config, Path::new("")).unwrap();
-        assert_eq!(source.len(), 10);
-        let mut seen = std::collections::BTreeSet::new();
-        for i in 0..20 {
-            let pair = source.patch(3, i, 16).unwrap();
-            let truth = (pair.truth.data[0] * 255.0).round() as u8;
-            let (clip, frame) = if truth < 110 {
-                (0, (usize::from(truth) - 10) / 20)
-            } else {
-                (1, (usize::from(truth) - 110) / 20)
-            };
-            // Never across the clip's ends, and as many on either side.
-            let frames = match frame {
-                0 | 4 => frame..=frame,
-                _ => frame - 1..=frame + 1,
-            };
-            let light: Vec<f32> = frames
-                .map(|f| (f32::from(grey(clip, f)) / 255.0).powf(2.2))
-                .collect();
-            let mean = light.iter().sum::<f32>() / light.len() as f32;
-            let expected = mean.powf(1.0 / 2.2) * 255.0;
-            let found = pair.input.data[0] * 255.0;
-            assert!(
-                (found - expected).abs() < 1.0,
-                "{truth}: {found} {expected}"
-            );
-            seen.insert(truth);
-        }
-        assert_eq!(seen.len(), 10);
-    }
-}
+mod tests;

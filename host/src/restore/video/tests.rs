@@ -150,3 +150,36 @@ fn videos_that_lie_on_their_side_are_read_upright() {
     let (frames, format) = filmed("white", "x264enc ! h264parse ! mp4mux", "film.mp4", turn);
     assert_eq!((format.width, format.height, frames.len()), (48, 64, 2));
 }
+
+/// Y4M has no word for its matrix, and GStreamer takes large ones for BT.709.
+#[test]
+fn the_colours_of_y4m_do_not_go_by_its_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("red.y4m");
+    let format = Format {
+        width: 1280,
+        height: 720,
+        rate: (25, 1),
+    };
+    let count = format.width * format.height;
+    let red = Frame {
+        y: vec![81; count],
+        u: vec![90; count],
+        v: vec![240; count],
+    };
+    let mut file = std::fs::File::create(&path).unwrap();
+    y4m::write_header(&mut file, &format).unwrap();
+    y4m::write_frame(&mut file, &red).unwrap();
+    let mut reader = Reader::open_stored(&path).unwrap();
+    assert!(reader.next_frame().unwrap() == Some(red));
+    assert!(reader.next_frame().unwrap().is_none());
+}
+
+#[test]
+fn an_empty_file_is_refused_before_a_decoder_waits_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("film.mp4");
+    std::fs::write(&path, b"").unwrap();
+    let error = Reader::open(&path).err().unwrap().to_string();
+    assert!(error.contains("film.mp4 is empty"), "{error}");
+}

@@ -1,12 +1,9 @@
 //! When a video's frames are shown. What is written has a constant rate, so a video without one must be
 //! brought to it, or it would play too fast or too slowly.
 
-use std::io::{BufRead, BufReader};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
-use crate::data::clips::colours::location;
+use crate::data::clips::ask::ask;
 
 /// Kinds of streams whose times are looked at, without decoding them; not VP8, which stores pictures that are
 /// never shown.
@@ -41,37 +38,14 @@ impl Evened {
 
 /// What has to be done so that the video lasts as long as it does, `said` being the rate it announces;
 /// `None` when that is right already, or nothing is known of its times.
-pub(super) fn look(path: &Path, said: Option<(u32, u32)>) -> Option<Evened> {
-    judge(times(path), said)
-}
-
-/// Nanoseconds at which pictures are shown.
-fn times(path: &Path) -> Vec<u64> {
-    let started = Command::new("gst-launch-1.0")
-        .args(["-v", "filesrc"])
-        .arg(location(path))
-        .args(["!", "parsebin", "!", KINDS, "!"])
-        .args(["fakesink", "name=times", "silent=false"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn();
-    // Whether the tool works at all is found out, and told, by who decodes.
-    let Ok(mut child) = started else {
-        return Vec::new();
-    };
+///
+/// # Errors
+/// When GStreamer gets stuck.
+pub(super) fn look(path: &Path, said: Option<(u32, u32)>) -> anyhow::Result<Option<Evened>> {
     let mut times = Vec::new();
-    if let Some(output) = child.stdout.take() {
-        let mut lines = BufReader::new(output);
-        let mut line = Vec::new();
-        while lines.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
-            times.extend(time(&String::from_utf8_lossy(&line)));
-            line.clear();
-        }
-    }
-    let _ = child.wait();
-    times
+    let pipeline = format!("! parsebin ! {KINDS} ! fakesink name=times silent=false");
+    ask(path, &pipeline, |line| times.extend(time(line)))?;
+    Ok(judge(times, said))
 }
 
 /// The time in a line that tells of a picture.

@@ -1,10 +1,12 @@
 //! The folder of a run: where its files lie, and who may write there.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use tch::nn::VarStore;
 
+use super::lock::hold;
 use super::{CARD_KEY, RunInputs, WeightsCard, read_inputs};
 use crate::recipe::RecipeText;
 use crate::train::checkpoint::Checkpoint;
@@ -15,11 +17,12 @@ const INPUTS: &str = "run.json";
 /// The whole state.
 const LAST: &str = "last.safetensors";
 
-/// The folder of a run.
-#[derive(Debug, Clone)]
+/// The folder of a run, held against other processes.
+#[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
     recipe_sha256: String,
+    _held: Option<File>,
 }
 
 impl RunFolder {
@@ -27,24 +30,28 @@ impl RunFolder {
     ///
     /// # Errors
     /// When a run is there and `resume` is not asked for, when it is asked for and none is there,
-    /// or when the recipe or the teacher is another one.
+    /// when the recipe or the teacher is another one, or when another process trains there.
     pub fn prepare(
         path: &Path,
         text: &RecipeText,
         inputs: &RunInputs,
         resume: bool,
     ) -> Result<Self> {
+        if !resume {
+            std::fs::create_dir_all(path)
+                .with_context(|| format!("cannot create {}", path.display()))?;
+        }
+        // Before anything is looked at: what lies there may be half of what another process has just begun.
         let folder = Self {
             path: path.to_path_buf(),
             recipe_sha256: inputs.recipe_sha256.clone(),
+            _held: hold(path)?,
         };
         if resume {
             folder.check_resume(inputs)?;
             return Ok(folder);
         }
         Self::check_free(path)?;
-        std::fs::create_dir_all(path)
-            .with_context(|| format!("cannot create {}", path.display()))?;
         let json = serde_json::to_vec_pretty(inputs)?;
         hone_device::atomic::write_bytes(&path.join("recipe.toml"), text.text.as_bytes())?;
         hone_device::atomic::write_bytes(&folder.inputs_path(), &json)?;
@@ -90,8 +97,9 @@ impl RunFolder {
     /// Empties the folder of a run that was killed before its first checkpoint: there is nothing in it to go on from.
     ///
     /// # Errors
-    /// When something in it cannot be removed.
+    /// When another process trains there, or something in it cannot be removed.
     pub fn clear_unstarted(path: &Path) -> Result<()> {
+        let _held = hold(path)?;
         if !path.join(INPUTS).exists() || path.join(LAST).exists() {
             return Ok(());
         }

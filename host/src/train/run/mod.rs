@@ -15,10 +15,11 @@
 //!   curves.svg            losses and scores over the epochs, when the training has ended
 //! ```
 //!
-//! Every file is replaced as a whole, so a run can be killed at any moment.
+//! Every file is replaced as a whole, so a run can be killed at any moment. One process at a time trains in it.
 
 mod folder;
 mod inputs;
+mod lock;
 
 use std::path::Path;
 
@@ -34,6 +35,7 @@ use crate::student::{self, Student};
 
 pub use folder::RunFolder;
 pub use inputs::{RunInputs, RunKind, TeacherInput, read_inputs};
+pub use lock::take_turn;
 
 /// Metadata key of [`WeightsCard`] in weight files.
 const CARD_KEY: &str = "hone.card";

@@ -1,5 +1,7 @@
 use super::*;
 
+const SINK: &str = "/GstPipeline:pipeline0/GstFakeSink:probe.GstPad:sink: caps = video/x-raw";
+
 #[test]
 fn what_the_decoder_says_is_understood() {
     let colours = |full, weights| Some(Colours { full, weights });
@@ -45,13 +47,45 @@ fn what_the_decoder_says_is_understood() {
         ),
         ("format=(string)GBR, colorimetry=(string)sRGB", false, None),
     ] {
-        let caps = format!("sink: caps = video/x-raw, {said}, framerate=(fraction)30000/1001");
-        let stream = Stream::of(&caps, full);
+        let caps = format!("{SINK}, {said}, framerate=(fraction)30000/1001");
+        let container = Said {
+            full_range: full,
+            matrix: None,
+        };
+        let stream = Stream::of(&[caps], &container).unwrap();
         assert_eq!(stream.colours, expected, "{said}");
         assert_eq!(stream.rate, Some((30_000, 1001)));
     }
-    let stream = Stream::of("caps = video/x-raw, framerate=(fraction)0/1", false);
+    let caps = format!("{SINK}, framerate=(fraction)0/1");
+    let stream = Stream::of(&[caps], &Said::default()).unwrap();
     assert_eq!(stream.rate, None);
+    assert_eq!(Stream::of(&[], &Said::default()), None);
+}
+
+#[test]
+fn a_matrix_that_was_guessed_from_the_size_is_not_believed() {
+    let sink = format!("{SINK}, format=(string)I420, colorimetry=(string)bt709");
+    let colours = |first: &str, matrix| {
+        let container = Said {
+            full_range: false,
+            matrix,
+        };
+        let stream = Stream::of(&[first.to_owned(), sink.clone()], &container);
+        stream.unwrap().colours.unwrap()
+    };
+    let y4m =
+        "GstTypeFindElement:typefind.GstPad:src: caps = application/x-yuv4mpeg, y4mversion=(int)2";
+    let raw = "GstMultiQueue:multiqueue0.GstMultiQueuePad:sink_0: caps = video/x-raw, format=(string)I420";
+    let coded = "GstMultiQueue:multiqueue0.GstMultiQueuePad:sink_0: caps = video/x-h264";
+    let sound = "GstMultiQueue:multiqueue0.GstMultiQueuePad:sink_1: caps = audio/x-raw";
+    let bt709 = colours(coded, None);
+    assert_eq!(bt709.weights, (0.2126, 0.0722));
+    assert_eq!(colours(sound, None), bt709);
+    for first in [y4m, raw] {
+        assert_eq!(colours(first, None), Colours::STUDIO);
+        assert_eq!(colours(first, Some(6)), Colours::STUDIO);
+        assert_eq!(colours(first, Some(1)), bt709);
+    }
 }
 
 #[test]
@@ -69,14 +103,21 @@ fn colours_stay_the_same_in_studio_range() {
             u: vec![128, 128, 128, 110, 140],
             v: vec![128, 128, 128, 150, 100],
         };
-        let before = colours.to_rgb(&frame);
+        let before = rgb(colours, &frame);
         assert_eq!(before[..6], [255, 255, 255, 0, 0, 0]);
         colours.to_studio(&mut frame);
-        let after = Colours::STUDIO.to_rgb(&frame);
+        let after = rgb(Colours::STUDIO, &frame);
         let near = |(a, b): (&u8, &u8)| a.abs_diff(*b) <= 2;
         assert!(before.iter().zip(&after).all(near), "{before:?} {after:?}");
         assert_eq!((frame.y[0], frame.y[1]), (235, 16));
     }
+}
+
+fn rgb(colours: Colours, frame: &Frame) -> Vec<u8> {
+    let planes = frame.y.iter().zip(&frame.u).zip(&frame.v);
+    let mut pixels: Vec<u8> = planes.flat_map(|((y, u), v)| [*y, *u, *v]).collect();
+    colours.to_rgb(&mut pixels);
+    pixels
 }
 
 /// Colours, and their white and black.

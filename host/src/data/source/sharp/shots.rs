@@ -50,7 +50,7 @@ impl SharpSource {
         let (mut shots, mut at) = (Vec::with_capacity(frames), number);
         for t in 0..frames {
             let next = number + t;
-            if follows && self.groups.get(next) == Some(&self.groups[number]) {
+            if follows && self.sequences.get(next) == self.sequences.get(number) {
                 at = next;
             }
             let (top, left) = (

@@ -1,0 +1,56 @@
+//! A camera that is silent, lost, or at its end.
+
+use std::time::Duration;
+
+use super::{Event, Session};
+use crate::camera::error::CameraError;
+
+impl Session<'_> {
+    /// The camera is there and says nothing: for too long, and it counts as lost.
+    pub(super) fn silence(&mut self) -> Result<(), CameraError> {
+        let silent = self.clock.now().saturating_sub(self.stand_in.last_at());
+        if !self.live || Duration::from(silent) <= self.plan.stall {
+            return Ok(());
+        }
+        self.lose(CameraError::Source {
+            source_name: self.plan.source.clone(),
+            reason: format!("no frame for {:.1} s", silent.seconds_f64()),
+        })
+    }
+
+    /// Gives up the camera for now; without hope, or before anything worked, that is an error.
+    pub(super) fn lose(&mut self, error: CameraError) -> Result<(), CameraError> {
+        let worked = self.stand_in.last().is_some();
+        if !self.plan.comes_back || !(worked || self.plan.keep_trying) {
+            return Err(error);
+        }
+        self.dark = true;
+        self.meter.reconnects += 1;
+        (self.notify)(&Event::Dark(error.to_string()));
+        self.link.give_up(self.clock.now());
+        Ok(())
+    }
+
+    /// There are no more frames, unless the camera is opened again; false when that is all.
+    pub(super) fn ended(&mut self) -> Result<bool, CameraError> {
+        let got_some = self.stand_in.last().is_some();
+        if self.plan.looping && got_some {
+            // A live source's time goes on by the clock.
+            if !self.live {
+                self.offset = self.end;
+            }
+            self.damage.start_over();
+            self.link.start_over(self.clock.now());
+            return Ok(true);
+        }
+        if self.live && self.plan.comes_back && got_some {
+            self.lose(CameraError::Source {
+                source_name: self.plan.source.clone(),
+                reason: "the stream ended".into(),
+            })?;
+            return Ok(true);
+        }
+        self.compare_length();
+        Ok(false)
+    }
+}

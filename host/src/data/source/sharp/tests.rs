@@ -1,0 +1,84 @@
+use super::*;
+use crate::data::config::Layout;
+
+/// Two clips of five frames, a ramp each, the second of which ends in the first one's first frame.
+fn grey(clip: usize, frame: usize) -> u8 {
+    let (clip, frame) = if (clip, frame) == (1, 4) {
+        (0, 0)
+    } else {
+        (clip, frame)
+    };
+    (clip * 100 + frame * 20 + 10) as u8
+}
+
+fn clips(folder: &Path) -> Arc<dyn PairSource> {
+    for clip in 0..2 {
+        let place = folder.join(format!("clip{clip}"));
+        std::fs::create_dir(&place).unwrap();
+        for frame in 0..5 {
+            let mut picture = Picture::new(3, 24, 24);
+            picture.data.fill(f32::from(grey(clip, frame)) / 255.0);
+            picture
+                .save(&place.join(format!("{frame:04}.png")))
+                .unwrap();
+        }
+    }
+    let config = DataConfig {
+        root: Some(folder.to_owned()),
+        layout: Layout::Sharp,
+        degradation: "frames:count=3".parse().unwrap(),
+        validation: 0.0,
+        ..DataConfig::default()
+    };
+    super::super::open(&config, Path::new("")).unwrap()
+}
+
+fn level(picture: &Picture) -> u8 {
+    (picture.data[0] * 255.0).round() as u8
+}
+
+#[test]
+fn neighbouring_frames_are_averaged_in_linear_light() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = clips(folder.path());
+    assert_eq!(source.len(), 10);
+    let mut seen = std::collections::BTreeSet::new();
+    for i in 0..20 {
+        let pair = source.patch(3, i, 16).unwrap();
+        let truth = level(&pair.truth);
+        let (clip, frame) = if truth < 110 {
+            (0, (usize::from(truth) - 10) / 20)
+        } else {
+            (1, (usize::from(truth) - 110) / 20)
+        };
+        // Never across the clip's ends, and as many on either side.
+        let frames = match frame {
+            0 | 4 => frame..=frame,
+            _ => frame - 1..=frame + 1,
+        };
+        let light: Vec<f32> = frames
+            .map(|f| (f32::from(grey(clip, f)) / 255.0).powf(2.2))
+            .collect();
+        let mean = light.iter().sum::<f32>() / light.len() as f32;
+        let expected = mean.powf(1.0 / 2.2) * 255.0;
+        let found = pair.input.data[0] * 255.0;
+        assert!(
+            (found - expected).abs() < 1.0,
+            "{truth}: {found} {expected}"
+        );
+        seen.insert(truth);
+    }
+    assert_eq!(seen.len(), 9);
+}
+
+#[test]
+fn clips_that_share_a_picture_remain_two_sequences() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = clips(folder.path());
+    for i in 0..20 {
+        let frames = source.sequence(3, i, 16, 3).unwrap();
+        let levels: Vec<u8> = frames.iter().map(|f| level(&f.truth)).collect();
+        let cut = levels.windows(2).any(|two| two[0] == 90 && two[1] == 110);
+        assert!(!cut, "{levels:?}");
+    }
+}

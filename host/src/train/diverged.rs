@@ -1,0 +1,74 @@
+//! Trainings whose numbers leave the finite ones end, and nothing of them is kept.
+
+use anyhow::{Error, Result, anyhow, ensure};
+use tch::nn::VarStore;
+use tch::{Kind, Tensor};
+
+use super::progress::Progress;
+use super::trainer::Trainer;
+use super::validate::Validation;
+
+impl Trainer {
+    /// That `what` is not finite after so many steps of the epoch.
+    pub(super) fn diverged(&self, what: &str, progress: &Progress, step: u64) -> Error {
+        anyhow!(
+            "{what} is no longer a finite number in epoch {}, step {step}: lower \
+             optimizer.learning_rate or set training.clip; {}",
+            progress.state.epoch + 1,
+            self.last_good()
+        )
+    }
+
+    /// Where to find weights from before.
+    pub(super) fn last_good(&self) -> String {
+        let folder = self.folder.path().display();
+        if self.folder.last().exists() {
+            format!("the last good weights are in {folder}")
+        } else {
+            format!("there are no good weights yet: remove {folder} and start again")
+        }
+    }
+
+    /// Refuses a state that is not to be saved.
+    pub(super) fn check_state(&self, progress: &Progress) -> Result<()> {
+        if self.is_finite(progress) {
+            return Ok(());
+        }
+        Err(self.diverged("a weight", progress, progress.state.step))
+    }
+
+    /// Refuses weights whose scores no later ones could be compared with.
+    pub(super) fn check_scores(&self, found: &Validation, progress: &Progress) -> Result<()> {
+        let scores = found.scores;
+        let mut values = [scores.psnr, scores.ssim, found.residual]
+            .into_iter()
+            .chain(scores.sharp);
+        if values.all(f64::is_finite) {
+            return Ok(());
+        }
+        Err(self.diverged("a validation score", progress, progress.state.step))
+    }
+
+    /// Refuses a checkpoint of an earlier version that saved what had diverged.
+    pub(super) fn check_loaded(&self, progress: &Progress) -> Result<()> {
+        ensure!(
+            self.is_finite(progress),
+            "its training had diverged before it was saved: start again in another folder, with a \
+             lower optimizer.learning_rate"
+        );
+        Ok(())
+    }
+
+    /// Whether every number of a checkpoint would be finite.
+    fn is_finite(&self, progress: &Progress) -> bool {
+        let adam = &progress.adam;
+        let flat = [&adam.master, &adam.first, &adam.second];
+        let stores = [&self.network, &self.adaptors].map(VarStore::variables);
+        let variables = stores.iter().flat_map(|store| store.values());
+        let all = flat.into_iter().chain(&progress.average).chain(variables);
+        // One read for all of them, for each would wait for the device.
+        let sums: Vec<Tensor> = tch::no_grad(|| all.map(|t| t.abs().sum(Kind::Double)).collect());
+        let sum = Tensor::stack(&sums, 0).sum(Kind::Double);
+        sum.double_value(&[]).is_finite()
+    }
+}
