@@ -39,6 +39,18 @@ pub enum TrustError {
 /// # Errors
 /// [`TrustError`], with the place named.
 pub fn policy(places: &[PathBuf], allow_unsigned: bool) -> Result<Policy, TrustError> {
+    policy_telling(places, allow_unsigned, &Journal::default())
+}
+
+/// As [`policy`], where `journal` hears what is left out.
+///
+/// # Errors
+/// [`TrustError`], with the place named.
+pub fn policy_telling(
+    places: &[PathBuf],
+    allow_unsigned: bool,
+    journal: &Journal,
+) -> Result<Policy, TrustError> {
     let mut trusted = Vec::new();
     for place in places {
         if place == Path::new(KEYS_FOLDER) && !place.exists() {
@@ -52,10 +64,7 @@ pub fn policy(places: &[PathBuf], allow_unsigned: bool) -> Result<Policy, TrustE
             match key(&file) {
                 Ok(key) => trusted.push(key),
                 // To trust fewer is the safe direction, and no reason for a service to go dark.
-                Err(error) => Journal::default().say(format_args!(
-                    "warning: {error}; the other keys in {} count",
-                    place.display()
-                )),
+                Err(error) => journal.say(format_args!("warning: {error}; it is left out")),
             }
         }
     }
@@ -91,6 +100,10 @@ fn key_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 fn key(path: &Path) -> Result<PublicKey, TrustError> {
+    // A pipe that no one writes to would be opened for ever.
+    if !path.metadata().map_err(unread(path))?.is_file() {
+        return Err(unread(path)(io::Error::other("it is no file")));
+    }
     let mut text = String::new();
     File::open(path)
         .and_then(|file| file.take(MAX_KEY_FILE).read_to_string(&mut text))
@@ -143,8 +156,20 @@ mod tests {
         write(folder.path(), "c.pub", "ssh-ed25519 AAAA");
         std::fs::create_dir(folder.path().join("d.pub")).unwrap();
         std::os::unix::fs::symlink("gone", folder.path().join("e.pub")).unwrap();
+        let pipe = folder.path().join("f.pub");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
         let places = [folder.path().to_owned()];
-        assert_eq!(policy(&places, false).unwrap().trusted, [key]);
+        let journal = Journal::default();
+        let found = policy_telling(&places, false, &journal).unwrap();
+        assert_eq!(found.trusted, [key]);
+        let said = journal.lines(0);
+        assert_eq!(said.len(), 5, "{said:?}");
+        let last = format!(
+            "warning: cannot read {}: it is no file; it is left out",
+            pipe.display()
+        );
+        assert_eq!(said[4].text, last);
         let named = [folder.path().join("a.pub")];
         assert!(policy(&named, false).is_err());
     }

@@ -108,15 +108,25 @@ fn refused(source: &str, more: &[&str]) -> String {
     error
 }
 
-fn answer(status: &str, kind: &str, body: &str) -> String {
+fn answer(status: &str, kind: &str, body: &[u8]) -> String {
     let length = body.len();
-    camera(
-        format!(
-            "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: \
-             close\r\n\r\n{body}"
-        ),
-        Vec::new(),
-    )
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: \
+         close\r\n\r\n"
+    );
+    camera(head, vec![body.to_vec()])
+}
+
+/// A film on a server that gives it as fast as it is taken.
+fn recording(pictures: u32, rate: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("film.mkv");
+    let line = format!(
+        "videotestsrc num-buffers={pictures} ! video/x-raw,width=64,height=48,framerate={rate} ! jpegenc \
+         ! matroskamux streamable=true"
+    );
+    write(&path, &line);
+    answer("200 OK", "video/x-matroska", &std::fs::read(&path).unwrap())
 }
 
 #[test]
@@ -143,19 +153,7 @@ fn mjpeg_over_http_is_live_at_once_and_never_late() {
 
 #[test]
 fn a_recording_on_a_server_plays_at_its_own_pace() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("film.mkv");
-    write(
-        &path,
-        "videotestsrc num-buffers=40 ! video/x-raw,width=64,height=48,framerate=10/1 ! jpegenc \
-         ! matroskamux streamable=true",
-    );
-    let film = std::fs::read(&path).unwrap();
-    let length = film.len();
-    let head = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: video/x-matroska\r\nContent-Length: {length}\r\n\r\n"
-    );
-    let address = camera(head, vec![film]);
+    let address = recording(40, "10/1");
     let start = Instant::now();
     let report = reported(&address, &["--frames", "12"]);
     assert!(start.elapsed() > Duration::from_secs(1), "{report}");
@@ -164,6 +162,13 @@ fn a_recording_on_a_server_plays_at_its_own_pace() {
     // Unless every single one is wanted, and none waits.
     let report = reported(&address, &["--frames", "40", "--every-frame"]);
     assert_eq!(report["captured"], 40, "{report}");
+}
+
+#[test]
+fn a_slow_recording_on_a_server_is_not_hurried() {
+    let start = Instant::now();
+    let report = reported(&recording(3, "1/3"), &["--frames", "3"]);
+    assert!(start.elapsed() > Duration::from_secs(5), "{report}");
 }
 
 #[test]
@@ -230,7 +235,7 @@ fn the_full_range_of_an_mp4_file_is_kept() {
 
 #[test]
 fn a_web_page_is_no_stream() {
-    let page = answer("200 OK", "text/html", "<html><body>Camera 7</body></html>");
+    let page = answer("200 OK", "text/html", b"<html><body>Camera 7</body></html>");
     let error = refused(&page, &[]);
     assert!(error.contains("it is a web page or text"), "{error}");
     assert!(
@@ -246,7 +251,7 @@ fn what_a_server_answers_is_told_in_plain_words() {
         ("401 Unauthorized", "asks for user and password"),
         ("503 Service Unavailable", "503 Service Unavailable"),
     ] {
-        let error = refused(&answer(status, "text/plain", ""), &[]);
+        let error = refused(&answer(status, "text/plain", b""), &[]);
         assert!(error.contains(words), "{error}");
     }
 }

@@ -36,18 +36,15 @@ fn honed(folder: &Path, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
+const FLAGS: [&str; 4] = ["--folder", "slots", "--config", "honed.toml"];
+
 fn install(folder: &Path, release: &str, more: &[&str]) -> Output {
     let bundle = format!("{release}.hone");
-    let arguments = [
-        "slots",
-        "install",
-        &bundle,
-        "--folder",
-        "slots",
-        "--config",
-        "honed.toml",
-    ];
-    honed(folder, &[&arguments, more].concat())
+    let flags = ["--folder", "slots", "--config", "honed.toml"];
+    honed(
+        folder,
+        &[&["slots", "install", &bundle], &flags[..], more].concat(),
+    )
 }
 
 fn run(folder: &Path) -> Output {
@@ -164,10 +161,7 @@ fn nobody_goes_back_to_a_slot_that_is_not_trusted() {
         done(&install(at, release, &[]));
         done(&run(at));
     }
-    let back = || {
-        let flags = ["--folder", "slots", "--config", "honed.toml"];
-        honed(at, &[&["rollback"], flags.as_slice()].concat())
-    };
+    let back = || honed(at, &[&["rollback"], &FLAGS[..]].concat());
     std::fs::write(at.join("key.pub"), key(2).public().to_text()).unwrap();
     let refused = back();
     let error = String::from_utf8_lossy(&refused.stderr);
@@ -231,6 +225,16 @@ fn a_slots_own_program_runs_and_is_judged() {
     std::fs::write(at.join("honed-new"), program).unwrap();
     std::fs::set_permissions(at.join("honed-new"), PermissionsExt::from_mode(0o755)).unwrap();
     done(&install(at, "2.0.0", &["--program", "honed-new"]));
+    // As when the update came after another program had been started from the slot.
+    let mut old = Command::new(env!("CARGO_BIN_EXE_honed"));
+    old.current_dir(at).env("HONED_SLOT", "b");
+    let said = done(
+        &old.args(["run", "--config", "honed.toml"])
+            .output()
+            .unwrap(),
+    );
+    assert!(!said.contains("proved itself"), "{said}");
+    assert_eq!(active(at), is("b", "2.0.0", true));
     assert!(done(&run(at)).contains("slot b proved itself"));
     assert_eq!(active(at), is("b", "2.0.0", false));
 }

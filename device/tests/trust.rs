@@ -107,6 +107,7 @@ fn a_foreign_file_among_the_keys_is_told_and_left_out() {
         assert!(output.status.success(), "{before:?}: {error}");
         let warned = |line: &&str| line.starts_with("warning: keys/empty.pub: ");
         assert_eq!(error.lines().filter(warned).count(), 1, "{error}");
+        assert!(!error.contains("other keys"), "{error}");
         // A file that was asked for by its name is a mistake.
         let output = run("keys/empty.pub");
         let error = String::from_utf8_lossy(&output.stderr);

@@ -4,6 +4,9 @@
 
 mod toy;
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
 use toy::{fails, works};
 
 #[test]
@@ -120,4 +123,60 @@ fn shards_started_at_once_share_a_folder() {
     });
     let table = std::fs::read_to_string(at.join("s/sweep.csv")).unwrap();
     assert_eq!(table.matches(",true,").count(), 4, "{table}");
+}
+
+#[test]
+fn a_prune_writes_nothing_into_a_folder_that_it_does_not_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("r.toml"), toy::recipe("s", 4, 3, "")).unwrap();
+    works(at, "distill r.toml --out wide");
+    std::fs::create_dir(at.join("busy")).unwrap();
+    let held = std::fs::File::open(at.join("busy")).unwrap();
+    held.lock().unwrap();
+    let error = fails(at, "prune wide --keep 0.5 --out busy");
+    assert!(error.contains("another process"), "{error}");
+    assert_eq!(std::fs::read_dir(at.join("busy")).unwrap().count(), 0);
+    let error = fails(at, "prune wide --keep 0.5 --out nothere --resume");
+    assert!(error.contains("no run to resume"), "{error}");
+    assert!(!at.join("nothere").exists());
+
+    works(at, "prune wide --keep 0.5 --out narrow");
+    let start = || std::fs::read(at.join("narrow/start/best.safetensors")).unwrap();
+    let before = start();
+    // As in the first epoch.
+    std::fs::remove_file(at.join("narrow/last.safetensors")).unwrap();
+    fails(
+        at,
+        "prune wide --keep 0.25 --multiple 1 --out narrow --resume",
+    );
+    assert!(start() == before);
+}
+
+#[test]
+fn a_sweep_says_that_it_waits_and_ctrl_c_ends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("r.toml"), toy::recipe("s", 4, 3, "")).unwrap();
+    std::fs::create_dir(at.join("s")).unwrap();
+    let held = std::fs::File::open(at.join("s")).unwrap();
+    held.lock().unwrap();
+    let sweep = "sweep r.toml --grid seed=1,2 --out s";
+    let mut waiting = Command::new(env!("CARGO_BIN_EXE_hone"))
+        .args(sweep.split(' '))
+        .current_dir(at)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(waiting.stderr.take().unwrap());
+    let mut said = said.lines().map(Result::unwrap);
+    assert!(said.any(|line| line.contains("waiting for another process that holds s")));
+    let pid = waiting.id().to_string();
+    let sent = Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    assert!(sent.success());
+    assert!(said.any(|line| line.contains("stopped while another process held s")));
+    assert!(!waiting.wait().unwrap().success());
+    std::fs::write(at.join("s/run.json"), "{}").unwrap();
+    let error = fails(at, sweep);
+    assert!(error.contains("s is a run, not a sweep"), "{error}");
 }

@@ -195,8 +195,9 @@ fn word_without_password(word: &str) -> String {
     if let Some((name, _)) = word[..colon].split_once('=').filter(|(n, _)| is_secret(n)) {
         return format!("{}=...", name.trim_end());
     }
-    let scheme = word[..colon].rfind(|c: char| !c.is_ascii_alphanumeric());
-    let (before, address) = word.split_at(scheme.map_or(0, |at| at + 1));
+    let mut backwards = word[..colon].char_indices().rev();
+    let before = backwards.find(|(_, c)| !c.is_ascii_alphanumeric());
+    let (before, address) = word.split_at(before.map_or(0, |(at, c)| at + c.len_utf8()));
     let bare = address.trim_end_matches(['"', '\'']);
     match Address::of(bare) {
         Some(shown) => format!("{before}{}{}", shown.shown(), &address[bare.len()..]),
@@ -224,6 +225,8 @@ mod tests {
                 "rtsp://10.0.0.7:554/a@b",
             ),
             ("rtsp://user:se/cr?et@10.0.0.7/live", "rtsp://10.0.0.7/live"),
+            ("„http://u:p@h/a", "„http://h/a"),
+            ("café://x", "café://x"),
             (
                 "srt://127.0.0.1:9000?passphrase=secret",
                 "srt://127.0.0.1:9000?passphrase=...",

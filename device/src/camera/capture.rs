@@ -92,7 +92,7 @@ impl Capture {
             image: Arc::default(),
             live: false,
         };
-        SourceSpec::watch_fields(&capture.pipeline);
+        spec.watch_fields(&capture.pipeline);
         capture.set_up(sharpener, shape, timeline)?;
         timeline.rule(&capture.pipeline);
         if spec.pace() == Some(Pace::Live) && spec.is_recorded() {

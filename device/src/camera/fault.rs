@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use gstreamer as gst;
+use gstreamer::prelude::*;
 
 use super::address::{Address, without_password};
 use super::elements;
@@ -41,8 +42,14 @@ pub(super) fn first(bus: &gst::Bus, source: &Faulty<'_>) -> Option<Fault> {
                 missing.extend(plugin.and_then(|s| s.get::<String>("name").ok()));
             }
             gst::MessageView::Error(error) => {
-                let pictureless =
-                    || (source.dark && leads_nowhere(error)).then(|| no_picture(name));
+                // Whoever writes a launch line asks for what GStreamer says of it.
+                let pictureless = || {
+                    let led = source.dark && !name.starts_with("gst:") && leads_nowhere(error);
+                    (led && !pictured(error)).then(|| CameraError::NoFrame {
+                        source_name: name.to_owned(),
+                        reason: "there is only sound in it, or something else".into(),
+                    })
+                };
                 if let Some(error) = undecodable(&missing, name).or_else(pictureless) {
                     return Some(Fault { error, vague: None });
                 }
@@ -96,11 +103,23 @@ fn leads_nowhere(error: &gst::message::Error) -> bool {
         && debug.is_some_and(|text| text.contains("not-linked"))
 }
 
-fn no_picture(name: &str) -> CameraError {
-    CameraError::NoFrame {
-        source_name: name.to_owned(),
-        reason: "there is only sound in it, or something else".into(),
-    }
+/// Whether there are pictures in what the pipeline of this error reads, whatever became of them.
+fn pictured(error: &gst::message::Error) -> bool {
+    let top = std::iter::successors(error.src().cloned(), |object| object.parent()).last();
+    top.and_then(|top| top.downcast::<gst::Bin>().ok())
+        .is_some_and(|pipeline| pipeline.iterate_recurse().find(gives_pictures).is_some())
+}
+
+fn gives_pictures(element: gst::Element) -> bool {
+    let is_a = |class: &&str| elements::is_a(Some(element.upcast_ref()), class);
+    let named = |caps: gst::Caps| caps.structure(0).map(|s| s.name().to_string());
+    let mut carried = element
+        .src_pads()
+        .into_iter()
+        .filter_map(|pad| named(pad.current_caps()?));
+    // Further up it is named after the container: a file that holds only sound may be `video/quicktime`.
+    ["Demuxer", "Parser", "Decoder"].iter().any(is_a)
+        && carried.any(|name| name.starts_with("video/") || name.starts_with("image/"))
 }
 
 /// What a plugin is for, from GStreamer's name of it.
@@ -158,16 +177,20 @@ fn may_be_unreachable(error: &gst::message::Error) -> bool {
 mod tests {
     use super::*;
 
-    /// What is told of these messages.
     fn told(messages: &[gst::Message], address: &str) -> (String, bool) {
         gst::init().unwrap();
         let bus = gst::Bus::new();
         for message in messages {
             bus.post(message.clone()).unwrap();
         }
+        let name = if address.starts_with("gst:") {
+            address
+        } else {
+            "cam"
+        };
         let address = Address::of(address);
         let source = Faulty {
-            name: "cam",
+            name,
             address: address.as_ref(),
             dark: true,
             image: None,
@@ -217,23 +240,28 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_leads_nowhere_is_no_picture() {
+    fn only_a_stream_without_pictures_that_leads_nowhere_is_only_sound() {
         gst::init().unwrap();
-        let error = |debug: &str| {
-            gst::message::Error::builder(gst::StreamError::Failed, "Internal data stream error.")
-                .debug(debug)
-                .build()
+        let told_after = |line: &str, name: &str, why: &str| {
+            let pipeline = gst::parse::launch(line).unwrap();
+            pipeline.set_state(gst::State::Paused).unwrap();
+            let _ = pipeline.state(gst::ClockTime::from_seconds(10));
+            let error = gst::message::Error::builder(gst::StreamError::Failed, "Internal.");
+            let (words, _) = told(&[error.debug(why).src(&pipeline).build()], name);
+            pipeline.set_state(gst::State::Null).unwrap();
+            words
         };
-        let (words, _) = told(
-            &[error("streaming stopped, reason not-linked (-1)")],
-            "a.mp3",
-        );
-        assert_eq!(
-            words,
-            "cam holds no picture: there is only sound in it, or something else"
-        );
-        let (words, _) = told(&[error("streaming stopped, reason error (-5)")], "a.mp3");
-        assert!(words.ends_with("Internal data stream error"), "{words}");
+        let sound = "audiotestsrc ! wavenc ! wavparse ! fakesink";
+        let film = "videotestsrc ! jpegenc ! jpegparse ! fakesink";
+        for (line, name, why, want) in [
+            (sound, "a", "not-linked", "there is only sound in it"),
+            (sound, "a", "error (-5)", "Internal"),
+            (sound, "gst:a", "not-linked", "Internal"),
+            (film, "a", "not-linked", "Internal"),
+        ] {
+            let words = told_after(line, name, why);
+            assert!(words.contains(want), "{line}, {name}, {why}: {words}");
+        }
     }
 
     #[test]

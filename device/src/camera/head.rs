@@ -66,8 +66,8 @@ impl SourceSpec {
     }
 
     /// Makes one frame of each interlaced picture, as old cameras behind a grabber give them: the lines of its first field,
-    /// and between them what fields before and after show there. Such pictures are held for one frame; others pass as they
-    /// are. CSI cameras have none, and a pipeline of the user's own says itself what it wants.
+    /// and between them what both fields show there. Others pass as they are. CSI cameras have none, and a pipeline of the
+    /// user's own says itself what it wants.
     pub(super) fn deinterlace(&self) -> &'static str {
         let may = matches!(
             self.kind,
@@ -91,10 +91,11 @@ impl SourceSpec {
         }
     }
 
-    /// Tells the deinterlacer of `pipeline`, if there is one, which field is first: it takes the lower one to be until a
+    /// Tells the deinterlacer of `pipeline`, if it is ours, which field is first: it takes the lower one to be until a
     /// picture says otherwise, and without the right one gives the first and the last picture twice.
-    pub(super) fn watch_fields(pipeline: &gst::Pipeline) {
-        let Some(element) = pipeline.by_name("deinterlace") else {
+    pub(super) fn watch_fields(&self, pipeline: &gst::Pipeline) {
+        let ours = !self.deinterlace().is_empty();
+        let Some(element) = pipeline.by_name("deinterlace").filter(|_| ours) else {
             return;
         };
         let Some(pad) = element.static_pad("sink") else {

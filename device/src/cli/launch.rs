@@ -26,7 +26,7 @@ pub fn active_slot(
     let slots = Slots::new(disk.clone());
     let chosen = std::env::var(SLOT_VARIABLE).ok();
     if let Some(slot) = chosen.as_deref().and_then(Slot::named) {
-        return Ok(Some(slots.resume(slot, policy)?));
+        return Ok(Some(slots.resume(slot, &own_sha256()?, policy)?));
     }
     let Some(begun) = slots.begin(policy)? else {
         return Ok(None);
@@ -45,7 +45,7 @@ pub fn active_slot(
         .env(SLOT_VARIABLE, begun.slot.name())
         .exec();
     let reason = format!("its program does not start: {error}");
-    if slots.give_up(begun.slot, &reason)? {
+    if slots.give_up(&begun.tried(), &reason)? {
         bail!("slot {}: {reason}", begun.slot);
     }
     Err(SlotsError::Damaged {
@@ -56,7 +56,8 @@ pub fn active_slot(
 }
 
 fn own_sha256() -> anyhow::Result<String> {
-    let path = std::env::current_exe().context("cannot find the program itself")?;
-    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    // Not by its name: another program may have taken its place since.
+    let path = "/proc/self/exe";
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {path}"))?;
     Ok(hex(&Sha256::digest(&bytes)))
 }

@@ -178,7 +178,7 @@ impl RunArgs {
     }
 
     /// Flags over configuration over defaults.
-    fn job(self, journal: Journal) -> anyhow::Result<Job> {
+    pub(super) fn job(self, journal: Journal) -> anyhow::Result<Job> {
         let mut config = match &self.config {
             Some(path) => super::config::read_for_run(path, &journal)?,
             None => {
@@ -199,7 +199,7 @@ impl RunArgs {
         }
         config.source.keep_trying |= self.keep_trying;
         let bundle = |path: PathBuf| -> anyhow::Result<Source> {
-            let policy = self.trust.policy(&config.student)?;
+            let policy = self.trust.policy_telling(&config.student, &journal)?;
             Ok(Source::Bundle { path, policy })
         };
         let mut trial = None;
@@ -207,7 +207,7 @@ impl RunArgs {
             (Some(path), _) => bundle(path.clone())?,
             (None, Some(path)) => Source::Model(path.clone()),
             (None, None) if config.student.bundle.is_empty() => {
-                let policy = self.trust.policy(&config.student)?;
+                let policy = self.trust.policy_telling(&config.student, &journal)?;
                 match launch::active_slot(&config, &policy, &journal) {
                     // A camera whose only bundle is damaged still shows its picture.
                     Err(error) if self.config.is_some() && config.source.keep_trying => {

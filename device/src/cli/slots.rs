@@ -1,4 +1,6 @@
-//! `honed slots`, `honed status` and `honed rollback`: what is installed on this board.
+//! `honed slots` and `honed status`: what is installed on this board.
+
+mod rollback;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,9 +9,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
-use hone_shared::bundle::{FORMAT_VERSION, Policy};
+use hone_shared::bundle::FORMAT_VERSION;
 use hone_shared::config::{Config, SLOTS_FOLDER};
 use serde_json::json;
+
+pub use rollback::RollbackArgs;
 
 use super::trust::TrustArgs;
 use crate::journal::Journal;
@@ -17,13 +21,6 @@ use crate::slots::{FolderDisk, Slot, Slots, State, Update};
 
 /// How often a waiting command looks at the slots.
 const LOOK: Duration = Duration::from_millis(100);
-/// What the service of a board reads.
-const BOARD_CONFIG: &str = "/etc/honed.toml";
-/// Asks for no signature.
-const ANYONE: Policy = Policy {
-    trusted: Vec::new(),
-    allow_unsigned: true,
-};
 
 /// Where the slots are.
 #[derive(Debug, Args)]
@@ -240,51 +237,6 @@ impl StatusArgs {
             println!("last: {}", state.last);
         }
         Ok(())
-    }
-}
-
-/// Goes back to the slot before.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  sudo honed rollback && sudo systemctl restart honed")]
-pub struct RollbackArgs {
-    #[command(flatten)]
-    folder: FolderArgs,
-    #[command(flatten)]
-    trust: TrustArgs,
-    /// Configuration file that names the trusted keys [default: /etc/honed.toml, for the slots in /var/lib/honed].
-    #[arg(long, value_name = "FILE.toml")]
-    config: Option<PathBuf>,
-}
-
-impl RollbackArgs {
-    /// Changes the active slot.
-    ///
-    /// # Errors
-    /// When there is nothing to go back to.
-    pub fn run(self) -> anyhow::Result<()> {
-        let policy = match self.policy() {
-            Ok(policy) => policy,
-            // Going back may be the way out of a configuration that this honed cannot read.
-            Err(error) if self.config.is_none() && !self.trust.given() => {
-                eprintln!("warning: {error:#}; whose bundle it is will be asked at the next start");
-                ANYONE
-            }
-            Err(error) => return Err(error),
-        };
-        println!("{}", summary(&self.folder.slots().roll_back(&policy)?));
-        Ok(())
-    }
-
-    /// Whom the service trusts; slots elsewhere are asked about keys only when some are named.
-    fn policy(&self) -> anyhow::Result<Policy> {
-        let board = Path::new(BOARD_CONFIG);
-        let is_board = self.folder.folder == Path::new(SLOTS_FOLDER) && board.exists();
-        let config = match self.config.as_deref().or(is_board.then_some(board)) {
-            Some(path) => super::config::read_known(path, &Journal::default())?,
-            None if self.trust.given() => Config::default(),
-            None => return Ok(ANYONE),
-        };
-        self.trust.policy(&config.student)
     }
 }
 

@@ -8,6 +8,7 @@ use hone_shared::bundle::Policy;
 use hone_shared::config::StudentConfig;
 use hone_shared::config::edit::{self, Change};
 
+use crate::journal::Journal;
 use crate::trust;
 
 /// Whose bundles are taken, beyond what the configuration says.
@@ -32,10 +33,22 @@ impl TrustArgs {
     /// # Errors
     /// The key file that cannot be read or is none.
     pub fn policy(&self, config: &StudentConfig) -> anyhow::Result<Policy> {
+        self.policy_telling(config, &Journal::default())
+    }
+
+    /// As [`Self::policy`], where `journal` hears which keys are left out.
+    ///
+    /// # Errors
+    /// The key file that cannot be read or is none.
+    pub fn policy_telling(
+        &self,
+        config: &StudentConfig,
+        journal: &Journal,
+    ) -> anyhow::Result<Policy> {
         let configured = config.trusted_keys.iter().map(PathBuf::from);
         let places: Vec<PathBuf> = configured.chain(self.trusted_key.iter().cloned()).collect();
         let allow_unsigned = self.allow_unsigned || config.allow_unsigned;
-        Ok(trust::policy(&places, allow_unsigned)?)
+        Ok(trust::policy_telling(&places, allow_unsigned, journal)?)
     }
 
     /// The flags as changes of a configuration that says `config`: none without flags.
@@ -61,5 +74,32 @@ impl TrustArgs {
             changes.push(("student", "allow_unsigned", true.into()));
         }
         Ok(changes)
+    }
+}
+
+#[cfg(all(test, feature = "camera"))]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn the_log_of_a_run_tells_which_keys_are_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.pub"), "no key").unwrap();
+        let keys = folder.path().to_str().unwrap();
+        let flags = ["--source", "test", "--sink", "null", "--trusted-key", keys];
+        let words = [&["honed", "run", "--bundle", "x.hone"], flags.as_slice()].concat();
+        let Command::Run(run) = Cli::parse_from(words).command else {
+            panic!("it is no run");
+        };
+        let journal = Journal::default();
+        run.job(journal.clone()).unwrap();
+        let said = journal.newest().unwrap();
+        assert!(
+            said.contains("a.pub") && said.ends_with("; it is left out"),
+            "{said}"
+        );
     }
 }

@@ -30,12 +30,16 @@ impl Tried {
     }
 
     /// An update may have come into the slot since: this run says nothing of that one.
-    fn is_on_trial(&self, state: &State) -> bool {
+    fn is_active(&self, state: &State) -> bool {
         let same = state.running().is_some_and(|installed| {
             let program = installed.program.as_ref().map(|p| &p.sha256);
             installed.sha256 == self.bundle && program == self.program.as_ref()
         });
-        state.active == Some(self.slot) && state.trial.is_some() && same
+        state.active == Some(self.slot) && same
+    }
+
+    fn is_on_trial(&self, state: &State) -> bool {
+        state.trial.is_some() && self.is_active(state)
     }
 }
 
@@ -86,18 +90,18 @@ impl<D: Disk> Slots<D> {
     }
 
     /// Gives the active slot up, on trial or not, because its program does not start; true when the
-    /// other one comes back with the next start.
+    /// other one comes back with the next start. Nothing changes when another update has come into it.
     ///
     /// # Errors
     /// [`SlotsError::Disk`].
-    pub fn give_up(&self, slot: Slot, reason: &str) -> Result<bool, SlotsError> {
+    pub fn give_up(&self, tried: &Tried, reason: &str) -> Result<bool, SlotsError> {
         let _lock = self.lock()?;
         let mut state = self.state()?;
-        if state.active != Some(slot) {
+        if !tried.is_active(&state) {
             return Ok(false);
         }
-        let came_back = leave(&mut state, slot, reason);
-        if came_back && let Some(left) = state.entry(slot) {
+        let came_back = leave(&mut state, tried.slot, reason);
+        if came_back && let Some(left) = state.entry(tried.slot) {
             // Two that do not start must not take turns for ever.
             left.failed = true;
         }
@@ -164,6 +168,7 @@ mod tests {
             assert!(!slots.confirm(&old).unwrap(), "{name}");
             let failed = slots.fail(&old, "late").unwrap();
             assert_eq!(failed, GivenUp::Nothing, "{name}");
+            assert!(!slots.give_up(&old, "no such file").unwrap(), "{name}");
             assert_eq!(slots.state().unwrap(), before, "{name}");
         };
         // The same bundle with another program is another update.
@@ -247,8 +252,8 @@ mod tests {
     #[test]
     fn two_programs_that_do_not_start_do_not_take_turns() {
         let slots = board(&["1.0.0", "2.0.0"], false);
-        assert!(slots.give_up(Slot::B, "no such file").unwrap());
-        assert!(!slots.give_up(Slot::A, "no such file").unwrap());
+        assert!(slots.give_up(&trying(&slots), "no such file").unwrap());
+        assert!(!slots.give_up(&trying(&slots), "no such file").unwrap());
         assert_eq!(slots.state().unwrap().active, Some(Slot::A));
     }
 

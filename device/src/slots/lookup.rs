@@ -19,7 +19,7 @@ pub struct Begun {
     pub bundle: Bundle,
     /// Whether it has yet to prove itself.
     pub on_trial: bool,
-    /// SHA-256 of its program, hexadecimal, when it has one of its own.
+    /// SHA-256 of the program that is to run it, or does, hexadecimal; none where the board's own does.
     pub program_sha256: Option<String>,
     /// Why the start could not be counted, or which slot was given up.
     pub notice: Option<String>,
@@ -74,14 +74,22 @@ impl<D: Disk> Slots<D> {
         Ok(Some(self.begun(&state, slot, bundle, notice)))
     }
 
-    /// A slot that an earlier program of this start already chose and counted.
+    /// A slot that an earlier program of this start already chose and counted; `running` is the SHA-256
+    /// of the program that asks.
     ///
     /// # Errors
     /// [`SlotsError`] when the slot is damaged or not trusted.
-    pub fn resume(&self, slot: Slot, policy: &Policy) -> Result<Begun, SlotsError> {
+    pub fn resume(&self, slot: Slot, running: &str, policy: &Policy) -> Result<Begun, SlotsError> {
         let state = self.state()?;
         let bundle = self.check(&state, slot, policy)?;
-        Ok(self.begun(&state, slot, bundle, None))
+        let begun = self.begun(&state, slot, bundle, None);
+        // An update may have come since the slot was chosen: its program does not run here.
+        let same = begun.program_sha256.as_deref() == Some(running);
+        Ok(Begun {
+            on_trial: begun.on_trial && same,
+            program_sha256: Some(running.to_owned()),
+            ..begun
+        })
     }
 
     fn begun(&self, state: &State, slot: Slot, bundle: Bundle, notice: Option<String>) -> Begun {
@@ -157,5 +165,26 @@ impl<D: Disk> Slots<D> {
         }
         state.last = "the state of the slots was lost and made anew from what lies in them".into();
         state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{board, install, policy_of, program_of};
+    use super::*;
+
+    #[test]
+    fn a_program_that_was_replaced_before_it_resumed_is_not_on_trial() {
+        let slots = board(&["1.0.0", "2.0.0"], true);
+        let policy = policy_of(&[1]);
+        let (slot, old) = (Slot::B, program_of(&slots));
+        assert!(slots.resume(slot, &old, &policy).unwrap().on_trial);
+        install(&slots, "3.0.0").unwrap();
+        let before = slots.state().unwrap();
+        assert!(before.active == Some(slot) && before.trial.is_some());
+        let begun = slots.resume(slot, &old, &policy).unwrap();
+        assert!(!begun.on_trial);
+        assert!(!slots.confirm(&begun.tried()).unwrap());
+        assert_eq!(slots.state().unwrap(), before);
     }
 }

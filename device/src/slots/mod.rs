@@ -18,6 +18,8 @@
 mod disk;
 mod ending;
 mod lookup;
+#[cfg(test)]
+mod power;
 mod state;
 #[cfg(test)]
 pub(crate) mod tests;

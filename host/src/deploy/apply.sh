@@ -50,18 +50,20 @@ settle() {
   if grep -q udev "$stage/moved"; then udevadm control --reload && udevadm trigger || say "udev was not told: it will be at the next start"; fi
   if grep -q "$unit" "$stage/moved"; then systemctl daemon-reload; fi
 }
-# Where a file really is: a link stays one, unless it leads out of the root.
+# Where a file really is: a link to one stays, unless it leads out of the root.
+top=$(readlink -f "$root/")
 at() {
   real=$(readlink -f "$root/$1") || real=
-  case $real in "$root"/*) echo "$real" ;; *) echo "$root/$1" ;; esac
+  if [ -e "$real" ] && [ ! -f "$real" ]; then real=; fi
+  case $real in "${top%/}"/*) echo "$real" ;; *) echo "$root/${1#./}" ;; esac
 }
-tidy() { while read -r file; do rm -f "$(at "$file").new" "$(at "$file").old"; done <"$stage/list"; }
+tidy() { while read -r file; do rm -f "$(at "$file").hone-new" "$(at "$file").hone-old"; done <"$stage/list"; }
 back() {
   set +e
-  if grep -q "$unit" "$stage/moved" && [ ! -f "$(at $unit).old" ]; then systemctl disable honed; fi
+  if grep -q "$unit" "$stage/moved" && [ ! -f "$(at $unit).hone-old" ]; then systemctl disable honed; fi
   while read -r file; do
     path=$(at "$file")
-    if [ -f "$path.old" ]; then mv -f "$path.old" "$path"; else rm -f "$path"; fi
+    if [ -f "$path.hone-old" ]; then mv -f "$path.hone-old" "$path"; else rm -f "$path"; fi
   done <"$stage/moved"
   tidy
   settle
@@ -71,27 +73,30 @@ trap back EXIT
 while read -r file; do
   path=$(at "$file")
   mkdir -p "$(dirname "$path")"
-  cp -p "$stage/files/$file" "$path.new"
-  chown 0:0 "$path.new" 2>/dev/null || true
+  cp -p "$stage/files/$file" "$path.hone-new"
+  chown 0:0 "$path.hone-new" 2>/dev/null || true
   # What an administrator keeps from other users stays kept from them.
   if [ -f "$path" ] && [ ! -x "$path" ]; then
-    chown "$(stat -c %u:%g "$path")" "$path.new" 2>/dev/null || true
-    chmod "$(stat -c %a "$path")" "$path.new"
+    chown "$(stat -c %u:%g "$path")" "$path.hone-new" 2>/dev/null || true
+    chmod "$(stat -c %a "$path")" "$path.hone-new"
   fi
-  rm -f "$path.old"
-  [ ! -f "$path" ] || cp -p "$path" "$path.old"
-  sync "$path.new"
+  rm -f "$path.hone-old"
+  if [ -f "$path" ]; then
+    cp -p "$path" "$path.hone-old"
+    case $file in */etc/honed.toml) cp -p "$path" "$stage/before.toml" ;; esac
+  fi
+  sync "$path.hone-new"
 done <"$stage/list"
 while read -r file; do
   path=$(at "$file")
   echo "$file" >>"$stage/moved"
-  mv -f "$path.new" "$path"
+  mv -f "$path.hone-new" "$path"
   say "wrote $path"
 done <"$stage/list"
 settle
 config=$(at etc/honed.toml)
 # It may hold passwords: the service reads it, other users need not.
-if grep -q 'etc/honed.toml$' "$stage/moved" && [ ! -f "$config.old" ] && getent group honed >/dev/null; then
+if grep -q 'etc/honed.toml$' "$stage/moved" && [ ! -f "$config.hone-old" ] && getent group honed >/dev/null; then
   chgrp honed "$config" && chmod 640 "$config"
 fi
 if grep -q "$unit" "$stage/moved"; then systemctl enable honed 9>&-; fi
@@ -104,20 +109,22 @@ if [ -d "$stage/update" ]; then
     exit 1
   }
   trap - EXIT
-  [ ! -f "$config.old" ] || cp -p "$config.old" "$stage/honed.toml"
   tidy
   say "$said"
   # A service that does not come up is judged by its slots, not by systemctl.
   systemctl restart honed 9>&- || say "systemctl reports that honed did not start"
   [ "$seconds" != 0 ] || exit 0
   code=0
-  "$honed" slots wait --folder "$state" --seconds "$seconds" || code=$?
+  "$honed" slots wait --folder "$state" --seconds "$seconds" 2>"$stage/refusal" || code=$?
+  and=
   # With an update that was given up goes the configuration that came with it.
-  if [ $code != 0 ] && [ -f "$stage/honed.toml" ] && "$honed" status --json --folder "$state" | grep -q '"trial":null'; then
-    cp -p "$stage/honed.toml" "$config.new"
-    mv -f "$config.new" "$config"
-    systemctl restart honed 9>&- || say "systemctl reports that honed did not start"
+  if [ $code != 0 ] && [ -f "$stage/before.toml" ] && "$honed" status --json --folder "$state" | grep -q '"trial":null'; then
+    cp -p "$stage/before.toml" "$config.hone-new"
+    mv -f "$config.hone-new" "$config"
+    systemctl restart honed 9>&- 2>/dev/null || true
+    and="; the configuration before is back too"
   fi
+  [ ! -s "$stage/refusal" ] || echo "$(cat "$stage/refusal")$and" >&2
   exit $code
 fi
 # No trial judges settings alone: the service has to be up.

@@ -65,17 +65,26 @@ impl Checkpoint {
         }
     }
 
-    /// Writes the file.
+    /// The file's bytes.
     ///
     /// # Errors
-    /// When the file cannot be written; an older one stays as it was.
-    pub fn write(&self, path: &Path) -> Result<()> {
+    /// When a tensor is of a kind that files do not hold.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let views = self
             .tensors
             .iter()
             .map(|(name, tensor)| Ok((name.as_str(), to_bytes(name, tensor)?)))
             .collect::<Result<Vec<_>>>()?;
-        let bytes = safetensors::serialize(views, Some(self.metadata.clone()))
+        Ok(safetensors::serialize(views, Some(self.metadata.clone()))?)
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// When the file cannot be written; an older one stays as it was.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let bytes = self
+            .to_bytes()
             .with_context(|| format!("cannot encode {}", path.display()))?;
         Ok(hone_device::atomic::write_bytes(path, &bytes)?)
     }

@@ -9,6 +9,7 @@ use hone_shared::student::Colour;
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
+use super::checkpoint::Checkpoint;
 use super::feed::{DataFeed, FeedSource, PoolFeed, validation_pairs};
 use super::guide::Guide;
 use super::interrupt::Interrupt;
@@ -70,6 +71,14 @@ pub struct Apprentice {
 /// # Errors
 /// When the recipe, its data, its teacher or the folder does not serve; each says what to do.
 pub fn run(options: &DistillOptions) -> Result<Outcome> {
+    run_from(options, None)
+}
+
+/// The same from `weights` that are in no file yet; the run keeps them.
+///
+/// # Errors
+/// As for [`run`].
+pub(super) fn run_from(options: &DistillOptions, weights: Option<&Checkpoint>) -> Result<Outcome> {
     let recipe = Recipe::from_text(&options.text)?;
     check_instead(&recipe, options.teacher.as_deref())?;
     let source = data::open(&recipe.data, &options.text.base)?;
@@ -93,11 +102,14 @@ pub fn run(options: &DistillOptions) -> Result<Outcome> {
         Some(_) => sample_rows(&recipe, options, source.as_ref(), &validation, &parts)?,
         None => Vec::new(),
     };
-    let start = start::fill(
-        &parts.network,
-        parts.student.as_ref(),
-        options.from.as_deref(),
-    )?;
+    let start = match weights {
+        Some(weights) => Some(start::of_weights(&parts.network, weights)?),
+        None => start::fill(
+            &parts.network,
+            parts.student.as_ref(),
+            options.from.as_deref(),
+        )?,
+    };
     let mut inputs =
         RunInputs::new(RunKind::Student, &options.text, parts.teacher).started_from(start);
     if let Some(pool) = &pool {
@@ -105,6 +117,9 @@ pub fn run(options: &DistillOptions) -> Result<Outcome> {
     }
     let feeds = feed_source(&recipe, source, pool, batch_colour, options.device);
     let folder = RunFolder::prepare(&options.out, &options.text, &inputs, options.resume)?;
+    if let Some(weights) = weights {
+        folder.save_start(weights)?;
+    }
     let multiple = parts.student.multiple() as i64;
     let (training, restoring) = (Rc::clone(&parts.student), parts.student);
     let trainer = Trainer {

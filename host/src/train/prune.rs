@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use hone_shared::student::{ConvChain, ConvLayer};
 use serde::Serialize;
 use tch::Tensor;
 
 use super::checkpoint::Checkpoint;
 use super::distill::{self, DistillOptions};
-use super::run::{self, RunFolder, RunStatus, status};
+use super::run::{self, RunFolder};
 use super::trainer::Outcome;
 use crate::recipe::RecipeText;
 use crate::student::StudentConfig;
@@ -57,19 +57,14 @@ pub fn run(from: &Path, prune: PruneOptions, options: &DistillOptions) -> Result
     };
     let chain = old.student.fold()?;
     let smaller = shrink(&chain, prune)?;
-    let start = options.out.join("start");
     let mut text = options.text.clone();
     text.set(&overrides(&smaller))?;
-    if status(&options.out)? == RunStatus::None {
-        std::fs::create_dir_all(&start)
-            .with_context(|| format!("cannot create {}", start.display()))?;
-        weights(&smaller).write(&start.join("best.safetensors"))?;
-    }
-    let outcome = distill::run(&DistillOptions {
+    let start = (!options.resume).then(|| weights(&smaller));
+    let training = DistillOptions {
         text,
-        from: (!options.resume).then_some(start),
         ..options.clone()
-    })?;
+    };
+    let outcome = distill::run_from(&training, start.as_ref())?;
     Ok(Pruned {
         before: widths(&chain),
         after: widths(&smaller),

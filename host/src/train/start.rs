@@ -36,6 +36,15 @@ pub(super) fn fill(
         .map(Some)
 }
 
+/// Fills `network` from weights in memory; gives the SHA-256 of their file.
+///
+/// # Errors
+/// When they are of a network of another shape.
+pub(super) fn of_weights(network: &VarStore, weights: &Checkpoint) -> Result<String> {
+    weights.fill("", network)?;
+    Ok(sha256(&weights.to_bytes()?))
+}
+
 fn of_run(network: &VarStore, run: &Path) -> Result<String> {
     let weights = run.join("best.safetensors");
     let checkpoint = Checkpoint::read(&weights)

@@ -1,91 +1,21 @@
 //! `hone sweep`: one distillation for every combination of a grid of overrides.
 
+mod grid;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
-use toml::{Table, Value};
 
 use super::cache::Shard;
 use super::distill::{self, DistillOptions};
+use super::interrupt::Interrupt;
 use super::log;
 use super::run::{RunFolder, RunStatus, read_inputs, status, take_turn};
 use super::state::Scores;
 use crate::recipe::{Recipe, RecipeText};
-
-/// Most runs of a sweep.
-const MAX_RUNS: usize = 10_000;
-
-/// One key and the values it takes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Axis {
-    key: String,
-    values: Vec<String>,
-}
-
-impl Axis {
-    /// The key of the recipe.
-    pub fn key(&self) -> &str {
-        &self.key
-    }
-}
-
-impl std::str::FromStr for Axis {
-    type Err = String;
-
-    /// `key=value,value`; values are TOML (`[8, 16]` is one value) or bare words.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (key, list) = text
-            .split_once('=')
-            .ok_or_else(|| format!("grid '{text}' is not key=value,value"))?;
-        let typed = format!("v = [{list}]").parse::<Table>().ok();
-        let values: Vec<String> = match typed.as_ref().and_then(|t| t.get("v")) {
-            Some(Value::Array(values)) => values.iter().map(Value::to_string).collect(),
-            _ => list.split(',').map(|v| v.trim().to_owned()).collect(),
-        };
-        if key.trim().is_empty() || values.is_empty() || values.iter().any(String::is_empty) {
-            return Err(format!("grid '{text}' names no key or no value"));
-        }
-        let key = key.trim().to_owned();
-        Ok(Self { key, values })
-    }
-}
-
-/// One combination: `key=value` pairs in the grid's order.
-pub type Setting = Vec<String>;
-
-/// Every combination, the last axis fastest.
-///
-/// # Errors
-/// When there are none or too many, or a key has two lists of values.
-pub fn combinations(grid: &[Axis]) -> Result<Vec<Setting>> {
-    let count = grid
-        .iter()
-        .try_fold(1_usize, |n, axis| n.checked_mul(axis.values.len()));
-    ensure!(
-        !grid.is_empty() && count.is_some_and(|n| n <= MAX_RUNS),
-        "a sweep needs a --grid, and at most {MAX_RUNS} combinations"
-    );
-    let mut settings: Vec<Setting> = vec![Vec::new()];
-    for (number, axis) in grid.iter().enumerate() {
-        ensure!(
-            grid[..number].iter().all(|before| before.key != axis.key),
-            "--grid names {} twice: list all of its values in one",
-            axis.key
-        );
-        let extend = |setting: &Setting| {
-            let with = |value: &String| {
-                let mut longer = setting.clone();
-                longer.push(format!("{}={value}", axis.key));
-                longer
-            };
-            axis.values.iter().map(with).collect::<Vec<_>>()
-        };
-        settings = settings.iter().flat_map(extend).collect();
-    }
-    Ok(settings)
-}
+pub use grid::{Axis, Setting, combinations};
 
 /// A run of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -113,7 +43,9 @@ pub fn run(options: &DistillOptions, grid: &[Axis], shard: Shard) -> Result<Vec<
         |setting: &Setting| checked(&options.text, setting).with_context(|| setting.join(" "));
     let recipes = settings.iter().map(recipe).collect::<Result<Vec<_>>>()?;
     let list = settings.iter().map(|s| s.join(" ")).collect::<Vec<_>>();
-    claim(out, &(sources(options) + &list.join("\n") + "\n"))?;
+    let interrupt = &options.interrupt;
+    let grid_text = sources(options) + &list.join("\n") + "\n";
+    claim(out, &grid_text, interrupt)?;
     for (number, text) in recipes.iter().enumerate() {
         same_recipe(&out.join(name(number)), text)?;
     }
@@ -141,9 +73,9 @@ pub fn run(options: &DistillOptions, grid: &[Axis], shard: Shard) -> Result<Vec<
             bail!("stopped in run {}; the same command goes on", number + 1);
         }
         // A later run may fail; what is known by then is worth a table.
-        sum_up(out, &settings)?;
+        sum_up(out, &settings, interrupt)?;
     }
-    sum_up(out, &settings)
+    sum_up(out, &settings, interrupt)
 }
 
 /// The recipe of a combination, seen to be one: a mistake in the last is told before the first is trained.
@@ -155,8 +87,8 @@ fn checked(text: &RecipeText, setting: &Setting) -> Result<RecipeText> {
 }
 
 /// All runs there are, written to `sweep.csv` too.
-fn sum_up(out: &Path, settings: &[Setting]) -> Result<Vec<SweepRow>> {
-    let _turn = take_turn(out);
+fn sum_up(out: &Path, settings: &[Setting], interrupt: &Interrupt) -> Result<Vec<SweepRow>> {
+    let _turn = take_turn(out, interrupt)?;
     let rows = read(out, settings)?;
     hone_device::atomic::write_bytes(&out.join("sweep.csv"), table(&rows).as_bytes())?;
     Ok(rows)
@@ -190,10 +122,24 @@ fn sources(options: &DistillOptions) -> String {
     named.collect()
 }
 
-/// Makes `out` the place of this grid, unless it is another grid's.
-fn claim(out: &Path, grid: &str) -> Result<()> {
+/// Refuses the folder of a single run.
+fn no_run(out: &Path) -> Result<()> {
+    ensure!(
+        !RunFolder::is_run(out),
+        "{} is a run, not a sweep: name another folder",
+        out.display()
+    );
+    Ok(())
+}
+
+/// Makes `out` the place of this grid, unless it is another grid's or a run's.
+fn claim(out: &Path, grid: &str, interrupt: &Interrupt) -> Result<()> {
+    // A run holds its folder until its training ends.
+    no_run(out)?;
     std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
-    let _turn = take_turn(out);
+    let _turn = take_turn(out, interrupt)?;
+    // One that had only just begun.
+    no_run(out)?;
     let path: PathBuf = out.join("grid.txt");
     match std::fs::read_to_string(&path) {
         Ok(old) if old == grid => Ok(()),
@@ -250,37 +196,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_grid_becomes_every_combination() {
-        let axis = |text: &str| text.parse::<Axis>().unwrap();
-        let grid = [
-            axis("optimizer.learning_rate=1e-3,2e-3"),
-            axis("student.channels=8,[8, 12]"),
-        ];
-        let settings = combinations(&grid).unwrap();
-        assert_eq!(settings.len(), 4);
-        assert_eq!(settings[0][1], "student.channels=8");
-        assert_eq!(settings[3][1], "student.channels=[8, 12]");
-        assert_eq!(
-            axis("data.degradation=motion,defocus").values,
-            ["motion", "defocus"]
-        );
-        for wrong in ["", "a", "a=", "=1"] {
-            assert!(wrong.parse::<Axis>().is_err(), "{wrong}");
-        }
-        assert!(combinations(&[]).is_err());
-        let twice = [axis("seed=1,2"), axis("student.channels=8"), axis("seed=3")];
-        let error = combinations(&twice).unwrap_err().to_string();
-        assert!(error.contains("seed twice"), "{error}");
-    }
-
-    #[test]
     fn shards_write_the_files_that_they_share_in_turn() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("s");
         let shard = || -> Result<()> {
+            let interrupt = Interrupt::default();
             for _ in 0..20 {
-                claim(&out, "seed=1\n")?;
-                sum_up(&out, &[])?;
+                claim(&out, "seed=1\n", &interrupt)?;
+                sum_up(&out, &[], &interrupt)?;
             }
             Ok(())
         };
@@ -291,5 +214,20 @@ mod tests {
             }
         });
         assert_eq!(std::fs::read_dir(&out).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_run_is_refused_at_once_and_ctrl_c_ends_the_wait_for_a_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path();
+        let held = std::fs::File::open(out).unwrap();
+        held.lock().unwrap();
+        let interrupt = Interrupt::default();
+        interrupt.set();
+        let refusal = || claim(out, "seed=1\n", &interrupt).unwrap_err().to_string();
+        assert!(refusal().contains("stopped while another process held"));
+        std::fs::write(out.join("run.json"), "{}").unwrap();
+        assert!(refusal().ends_with("is a run, not a sweep: name another folder"));
+        assert!(!out.join("grid.txt").exists());
     }
 }

@@ -122,7 +122,12 @@ fn an_update_that_does_not_sharpen_is_rolled_back_by_the_board() {
     let output = board.hone(&["deploy", "board", &late, "--config", &strict]);
     refused(
         &output,
-        &["slot b was given up", "slot a came back", "within 1 ms"],
+        &[
+            "slot b was given up",
+            "slot a came back",
+            "within 1 ms",
+            "the configuration before is back too",
+        ],
     );
     assert_eq!(board.runs(), "1.0.0");
     assert_eq!(

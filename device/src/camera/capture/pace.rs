@@ -9,9 +9,13 @@ use crate::camera::elements::{is_a, named};
 use crate::camera::error::CameraError;
 use crate::camera::timeline::{Clock, Timeline};
 
-/// So far the time of a stream may be off, in nanoseconds: after a longer interruption what is overdue does not race, and
-/// a stream whose time leaps ahead does not stand still.
-const SLIP: i64 = 2_000_000_000;
+/// So far a picture may be overdue, in nanoseconds: after a longer interruption what was missed does not race.
+const OVERDUE: i64 = 2_000_000_000;
+
+/// So far a picture may lie ahead, in nanoseconds; one that lies further is due then. A slow film, or one with a hole, has
+/// its time, and a stream whose time leaps ahead does not stand still. It must stay below the silence after which a camera
+/// counts as lost (`--stall`, five seconds unless told otherwise), or the wait itself would be taken for one.
+const AHEAD: i64 = 4_000_000_000;
 
 /// The first picture of a file is due now, however long the run is on: it may start for the tenth time.
 pub(super) fn from_now(pipeline: &gst::Pipeline, timeline: &Timeline) -> Result<(), CameraError> {
@@ -56,8 +60,10 @@ pub(super) fn as_recorded(
         let pts = info.buffer().and_then(|buffer| buffer.pts());
         if let Some(due) = pts.and_then(|pts| running_time(&sink, pts)) {
             let slip = nanoseconds(clock.now()) - nanoseconds(due);
-            if pad.offset() == 0 || slip.abs() > SLIP {
+            if pad.offset() == 0 || slip > OVERDUE {
                 pad.set_offset(pad.offset() + slip);
+            } else if slip < -AHEAD {
+                pad.set_offset(pad.offset() + slip + AHEAD);
             }
         }
         gst::PadProbeReturn::Ok

@@ -1,5 +1,5 @@
 //! The range of an MP4 file's samples. GStreamer's demuxer up to 1.22 reads the flag that tells it from the byte before
-//! it, and takes all for limited.
+//! it, and takes all for limited. What comes over a network stays so: its boxes are in no file of ours.
 
 use std::fs::File;
 use std::io::{Read, Result, Seek, SeekFrom};

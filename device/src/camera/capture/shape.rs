@@ -129,7 +129,7 @@ impl Shape {
         {
             state.remarks.push(
                 "note: the picture is interlaced, and its two fields are restored as one picture; to have them \
-                 taken apart, put deinterlace (of gstreamer1.0-plugins-good) into a gst: source"
+                 taken apart, put 'videoconvert ! deinterlace' (of gstreamer1.0-plugins-good) into a gst: source"
                     .into(),
             );
         }

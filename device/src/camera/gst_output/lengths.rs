@@ -32,9 +32,10 @@ impl Film {
     }
 }
 
-/// Sees to it in a pipeline that has an element `lengths` before its muxer.
+/// Sees to it in a pipeline that has an element `film-lengths` before its muxer.
 pub(super) fn keep(pipeline: &gst::Pipeline) {
-    let (Some(feed), Some(coded)) = (pipeline.by_name("in"), pipeline.by_name("lengths")) else {
+    let (Some(feed), Some(coded)) = (pipeline.by_name("in"), pipeline.by_name("film-lengths"))
+    else {
         return;
     };
     let film = Arc::<Mutex<Film>>::default();

@@ -151,10 +151,10 @@ impl Link {
         }
     }
 
-    /// Frames that the present camera captured and did not give.
-    pub(super) fn held(&self) -> u64 {
+    /// Of so many frames `captured`, those that the present camera did not give.
+    pub(super) fn held(&self, captured: u64) -> u64 {
         match &self.state {
-            State::Up(camera) => camera.captured().saturating_sub(self.given),
+            State::Up(_) => captured.saturating_sub(self.captured + self.given),
             _ => 0,
         }
     }

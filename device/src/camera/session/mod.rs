@@ -139,8 +139,8 @@ impl<'a> Session<'a> {
     /// The report without outputs. All its counts are of one moment: the camera goes on while outputs are completed, and closing
     /// it before, which may take seconds, would put what they recorded at risk.
     fn report(&self, ended: bool) -> RunReport {
-        let held = self.link.held();
         let captured = self.link.captured();
+        let held = self.link.held(captured);
         let (source, live) = (&self.plan.source, self.live);
         let mut report = self
             .meter

@@ -19,7 +19,7 @@ impl SinkSpec {
         Ok(match &self.kind {
             SinkKind::File(path) => {
                 let muxer = if ends_in(&path.to_string_lossy(), &["mp4"]) {
-                    format!("identity name=lengths ! {}", mp4mux(live))
+                    format!("identity name=film-lengths ! {}", mp4mux(live))
                 } else {
                     "matroskamux".into()
                 };

@@ -35,6 +35,7 @@ pub(super) fn entry(
     let entry = Entry {
         split: Split::Train,
         group: candidate.group,
+        sequence: None,
         truth,
         input,
     };

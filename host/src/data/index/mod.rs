@@ -20,6 +20,7 @@ mod sequence;
 mod split;
 mod tree;
 mod verify;
+mod walk;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -84,8 +85,12 @@ pub struct FileRecord {
 pub struct Entry {
     /// What it is used for.
     pub split: Split,
-    /// Entries of one group (a sequence, or what shares a picture with it) are in one split.
+    /// Entries of one group (a sequence, or what shares a picture with it) are in one split, unless the folders
+    /// say otherwise.
     pub group: String,
+    /// What follows each other in time, where that is not the whole group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<String>,
     /// The sharp picture.
     pub truth: FileRecord,
     /// The degraded one, for pairs.
@@ -97,6 +102,11 @@ impl Entry {
     /// The degraded picture's, where there is one.
     fn first_path(&self) -> &str {
         &self.input.as_ref().unwrap_or(&self.truth).path
+    }
+
+    /// The group from before it was joined with others.
+    fn sequence(&self) -> &str {
+        self.sequence.as_deref().unwrap_or(&self.group)
     }
 }
 
@@ -211,7 +221,7 @@ pub fn scan_told(
     thorough: bool,
     told: &(dyn Fn(usize, usize) + Sync),
 ) -> anyhow::Result<Index> {
-    let mut found = tree::walk(root)?;
+    let mut found = walk::walk(root)?;
     let mut problems = std::mem::take(&mut found.problems);
     let mut candidates = Vec::new();
     let mut listed = false;

@@ -1,6 +1,6 @@
 //! Which entries train and which validate: whole groups, by hash, so that new pictures do not move old ones.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
@@ -16,9 +16,12 @@ pub(super) fn assign(
 ) -> Vec<Entry> {
     join_copies(&mut entries);
     let has_validation = entries.iter().any(|(_, s)| *s == Some(Split::Validation));
+    if !has_validation && validation > 0.0 {
+        part_again(&mut entries, validation);
+    }
     let groups: BTreeSet<String> = entries
         .iter()
-        .filter(|(_, s)| matches!(s, None | Some(Split::Train)))
+        .filter(|(_, s)| trains(*s))
         .map(|(e, _)| e.group.clone())
         .collect();
     let mut ranked: Vec<_> = groups.into_iter().map(|g| (rank(seed, &g), g)).collect();
@@ -37,6 +40,10 @@ pub(super) fn assign(
         };
     }
     drop_leaks(entries.into_iter().map(|(e, _)| e).collect(), problems)
+}
+
+fn trains(given: Option<Split>) -> bool {
+    matches!(given, None | Some(Split::Train))
 }
 
 fn rank(seed: u64, group: &str) -> [u8; 32] {
@@ -67,7 +74,10 @@ fn join_copies(entries: &mut [(Entry, Option<Split>)]) {
     }
     for (entry, _) in entries {
         if let Some(&group) = numbers.get(&entry.group) {
-            entry.group.clone_from(&names[root(&mut joined, group)]);
+            let name = &names[root(&mut joined, group)];
+            if *name != entry.group {
+                entry.sequence = Some(std::mem::replace(&mut entry.group, name.clone()));
+            }
         }
     }
 }
@@ -82,7 +92,32 @@ fn root(joined: &mut [usize], mut group: usize) -> usize {
     group
 }
 
-/// Leaves out training entries whose picture or group is also in validation or test.
+/// Undoes the joining of a group that leaves too little for the other side of the split, where few copies hold it
+/// together: all clips may begin with the same black frame.
+fn part_again(entries: &mut [(Entry, Option<Split>)], validation: f32) {
+    let mut groups: HashMap<&str, Vec<&Entry>> = HashMap::new();
+    for (entry, _) in entries.iter().filter(|(_, s)| trains(*s)) {
+        groups.entry(&entry.group).or_default().push(entry);
+    }
+    let most = groups.values().map(Vec::len).sum::<usize>() as f32 * (1.0 - validation);
+    groups.retain(|_, members| {
+        let hashes = members.iter().map(|e| e.truth.sha256.as_str());
+        let hashes: Vec<&str> = hashes.filter(|hash| !hash.is_empty()).collect();
+        let copies = hashes.len() - hashes.iter().collect::<HashSet<_>>().len();
+        members.len() as f32 > most && 4 * copies < members.len()
+    });
+    let apart: HashSet<String> = groups.into_keys().map(str::to_owned).collect();
+    for (entry, _) in entries {
+        if apart.contains(&entry.group)
+            && let Some(sequence) = entry.sequence.take()
+        {
+            entry.group = sequence;
+        }
+    }
+}
+
+/// Leaves out training entries whose picture or sequence is also in validation or test. What was joined with
+/// those stays: it may have no more in common with them than a black frame.
 fn drop_leaks(entries: Vec<Entry>, problems: &mut Vec<Problem>) -> Vec<Entry> {
     let mut seen: BTreeMap<String, Split> = BTreeMap::new();
     let order = |split: Split| match split {
@@ -93,7 +128,10 @@ fn drop_leaks(entries: Vec<Entry>, problems: &mut Vec<Problem>) -> Vec<Entry> {
     let mut numbered: Vec<(usize, Entry)> = entries.into_iter().enumerate().collect();
     numbered.sort_by_key(|(i, e)| (order(e.split), *i));
     numbered.retain(|(_, entry)| {
-        let mut names = vec![entry.truth.path.clone(), format!("group {}", entry.group)];
+        let mut names = vec![
+            entry.truth.path.clone(),
+            format!("sequence {}", entry.sequence()),
+        ];
         if !entry.truth.sha256.is_empty() {
             names.push(entry.truth.sha256.clone());
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{FileRecord, Index, sha256, slashed, tree};
+use super::{FileRecord, Index, sha256, slashed, walk};
 
 /// A difference between index and disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -45,7 +45,7 @@ pub fn verify(index: &Index, root: &Path) -> anyhow::Result<Vec<Change>> {
             })
         })
         .collect();
-    let found = tree::walk(root)?.pictures;
+    let found = walk::walk(root)?.pictures;
     let new = found.iter().map(|path| slashed(path));
     changes.extend(
         new.filter(|path| !known.contains(path.as_str()))

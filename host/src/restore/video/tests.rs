@@ -1,5 +1,6 @@
 //! Videos through the installed decoder and encoder.
 
+use super::super::y4m;
 use super::*;
 
 #[test]
@@ -91,7 +92,7 @@ fn a_program_that_goes_on_writing_is_not_waited_for() {
     let endless = ["-q", "fakesrc", "sizetype=2", "!", "fdsink", "fd=1"];
     let arguments = endless.map(Into::into).to_vec();
     let mut tool = Tool::start(Codec::GStreamer, arguments, Path::new("a.mp4")).unwrap();
-    let damage = std::io::Error::from(std::io::ErrorKind::InvalidData);
+    let damage = std::io::Error::from(ErrorKind::InvalidData);
     let error = tool.failure(damage, "cannot decode a.mp4".into());
     assert_eq!(error.to_string(), "cannot decode a.mp4");
 }
@@ -182,4 +183,39 @@ fn an_empty_file_is_refused_before_a_decoder_waits_for_it() {
     std::fs::write(&path, b"").unwrap();
     let error = Reader::open(&path).err().unwrap().to_string();
     assert!(error.contains("film.mp4 is empty"), "{error}");
+}
+
+#[test]
+fn a_video_that_changes_its_size_is_named_with_the_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("film.h264");
+    let shot = |count: usize, width: usize, height: usize| {
+        let mut arguments = words(&format!(
+            "-q videotestsrc num-buffers={count} ! video/x-raw,format=I420,width={width},height={height} ! x264enc \
+             ! video/x-h264,stream-format=byte-stream ! filesink"
+        ));
+        arguments.push(colours::location(&path));
+        let mut tool = Tool::start(Codec::GStreamer, arguments, &path).unwrap();
+        tool.finish().unwrap();
+        std::fs::read(&path).unwrap()
+    };
+    let (small, large) = (shot(3, 64, 48), shot(3, 94, 62));
+    let parts = [
+        [&small[..], &large],
+        [&large, &small],
+        [&large, &shot(1, 64, 48)],
+    ];
+    for parts in parts {
+        std::fs::write(&path, parts.concat()).unwrap();
+        let mut reader = Reader::open(&path).unwrap();
+        let error = loop {
+            match reader.next_frame() {
+                Ok(frame) => assert!(frame.is_some(), "read to its end"),
+                Err(error) => break format!("{error:#}"),
+            }
+        };
+        let words =
+            "film.h264 changes the size of its pictures at frame 4: restore its parts one by one";
+        assert!(error.ends_with(words), "{error}");
+    }
 }

@@ -64,11 +64,16 @@ impl RunFolder {
     /// As said.
     pub fn check_free(path: &Path) -> Result<()> {
         ensure!(
-            !path.join(INPUTS).exists(),
+            !Self::is_run(path),
             "{} holds a run already: add --resume, or choose another --out",
             path.display()
         );
         Ok(())
+    }
+
+    /// Whether `path` holds a run, however far it is.
+    pub fn is_run(path: &Path) -> bool {
+        path.join(INPUTS).exists()
     }
 
     /// The files of a run in `path`, there or still to come, that no other output may replace.
@@ -100,7 +105,7 @@ impl RunFolder {
     /// When another process trains there, or something in it cannot be removed.
     pub fn clear_unstarted(path: &Path) -> Result<()> {
         let _held = hold(path)?;
-        if !path.join(INPUTS).exists() || path.join(LAST).exists() {
+        if !Self::is_run(path) || path.join(LAST).exists() {
             return Ok(());
         }
         let clear = || -> std::io::Result<()> {
@@ -161,6 +166,17 @@ impl RunFolder {
     /// Weights kept after `epoch`.
     pub fn kept(&self, epoch: u64) -> PathBuf {
         self.path.join(format!("epoch-{epoch:04}.safetensors"))
+    }
+
+    /// Keeps the weights that the run starts from, where no other file does.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn save_start(&self, weights: &Checkpoint) -> Result<()> {
+        let start = self.path.join("start");
+        std::fs::create_dir_all(&start)
+            .with_context(|| format!("cannot create {}", start.display()))?;
+        weights.write(&start.join("best.safetensors"))
     }
 
     /// The log.

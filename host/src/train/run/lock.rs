@@ -5,8 +5,17 @@
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
+
+use crate::train::interrupt::Interrupt;
+
+/// How often a lock is tried.
+const POLL: Duration = Duration::from_millis(50);
+/// A longer wait is told.
+const SILENT: Duration = Duration::from_secs(1);
 
 /// Holds a run's folder until the handle goes.
 ///
@@ -27,8 +36,30 @@ pub(super) fn hold(path: &Path) -> Result<Option<File>> {
 }
 
 /// Waits for a turn in a folder that several processes write to; it lasts until the handle goes.
-pub fn take_turn(path: &Path) -> Option<File> {
-    let folder = File::open(path).ok()?;
-    folder.lock().ok()?;
-    Some(folder)
+///
+/// # Errors
+/// When the user ends the wait.
+pub fn take_turn(path: &Path, interrupt: &Interrupt) -> Result<Option<File>> {
+    let Ok(folder) = File::open(path) else {
+        return Ok(None);
+    };
+    let name = path.display();
+    let begin = Instant::now();
+    let mut told = false;
+    loop {
+        match folder.try_lock() {
+            Ok(()) => return Ok(Some(folder)),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(_)) => return Ok(None),
+        }
+        ensure!(
+            !interrupt.is_set(),
+            "stopped while another process held {name}; the same command goes on"
+        );
+        if !told && begin.elapsed() >= SILENT {
+            eprintln!("waiting for another process that holds {name}");
+            told = true;
+        }
+        sleep(POLL);
+    }
 }

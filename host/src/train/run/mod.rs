@@ -12,6 +12,7 @@
 //!   log.csv               the same as a table
 //!   tensorboard/          the same as event files
 //!   samples/epoch-0010.png  input | student | teacher | truth (training.samples_every)
+//!   start/best.safetensors  what a run of `hone prune` started from
 //!   curves.svg            losses and scores over the epochs, when the training has ended
 //! ```
 //!
