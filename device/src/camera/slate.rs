@@ -136,7 +136,9 @@ mod tests {
                 assert_eq!(slate.size(), info.size());
                 let bytes = slate.map_readable().unwrap();
                 let bright = bytes.iter().filter(|b| **b == 235).count();
-                assert_eq!(bright > 0, width > 1, "{format} {width}x{height}");
+                // Rows are padded with whatever was in memory.
+                let written = bright > 0 || width == 1;
+                assert!(written, "{format} {width}x{height}");
             }
         }
     }
