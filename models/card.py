@@ -21,7 +21,7 @@ SCENE = ["--images", 1, "--seed", 99, "--size", "480x360", "--degrade", "none", 
 
 def training(runs, levels):
     """One row a level: how long, from which weights, under which teacher, by which recipe."""
-    rows, weights = [], {}
+    rows = []
     for level in levels:
         run = runs / level
         inputs = json.loads((run / "run.json").read_text())
@@ -31,7 +31,6 @@ def training(runs, levels):
         rows.append([level, f"{last['step']:,} of {stage['batch']} patches of {stage['crop']}x{stage['crop']}",
                      f"{last['seconds'] / 60:.1f}", teacher["weights_sha256"][:12] if teacher else "none",
                      start[:12] if start else "random", inputs["recipe_sha256"][:12]])
-        weights[level] = start
     return report.table(["level", "updates", "minutes", "teacher", "start", "recipe"], rows)
 
 

@@ -9,6 +9,7 @@ the patches that they were trained on (cache-*/ where levels had others). Beside
 import argparse
 import json
 import pathlib
+import sys
 
 import cv2
 
@@ -45,6 +46,8 @@ def main():
                 continue
             metrics.setdefault("/".join(name.split()[1:]), {})[f"gain_db.{key}"] = round(gain, 3)
         rows.append([title, f"{bench.untouched(pairs)['psnr']:.2f}", *map(report.signed, gains.values())])
+    if not metrics:
+        sys.exit(f"{args.measured} holds no figures of these very models: leave --only-kept away to measure them")
     look = pathlib.Path(args.measured) / "eval" / args.camera
     sizes = [] if args.only_kept else ["--speed", "1280x720", "--speed", "1920x1080"]
     cost = json.loads(report.run(

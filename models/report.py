@@ -6,9 +6,10 @@ usage: models/report.py --kodak DIR [--clip FILE]... [--teacher [CAMERA=]RUN]...
 Every model of every bundle restores the 24 pictures of the Kodak suite after each degradation below, drawn with
 seed 1, on the engine of the board. Gains are means over pictures of luma PSNR over the untouched input. The unsharp
 mask is tuned on the very pictures that are evaluated, which flatters it. What is in the output folder already is
-not measured again.
+not measured again, unless a model's file has changed since.
 """
 import argparse
+import hashlib
 import json
 import pathlib
 import subprocess
@@ -49,14 +50,24 @@ def signed(value):
     return "" if value is None else f"{value:+.2f}"
 
 
+def sha256(model):
+    """Of a model's file, or of the weights of a run."""
+    path = pathlib.Path(model)
+    with open(path / "best.safetensors" if path.is_dir() else path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 class Bench:
     """Figures of pictures, models and degradations, each measured once and kept in a folder."""
 
     def __init__(self, hone, out, only_kept=False):
         self.hone, self.out, self.only_kept = hone, pathlib.Path(out), only_kept
 
-    def kept(self, name, measure):
-        file = self.out / f"{name}.json"
+    def kept(self, name, measure, models=()):
+        """What `measure` finds, under this name and the content of the models that it is about."""
+        content = "".join(map(sha256, models))
+        mark = f"-{hashlib.sha256(content.encode()).hexdigest()[:12]}" if content else ""
+        file = self.out / f"{name}{mark}.json"
         if not file.exists():
             if self.only_kept:
                 return None
@@ -81,14 +92,14 @@ class Bench:
 
     def unsharp(self, pairs):
         def measure():
-            report = json.loads(run(self.hone, "eval", "--data", pairs, "--tune", 24, "--colour", "luma", "--json",
-                                    "--out", self.out / "eval" / pairs.name))
+            report = json.loads(run(self.hone, "eval", "--data", pairs, "--tune", 24, "--colour", "luma", "--no-speed",
+                                    "--json"))
             return next(row["gain_db"] for row in report["rows"] if row["name"] == "unsharp mask")
 
         return self.kept(f"scores/{pairs.name}/unsharp", measure)
 
     def gain(self, pairs, name, how):
-        """Gain of a restorer, `how` being its arguments to `hone restore`."""
+        """Gain of a restorer, `how` being its arguments to `hone restore`: the model is the second."""
 
         def measure():
             shown = self.out / "restored" / f"{pairs.name} {name}"
@@ -97,14 +108,14 @@ class Bench:
             run(self.hone, "restore", pairs / "blur", *how, "--output", shown)
             return self.score(pairs / "sharp", shown)
 
-        found = self.kept(f"scores/{pairs.name}/{name.replace(' ', '-')}", measure)
+        found = self.kept(f"scores/{pairs.name}/{name.replace(' ', '-')}", measure, [how[1]])
         return found and found["psnr"] - self.untouched(pairs)["psnr"]
 
     def harm(self, models, sharp):
         def measure():
             return json.loads(run(self.hone, "harm", *models.values(), "--sharp", sharp, "--json"))
 
-        found = self.kept("scores/harm/" + "-".join(sorted({m.split()[0] for m in models})), measure)
+        found = self.kept("scores/harm/" + "-".join(sorted({m.split()[0] for m in models})), measure, models.values())
         return dict(zip(models, found or []))
 
 
@@ -164,7 +175,7 @@ def clips(bench, models, files, degradation=CLIP_CAMERA, camera=None):
             return json.loads(run(bench.hone, "eval", "--data", pairs, "--tune", 4, "--limit", CLIP_FRAMES, "--colour",
                                   "luma", "--no-speed", "--video", 25, *also, "--out", look, "--json"))
 
-        found = bench.kept(f"scores/{pairs.name}/clip", measure)
+        found = bench.kept(f"scores/{pairs.name}/clip", measure, models.values())
         for row in found["rows"] if found else []:
             if row["name"] in ("input", "unsharp mask", *models):
                 flicker = (row.get("temporal") or {}).get("flicker")
@@ -183,7 +194,7 @@ def strengths(bench, name, model, kodak):
             label = name if strength == 1 else f"{name} {strength}"
             gains.append(signed(bench.gain(pairs, label, ["--model", model, "--strength", strength])))
         harm = bench.kept(f"scores/harm/{name.replace(' ', '-')}-{strength}", lambda: json.loads(
-            run(bench.hone, "harm", model, "--sharp", kodak, "--strength", strength, "--json")))[0]
+            run(bench.hone, "harm", model, "--sharp", kodak, "--strength", strength, "--json")), [model])[0]
         rows.append([f"{strength}", *gains, f"{harm['sharp_psnr_db']:.1f}", f"{harm['overshoot_percent']:.1f}"])
     return table(["strength", *(title for _, title, _, _ in ROWS[:3]), "sharp input, dB", "overshoot, %"], rows)
 

@@ -5,7 +5,7 @@ usage: models/rgb.py --runs DIR --kodak DIR --out DIR [--measured DIR] [--key FI
 
 DIR of --runs holds STUDENT/ (a run of `hone distill`), STUDENT.f32.onnx and STUDENT.int8.onnx. Gains are means of RGB
 PSNR over the pictures of the Kodak suite; the unsharp mask is tuned on the very pictures. What is in the folder of
---measured already is not measured again.
+--measured already is not measured again, unless a model's file has changed since.
 """
 import argparse
 import json
@@ -49,7 +49,8 @@ def main():
     rows, metrics = [], {}
     for key, title, degradation, _ in report.ROWS[:2]:
         whole = ["--limit", 24, "--tune", 24, "--no-speed"]
-        found = bench.kept(f"scores/rgb/{key}", lambda: measure(bench, models, args.kodak, degradation, *whole))
+        found = bench.kept(f"scores/rgb/{key}", lambda: measure(bench, models, args.kodak, degradation, *whole),
+                           models.values())
         gains = [report.signed(found[name]["gain_db"]) for name in models]
         rows.append([title, f"{found['input']['psnr_db']['mean']:.2f}", report.signed(found["unsharp mask"]["gain_db"]), *gains])
         for name in models:

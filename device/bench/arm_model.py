@@ -4,7 +4,7 @@
 
 Compiles the kernels alone for aarch64, finds the loops that do the work, counts instructions per
 multiply-accumulate and lets llvm-mca estimate cycles on each board's core. Students are those given
-(they need the Python package onnx), or four shapes as large as a ladder's levels may be.
+(they need the Python package onnx), or the four levels of the shipped ladder.
 """
 
 import argparse
@@ -52,12 +52,12 @@ BOARDS = [
     Board("Pi 4", "Cortex-A72", "cortex-a72", 1.8, "smlal"),
     Board("Pi 5", "Cortex-A76", "neoverse-n1", 2.4, "sdot"),
 ]
-# Level of a ladder: SpaceToDepth factor, planes, channels from end to end.
+# Level of the shipped ladder (models/recipes/ladder-*.toml): SpaceToDepth factor, planes, channels from end to end.
 LADDER = {
     "nano": (2, 1, [4, 8, 8, 8, 4]),
-    "small": (2, 1, [4, 10, 10, 10, 4]),
-    "medium": (2, 1, [4, 16, 16, 16, 4]),
-    "large": (2, 1, [4, 16, 16, 16, 16, 16, 4]),
+    "small": (2, 1, [4, 8, 8, 8, 8, 8, 4]),
+    "medium": (2, 1, [4, 16, 16, 16, 12, 4]),
+    "large": (2, 1, [4, 16, 16, 16, 16, 16, 12, 4]),
 }
 # Cycles a sample for loading camera bytes, adding the residual and storing: not in the kernels.
 ENDS = 4.0
@@ -66,7 +66,8 @@ ASSUMPTIONS = f"""
 First table: multiply-accumulates for an instruction (from the emitted code) and for a cycle (llvm-mca).
 Second: predicted frames a second, f32 / INT8, at {WIDTH}x{HEIGHT}. Assumed: every load hits the first-level
 cache, all cores share the frame evenly and do nothing else, the clock holds, {ENDS:.0f} cycles a sample for
-camera bytes in and out. So these are upper bounds. The A76 is taken for a Neoverse N1, its server twin."""
+camera bytes in and out, nothing for the overshoot limit. So these are upper bounds. The A76 is taken
+for a Neoverse N1, its server twin."""
 
 
 @dataclass

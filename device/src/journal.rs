@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use hone_shared::printable::printable;
 use serde::Serialize;
 
 /// Lines kept.
@@ -38,7 +39,8 @@ struct Book {
 impl Journal {
     /// Writes a line to standard error and keeps it.
     pub fn say(&self, line: impl Display) {
-        let text = line.to_string();
+        // A camera's words must not look like a line of ours.
+        let text = printable(line).replace('\n', " ");
         eprintln!("{text}");
         self.note(&text);
     }
@@ -94,7 +96,10 @@ mod tests {
         assert_eq!(journal.newest().as_deref(), Some("250"));
         assert_eq!(journal.lines(249).len(), 1);
         assert!(journal.lines(250).is_empty());
+        journal.say("camera: \x1b[2Jgone\nlive");
+        let said = journal.newest();
+        assert_eq!(said.as_deref(), Some("camera: \u{fffd}[2Jgone live"));
         journal.note(&"ü".repeat(5000));
-        assert_eq!(journal.lines(250)[0].text, "ü".repeat(LENGTH));
+        assert_eq!(journal.lines(251)[0].text, "ü".repeat(LENGTH));
     }
 }

@@ -5,13 +5,14 @@ use std::process::ExitCode;
 use clap::Parser;
 use hone_device::cli::Cli;
 use hone_shared::print;
+use hone_shared::printable::printable;
 
 fn main() -> ExitCode {
     print::end_when_it_fails();
     match Cli::parse().run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", printable(format_args!("{error:#}")));
             ExitCode::FAILURE
         }
     }

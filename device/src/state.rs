@@ -30,7 +30,11 @@ const KEPT: usize = 21;
 
 /// Frames that may be between capture and delivery, none of them lost: one waits, one is with the
 /// student, one is done.
-const ON_THEIR_WAY: u64 = 3;
+pub(crate) const ON_THEIR_WAY: u64 = 3;
+
+/// Frames that may be between an output's feed and its sink or encoder, none of them lost: one waits at either queue, one
+/// goes from queue to queue, one is being converted.
+pub(crate) const ON_THEIR_WAY_OUT: u64 = 4;
 
 /// What a session measured up to one moment.
 #[derive(Debug, Clone, Default)]
@@ -99,6 +103,8 @@ pub struct BoardState {
     feed: Feed,
     /// Frames that were lost for certain; only grows, though those on their way come and go.
     dropped: AtomicU64,
+    /// The same of each output.
+    sinks_dropped: Mutex<Vec<u64>>,
     measured: Mutex<VecDeque<Published>>,
     camera: Mutex<Camera>,
     journal: Journal,
@@ -122,6 +128,7 @@ impl BoardState {
             #[cfg(feature = "telemetry")]
             feed: Feed::default(),
             dropped: AtomicU64::new(0),
+            sinks_dropped: Mutex::default(),
             measured: Mutex::default(),
             camera: Mutex::default(),
             journal,
@@ -153,14 +160,25 @@ impl BoardState {
 
     /// Takes what the session measured, unless a reader looks just now.
     pub fn publish(&self, measured: Measured) {
-        let out = measured.frames + ON_THEIR_WAY;
+        let out = measured.frames + measured.sharpen.skipped + ON_THEIR_WAY;
         let lost = measured.captured.saturating_sub(out);
         self.dropped.fetch_max(lost, Ordering::Relaxed);
+        self.note_sinks(&measured.sinks);
         if let Ok(mut kept) = self.measured.try_lock() {
             if kept.len() == KEPT {
                 kept.pop_front();
             }
             kept.push_back((Instant::now(), Arc::new(measured)));
+        }
+    }
+
+    /// Counts what outputs lost. It is locked only while it is changed or copied.
+    fn note_sinks(&self, sinks: &[MeasuredSink]) {
+        let mut dropped = lock(&self.sinks_dropped);
+        dropped.resize(sinks.len(), 0);
+        for (dropped, sink) in dropped.iter_mut().zip(sinks) {
+            let lost = sink.given.saturating_sub(sink.taken + ON_THEIR_WAY_OUT);
+            *dropped = lost.max(*dropped);
         }
     }
 
@@ -176,16 +194,15 @@ impl BoardState {
     }
 
     /// The newest publication, and the one of about five seconds before.
-    fn newest(&self) -> Option<(Arc<Measured>, Published)> {
+    fn newest(&self) -> Option<(Published, Published)> {
         let kept = lock(&self.measured);
-        let (_, newest) = kept.back()?;
-        Some((newest.clone(), kept.front()?.clone()))
+        Some((kept.back()?.clone(), kept.front()?.clone()))
     }
 
     /// The newest publication; everything zero before the first.
     pub fn measured(&self) -> Arc<Measured> {
         self.newest()
-            .map_or_else(Arc::default, |(newest, _)| newest)
+            .map_or_else(Arc::default, |((_, newest), _)| newest)
     }
 }
 

@@ -34,19 +34,11 @@ pub enum TrustError {
 }
 
 /// Reads the keys in `places`: files, and folders of `*.pub` files. Only [`KEYS_FOLDER`] may be
-/// missing, since it is asked for everywhere. What is no key in a folder is left out and told.
+/// missing, since it is asked for everywhere. What is no key in a folder is left out, and `journal` hears of it.
 ///
 /// # Errors
 /// [`TrustError`], with the place named.
-pub fn policy(places: &[PathBuf], allow_unsigned: bool) -> Result<Policy, TrustError> {
-    policy_telling(places, allow_unsigned, &Journal::default())
-}
-
-/// As [`policy`], where `journal` hears what is left out.
-///
-/// # Errors
-/// [`TrustError`], with the place named.
-pub fn policy_telling(
+pub fn policy(
     places: &[PathBuf],
     allow_unsigned: bool,
     journal: &Journal,
@@ -142,7 +134,7 @@ mod tests {
         let other = tempfile::tempdir().unwrap();
         let single = write(other.path(), "b", &text(2));
         let places = [folder.path().to_owned(), single];
-        let keys = policy(&places, false).unwrap().trusted;
+        let keys = policy(&places, false, &Journal::default()).unwrap().trusted;
         let want = [1, 2].map(|n| SecretKey::from_seed([n; 32]).public());
         assert_eq!(keys, want);
     }
@@ -161,7 +153,7 @@ mod tests {
         assert!(made.unwrap().success());
         let places = [folder.path().to_owned()];
         let journal = Journal::default();
-        let found = policy_telling(&places, false, &journal).unwrap();
+        let found = policy(&places, false, &journal).unwrap();
         assert_eq!(found.trusted, [key]);
         let said = journal.lines(0);
         assert_eq!(said.len(), 5, "{said:?}");
@@ -171,14 +163,15 @@ mod tests {
         );
         assert_eq!(said[4].text, last);
         let named = [folder.path().join("a.pub")];
-        assert!(policy(&named, false).is_err());
+        assert!(policy(&named, false, &journal).is_err());
     }
 
     #[test]
     fn a_place_that_is_no_key_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let refused = |path: PathBuf, words: &str| {
-            let error = policy(std::slice::from_ref(&path), false).unwrap_err();
+            let error =
+                policy(std::slice::from_ref(&path), false, &Journal::default()).unwrap_err();
             let error = error.to_string();
             assert!(error.contains(path.to_str().unwrap()), "{error}");
             assert!(error.contains(words), "{error}");

@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use hone_host::cli::Cli;
+use hone_shared::printable::printable;
 
 fn main() -> ExitCode {
     hone_shared::print::end_when_it_fails();
     match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", printable(format_args!("{error:#}")));
             ExitCode::FAILURE
         }
     }

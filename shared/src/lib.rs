@@ -11,8 +11,11 @@
 
 pub mod bundle;
 pub mod config;
+pub mod frames;
 pub mod limit;
+pub mod order;
 pub mod print;
+pub mod printable;
 pub mod quant;
 pub mod student;
 pub mod telemetry;

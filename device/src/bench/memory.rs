@@ -38,6 +38,7 @@ mod tests {
         let growth = Growth::start();
         let block = std::hint::black_box(vec![1_u8; 32 << 20]);
         drop(block);
-        assert!(growth.bytes().is_none_or(|bytes| bytes > 16 << 20));
+        let bytes = growth.bytes();
+        assert!(bytes.is_some_and(|bytes| bytes > 16 << 20), "{bytes:?}");
     }
 }

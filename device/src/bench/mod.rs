@@ -11,7 +11,7 @@ use hone_shared::student::{Colour, Precision};
 use serde::Serialize;
 
 use crate::engine::{
-    self, Engine, EngineError, EngineOptions, FrameView, FrameViewMut, PixelFormat,
+    self, Engine, EngineError, EngineOptions, FrameView, FrameViewMut, Isa, PixelFormat,
 };
 pub use peer::{Peer, PeerError};
 
@@ -43,8 +43,8 @@ pub struct BenchReport {
     pub colour: Colour,
     /// Number format of the convolutions.
     pub precision: Precision,
-    /// Instruction set of the kernels.
-    pub isa: &'static str,
+    /// Instruction set of the fused executor's kernels; none with tract, which chooses its own.
+    pub isa: Option<&'static str>,
     /// Threads, the caller's included.
     pub threads: usize,
     /// Whether the fused executor ran it.
@@ -61,10 +61,10 @@ pub struct BenchReport {
     pub gmac: f64,
     /// Multiply-accumulates of the network in 10^9 a second; Winograd executes fewer.
     pub gmac_per_s: f64,
-    /// The machine's own peak for this precision, instruction set and number of threads.
-    pub peak_gmac_per_s: f64,
+    /// The machine's own peak for this precision, instruction set and number of threads; none with tract.
+    pub peak_gmac_per_s: Option<f64>,
     /// `gmac_per_s / peak_gmac_per_s`; may exceed 1 with Winograd.
-    pub peak_share: f64,
+    pub peak_share: Option<f64>,
     /// Bytes of camera planes read and written for a frame.
     pub frame_bytes: usize,
     /// Working memory between frames, in bytes, where the executor knows.
@@ -148,13 +148,14 @@ pub fn measure(
     let median_ms = quantile(&mut ours, 0.5);
     let gmac = student.macs_per_pixel * (width * height) as f64 / 1e9;
     let gmac_per_s = gmac / median_ms * 1e3;
-    let peak = engine::peak(executor.isa, student.precision, executor.threads)?;
+    let peak = |isa| engine::peak(isa, student.precision, executor.threads);
+    let peak = executor.isa.map(peak).transpose()?;
     let ort_median_ms = (!theirs.is_empty()).then(|| quantile(&mut theirs, 0.5));
     Ok(BenchReport {
         size: format!("{width}x{height}"),
         colour: student.colour,
         precision: student.precision,
-        isa: executor.isa.name(),
+        isa: executor.isa.map(Isa::name),
         threads: executor.threads,
         fused: executor.fused,
         frames: ours.len(),
@@ -164,7 +165,7 @@ pub fn measure(
         gmac,
         gmac_per_s,
         peak_gmac_per_s: peak,
-        peak_share: gmac_per_s / peak,
+        peak_share: peak.map(|peak| gmac_per_s / peak),
         frame_bytes: 2 * bytes,
         memory_bytes: bench.engine.memory(),
         extra_memory_bytes,

@@ -151,6 +151,8 @@ pub(super) fn without_password(text: &str) -> String {
 
 /// Which property that holds a secret `text` tells of.
 pub(super) fn secret_in(text: &str) -> Option<&'static str> {
+    // GStreamer takes both for the same.
+    let text = text.replace('_', "-");
     SECRETS.into_iter().find(|name| text.contains(name))
 }
 
@@ -209,7 +211,7 @@ fn word_without_password(word: &str) -> String {
 fn is_secret(name: &str) -> bool {
     let letter = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
     let name = name.trim_end().rsplit(|c| !letter(c)).next();
-    // GStreamer takes both for the same.
+    // As above.
     name.is_some_and(|name| SECRETS.contains(&name.replace('_', "-").as_str()))
 }
 
@@ -266,6 +268,15 @@ mod tests {
         ] {
             assert_eq!(without_password(given), shown);
         }
+    }
+
+    #[test]
+    fn a_secret_is_known_by_either_spelling() {
+        for name in ["extra-headers", "extra_headers"] {
+            let said = format!("could not set property \"{name}\" to \"h,S3CRET\"");
+            assert_eq!(secret_in(&said), Some("extra-headers"));
+        }
+        assert_eq!(secret_in("could not set property \"width\""), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The first videoconvert brings pictures to what can be turned and scaled; the second, which lets them pass otherwise, to
-//! the format that the outputs began with when a source goes over to another.
+//! the format that the outputs began with when a source goes over to another, by way of RGB if its range is another too.
 
 mod pace;
 mod range;
@@ -34,6 +34,7 @@ use super::reach::Doubt;
 use super::sharpener::Sharpener;
 use super::source::{Pace, SourceKind, SourceSpec};
 use super::timeline::{Clock, Marks, Timeline};
+use super::upright::{Turns, pass_untagged};
 use pace::running_time;
 use shape::Shape;
 
@@ -71,7 +72,7 @@ impl Capture {
         let (deinterlace, turn) = (spec.deinterlace(), spec.turn());
         let description = format!(
             "{} ! {deinterlace}queue name=latest max-size-buffers=1 max-size-bytes=0 max-size-time=0 \
-             ! videoconvert ! {turn}videoscale name=scale ! videoconvert \
+             ! videoconvert ! capsfilter name=levels ! {turn}videoscale name=scale ! videoconvert \
              ! capsfilter name=shape caps=\"video/x-raw,format={{{formats}}}\" \
              ! honesharpen name=sharpen ! appsink name=frames sync=false max-buffers=1",
             spec.head()
@@ -84,7 +85,7 @@ impl Capture {
             spec: spec.clone(),
             frames: named(&pipeline, "frames")?,
             decoders: Listener::on(&pipeline),
-            shape: Shape::new(named(&pipeline, "shape")?),
+            shape: Shape::new(named(&pipeline, "shape")?, named(&pipeline, "levels")?),
             pipeline,
             marks: Arc::default(),
             captured: Arc::default(),
@@ -93,6 +94,7 @@ impl Capture {
             live: false,
         };
         spec.watch_fields(&capture.pipeline);
+        pass_untagged(&capture.pipeline);
         capture.set_up(sharpener, shape, timeline)?;
         timeline.rule(&capture.pipeline);
         if spec.pace() == Some(Pace::Live) && spec.is_recorded() {
@@ -136,10 +138,11 @@ impl Capture {
                 source()?.set_property("uri", uri);
             }
             SourceKind::Images(folder) => {
-                let images = super::source::images(folder)?;
+                let images = super::images::list(folder)?;
                 let feed = named::<gst_app::AppSrc>(&self.pipeline, "images")?;
                 let fps = self.spec.fps.unwrap_or(30);
-                super::images::feed(&feed, images, fps, self.image.clone());
+                let turns = Turns::of(&self.pipeline);
+                super::images::feed(&feed, images, fps, self.image.clone(), turns);
             }
             SourceKind::Test | SourceKind::Libcamera(None) | SourceKind::Gst(_) => {}
         }

@@ -8,11 +8,11 @@ use super::error::CameraError;
 /// Shortest side that encoders take.
 const LEAST: i32 = 16;
 
-/// Whether frames of this shape can be encoded; if not, why and what to do.
+/// Sees that frames of this shape can be encoded for `sink`.
 ///
 /// # Errors
-/// The reason.
-pub fn fits(caps: &gst::Caps) -> Result<(), String> {
+/// [`CameraError::Unfit`] with what to do.
+pub fn fits(sink: &str, caps: &gst::Caps) -> Result<(), CameraError> {
     let shape = caps.structure(0);
     let side = |name: &str| shape.and_then(|s| s.get::<i32>(name).ok());
     let (Some(width), Some(height)) = (side("width"), side("height")) else {
@@ -22,10 +22,13 @@ pub fn fits(caps: &gst::Caps) -> Result<(), String> {
     if fits(width) && fits(height) {
         return Ok(());
     }
-    Err(format!(
-        "H.264 takes even sides of at least {LEAST} pixels, not {width}x{height}: ask the source for another size, or write \
-         lossless:FILE.mkv"
-    ))
+    Err(CameraError::Unfit {
+        sink: sink.to_owned(),
+        reason: format!(
+            "H.264 takes even sides of at least {LEAST} pixels, not {width}x{height}: ask the source for another size, or write \
+             lossless:FILE.mkv"
+        ),
+    })
 }
 
 /// H.264 encoders that `honed` knows, the best first.
@@ -90,15 +93,17 @@ impl Encoder {
         ))
     }
 
-    /// From raw video to H.264; the element `exit` takes the frame.
+    /// From raw video to H.264; the element `exit` takes the frame. Only x264 writes the range of its samples into the stream;
+    /// players take the others' for limited ([`super::levels`]).
     fn line(self, live: bool) -> String {
-        const I420: &str = "videoconvert ! video/x-raw,format=I420";
+        const I420: &str = "videoconvert ! capsfilter name=coded caps=video/x-raw,format=I420";
+        const LIMITED: &str = "identity name=limited";
         match self {
             Self::V4l2 => {
-                format!("{I420} ! v4l2h264enc name=exit ! video/x-h264,level=(string)4")
+                format!("{I420} ! {LIMITED} ! v4l2h264enc name=exit ! video/x-h264,level=(string)4")
             }
             Self::Nvidia => format!(
-                "{I420} ! nvvidconv ! video/x-raw(memory:NVMM),format=NV12 ! nvv4l2h264enc name=exit insert-sps-pps=true"
+                "{I420} ! {LIMITED} ! nvvidconv ! video/x-raw(memory:NVMM),format=NV12 ! nvv4l2h264enc name=exit insert-sps-pps=true"
             ),
             Self::X264 if live => format!(
                 "{I420} ! x264enc name=exit tune=zerolatency speed-preset=ultrafast key-int-max=60 bitrate=4000"
@@ -106,7 +111,9 @@ impl Encoder {
             Self::X264 => {
                 format!("{I420} ! x264enc name=exit speed-preset=veryfast pass=quant quantizer=18")
             }
-            Self::OpenH264 => format!("{I420} ! openh264enc name=exit gop-size=60"),
+            Self::OpenH264 => {
+                format!("{I420} ! {LIMITED} ! openh264enc name=exit gop-size=60")
+            }
         }
     }
 }
@@ -123,6 +130,9 @@ pub(super) fn h264(live: bool) -> Result<String, CameraError> {
 
 #[cfg(test)]
 mod tests {
+    use gstreamer::prelude::*;
+    use gstreamer_app as gst_app;
+
     use super::*;
 
     #[test]
@@ -152,5 +162,55 @@ mod tests {
             }
         }
         assert!(built > 0, "no encoder is installed");
+    }
+
+    /// What a decoder shows of a ramp that `encoder` was given in full range as `format`, with nothing but the stream to go by.
+    fn shown(encoder: Encoder, format: &str, ramp: [u8; 8]) -> [u8; 8] {
+        let line = format!(
+            "appsrc name=in format=time ! {} ! h264parse ! avdec_h264 ! videoconvert \
+             ! video/x-raw,format=RGB ! appsink name=out sync=false",
+            encoder.line(true)
+        );
+        let pipeline = elements::launch(&line, CameraError::Gstreamer).unwrap();
+        crate::camera::levels::keep(pipeline.upcast_ref());
+        let feed: gst_app::AppSrc = elements::named(&pipeline, "in").unwrap();
+        let out: gst_app::AppSink = elements::named(&pipeline, "out").unwrap();
+        let caps = format!(
+            "video/x-raw,format={format},width=64,height=48,framerate=10/1,colorimetry=1:4:0:0"
+        );
+        feed.set_caps(Some(&caps.parse().unwrap()));
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let row = ramp.map(|value| [value; 8]).concat();
+        let mut frame = row.repeat(48);
+        if format == "I420" {
+            frame.extend([128; 64 * 48 / 2]);
+        }
+        let mut buffer = gst::Buffer::from_mut_slice(frame);
+        buffer.get_mut().unwrap().set_pts(gst::ClockTime::ZERO);
+        feed.push_buffer(buffer).unwrap();
+        feed.end_of_stream().unwrap();
+        let sample = out.pull_sample().unwrap();
+        let map = sample.buffer().unwrap().map_readable().unwrap();
+        let middle: [usize; 8] = std::array::from_fn(|step| (24 * 64 + 8 * step + 4) * 3);
+        let shown = middle.map(|at| map[at]);
+        pipeline.set_state(gst::State::Null).unwrap();
+        shown
+    }
+
+    #[test]
+    fn the_full_range_is_seen_behind_every_encoder() {
+        elements::start().unwrap();
+        if !elements::installed("avdec_h264") {
+            return;
+        }
+        let ramp = [0, 7, 15, 31, 127, 231, 239, 255];
+        let software = [Encoder::X264, Encoder::OpenH264];
+        for encoder in software.iter().filter(|e| elements::installed(e.element())) {
+            for format in ["GRAY8", "I420"] {
+                let shown = shown(*encoder, format, ramp);
+                let near = shown.iter().zip(ramp).all(|(a, b)| a.abs_diff(b) <= 4);
+                assert!(near, "{encoder:?} of {format}: {shown:?}");
+            }
+        }
     }
 }

@@ -70,8 +70,3 @@ pub fn declared_rate(caps: &gst::Caps) -> Option<f64> {
     let known = fps.numer() > 0 && fps.denom() > 0;
     known.then(|| f64::from(fps.numer()) / f64::from(fps.denom()))
 }
-
-/// Frames a second of a stream, 30 when its caps do not say.
-pub fn frame_rate(caps: &gst::Caps) -> f64 {
-    declared_rate(caps).unwrap_or(30.0)
-}

@@ -5,10 +5,12 @@
 //! ```
 
 mod ending;
+mod failure;
 mod files;
 mod lengths;
 mod playable;
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,14 +21,16 @@ use gstreamer_app as gst_app;
 
 use super::address::without_password;
 use super::elements::{self, named, probe};
+use super::encoder::fits;
 use super::error::CameraError;
 use super::feed::Frame;
 use super::histogram::Histogram;
+use super::levels;
 use super::output::{FEED, Output, OutputStats};
-use super::picture::picture;
+use super::picture::{picture, tell_range};
 use super::quota::Segments;
 use super::sharpener::lock;
-use super::sink::{SinkKind, SinkSpec, exact, numbered, packed};
+use super::sink::{SinkKind, SinkSpec, Unpublished, exact, numbered, packed};
 use super::timeline::{Clock, Marks, Timeline, between};
 use crate::atomic;
 
@@ -53,8 +57,10 @@ pub struct GstOutput {
     given: u64,
     /// What a recording writes.
     segments: Option<Segments>,
+    /// Why viewers of a playlist no longer see what is written.
+    unpublished: Unpublished,
     /// Not told yet.
-    remark: Option<String>,
+    remarks: VecDeque<String>,
     /// Whether its place has been seen to: it is complete, or what could be kept is kept.
     settled: bool,
 }
@@ -74,12 +80,13 @@ impl GstOutput {
             given: spec.name.clone(),
             reason: without_password(&reason),
         })?;
+        let earlier = spec.target().filter(|_| live).and_then(ending::earlier);
         spec.prepare()?;
         let segments = match &spec.kind {
             SinkKind::Record(recording) => Some(Segments::begin(&recording.folder)),
             _ => None,
         };
-        let output = Self {
+        let mut output = Self {
             spec: spec.clone(),
             feed: named(&pipeline, "in")?,
             pipeline,
@@ -91,9 +98,17 @@ impl GstOutput {
             taken: Arc::default(),
             given: 0,
             segments,
-            remark: None,
+            unpublished: Unpublished::default(),
+            remarks: earlier.into_iter().collect(),
             settled: false,
         };
+        // Frames of one start may be too few for the look that comes with them, and none fit on a full disk. That look fails
+        // if it has to; here it would keep a service from starting at all.
+        if let Err(reason) = output.keep_within_quota() {
+            output
+                .remarks
+                .push_back(format!("note: {}: {reason}", spec.name));
+        }
         output.set_up()?;
         output.watch(timeline)?;
         if live {
@@ -104,7 +119,7 @@ impl GstOutput {
             .set_state(gst::State::Playing)
             .map_err(|_| {
                 output
-                    .bus_error()
+                    .failure()
                     .unwrap_or_else(|| output.failed("it does not start".into()))
             })?;
         Ok(output)
@@ -127,14 +142,17 @@ impl GstOutput {
         }
         if let SinkKind::Hls(playlist) = &self.spec.kind {
             let sink = named::<gst::Element>(&self.pipeline, "file")?;
-            playlist.begin(&sink);
+            playlist.begin(&self.pipeline, &sink, self.unpublished.clone());
         }
         let Some(target) = self.spec.target() else {
             return Ok(());
         };
         let part = atomic::part_path(target);
         let (element, location) = match self.spec.kind {
-            SinkKind::Frames(_) => ("file", numbered(&part, "%06d.png").into()),
+            SinkKind::Frames(_) => {
+                tell_range(&named(&self.pipeline, "exit")?);
+                ("file", numbered(&part, "%06d.png").into())
+            }
             SinkKind::Raw(_) => ("exit", part),
             _ => ("file", part),
         };
@@ -148,6 +166,7 @@ impl GstOutput {
 
     fn watch(&self, timeline: &Timeline) -> Result<(), CameraError> {
         lengths::keep(&self.pipeline);
+        levels::keep(self.pipeline.upcast_ref());
         let exit = named::<gst::Element>(&self.pipeline, "exit")?;
         let (marks, age, taken) = (self.marks.clone(), self.age.clone(), self.taken.clone());
         let timeline = timeline.clone();
@@ -160,39 +179,25 @@ impl GstOutput {
         Ok(())
     }
 
-    fn failed(&self, reason: String) -> CameraError {
-        let reason = without_password(&reason);
-        match self.spec.target() {
-            Some(path) => CameraError::SinkPath {
-                path: path.to_owned(),
-                reason,
-            },
-            None => CameraError::Sink {
-                sink: self.spec.name.clone(),
-                reason,
-            },
-        }
-    }
-
-    fn bus_error(&self) -> Option<CameraError> {
-        let message = self
-            .pipeline
-            .bus()?
-            .pop_filtered(&[gst::MessageType::Error])?;
-        match message.view() {
-            gst::MessageView::Error(error) => Some(self.failed(elements::bus_error(error))),
-            _ => None,
-        }
-    }
-
     /// Sees to what depends on the first frame, which goes in with `caps`.
     fn begin(&mut self, caps: &gst::Caps, frame: &Frame) -> Result<(), CameraError> {
         if *caps != frame.caps {
-            self.remark = self.spec.colourless();
+            self.remarks.extend(self.spec.colourless());
         }
         if let SinkKind::Lossless(_) = self.spec.kind {
             let filter = named::<gst::Element>(&self.pipeline, "exact")?;
             filter.set_property("caps", exact(caps));
+        }
+        Ok(())
+    }
+
+    fn keep_within_quota(&self) -> Result<(), String> {
+        if let (SinkKind::Record(recording), Some(segments)) = (&self.spec.kind, &self.segments)
+            && let Some(bytes) = recording.quota_bytes()
+        {
+            segments
+                .keep_within(bytes)
+                .map_err(|e| format!("old segments cannot be deleted for the quota: {e}"))?;
         }
         Ok(())
     }
@@ -209,6 +214,9 @@ impl GstOutput {
             None => self.begin(&caps, frame)?,
         }
         if self.caps.as_ref() != Some(&caps) {
+            if self.spec.encodes() {
+                fits(&self.spec.name, &caps)?;
+            }
             self.feed.set_caps(Some(&caps));
             self.caps = Some(caps);
         }
@@ -216,16 +224,12 @@ impl GstOutput {
             self.marks.captured(pts, frame.mark.captured);
         }
         self.given += 1;
-        if let (SinkKind::Record(recording), Some(segments)) = (&self.spec.kind, &self.segments)
-            && let Some(bytes) = recording.quota_bytes()
-            && self.given.is_multiple_of(QUOTA_EVERY)
-        {
-            segments
-                .keep_within(bytes)
-                .map_err(|e| self.failed(e.to_string()))?;
+        if self.given.is_multiple_of(QUOTA_EVERY) {
+            self.keep_within_quota()
+                .map_err(|reason| self.failed(reason))?;
         }
         let pushed = self.feed.push_buffer(buffer);
-        match (self.bus_error(), pushed) {
+        match (self.failure(), pushed) {
             (Some(error), _) => Err(error),
             (None, Err(flow)) => Err(self.failed(format!("it takes no more frames ({flow})"))),
             (None, Ok(_)) => Ok(()),
@@ -256,7 +260,7 @@ impl Output for GstOutput {
             let waited = room.wait_timeout_while(waiting, ROOM, |()| full(&self.feed));
             drop(waited.unwrap_or_else(PoisonError::into_inner));
         }
-        match self.bus_error() {
+        match self.failure() {
             Some(error) => Err(error),
             None => Ok(self.live || !full(&self.feed)),
         }
@@ -282,6 +286,6 @@ impl Output for GstOutput {
     }
 
     fn remark(&mut self) -> Option<String> {
-        self.remark.take()
+        self.remarks.pop_front()
     }
 }

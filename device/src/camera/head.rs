@@ -80,14 +80,19 @@ impl SourceSpec {
         }
     }
 
-    /// Turns pictures upright whose container says how they lie, as a phone's films do. A camera says
-    /// nothing of the kind, and images in a folder would each inherit what the one before said.
+    /// Turns pictures upright whose container says how they lie, as a phone's films and photographs do. A camera says
+    /// nothing of the kind, and images in a folder are each turned by themselves ([`super::upright`]).
     pub(super) fn turn(&self) -> &'static str {
-        let tagged = matches!(self.kind, SourceKind::File(_) | SourceKind::Network(_));
-        if tagged && elements::installed("videoflip") {
-            "videoflip video-direction=auto ! "
-        } else {
-            ""
+        let turn = match self.kind {
+            SourceKind::File(_) | SourceKind::Network(_) => {
+                "videoflip name=turn video-direction=auto ! "
+            }
+            SourceKind::Images(_) => "videoflip name=turn ! ",
+            _ => return "",
+        };
+        match elements::installed("videoflip") {
+            true => turn,
+            false => "",
         }
     }
 

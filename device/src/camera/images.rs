@@ -1,16 +1,47 @@
-//! Image files pushed into a pipeline one by one.
+//! The image files of a folder, pushed into a pipeline one by one.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use gstreamer as gst;
 use gstreamer_app as gst_app;
+use hone_shared::order;
 
 use super::error::CameraError;
 use super::sharpener::lock;
-use super::source::media_type;
 use super::truncation;
+use super::upright::Turns;
+
+/// The images of `folder` in the order of their names, numbers as numbers.
+///
+/// # Errors
+/// [`CameraError::SourceMissing`] when the folder cannot be read or holds none.
+pub fn list(folder: &Path) -> Result<Vec<PathBuf>, CameraError> {
+    let missing = |reason: String| CameraError::SourceMissing {
+        path: folder.to_owned(),
+        reason,
+    };
+    let entries = std::fs::read_dir(folder).map_err(|e| missing(e.to_string()))?;
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|e| e.path()))
+        .filter(|path| media_type(path).is_some())
+        .collect();
+    if found.is_empty() {
+        return Err(missing("the folder holds no .png or .jpg file".into()));
+    }
+    found.sort_by(|a, b| order::paths(a, b));
+    Ok(found)
+}
+
+/// GStreamer's name of an image's type, from its ending.
+fn media_type(path: &Path) -> Option<&'static str> {
+    match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+        "png" => Some("image/png"),
+        "jpg" | "jpeg" => Some("image/jpeg"),
+        _ => None,
+    }
+}
 
 /// Checks that all images are whole and of one type, as one decoder takes them.
 ///
@@ -37,12 +68,14 @@ pub fn check(images: &[PathBuf]) -> Result<(), CameraError> {
     Ok(())
 }
 
-/// Feeds `images` at `fps` frames a second of stream time, each when it is wanted; `last` is the one on its way.
+/// Feeds `images` at `fps` frames a second of stream time, each when it is wanted; `last` is the one on its way, `turns` hears
+/// how each lies.
 pub fn feed(
     feed: &gst_app::AppSrc,
     images: Vec<PathBuf>,
     fps: u32,
     last: Arc<Mutex<Option<PathBuf>>>,
+    turns: Turns,
 ) {
     let media = images.first().and_then(|p| media_type(p));
     let caps = gst::Caps::builder(media.unwrap_or("image/png"))
@@ -69,9 +102,10 @@ pub fn feed(
             lock(&last).replace(path.clone());
             match std::fs::read(&path) {
                 Ok(bytes) => {
+                    let at = |i: u64| i * gst::ClockTime::SECOND / u64::from(fps.max(1));
+                    turns.note(at(index), &bytes);
                     let mut buffer = gst::Buffer::from_mut_slice(bytes);
                     if let Some(buffer) = buffer.get_mut() {
-                        let at = |i: u64| i * gst::ClockTime::SECOND / u64::from(fps.max(1));
                         buffer.set_pts(at(index));
                         buffer.set_duration(at(index + 1) - at(index));
                     }
@@ -87,4 +121,24 @@ pub fn feed(
         })
         .build();
     feed.set_callbacks(callbacks);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_come_in_the_order_of_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(list(folder.path()).is_err());
+        for name in ["b10.png", "a.JPG", "notes.txt", "b2.png"] {
+            std::fs::write(folder.path().join(name), b"").unwrap();
+        }
+        let names: Vec<_> = list(folder.path())
+            .unwrap()
+            .iter()
+            .map(|p| p.file_name().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(names, ["a.JPG", "b2.png", "b10.png"]);
+    }
 }

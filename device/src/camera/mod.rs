@@ -26,6 +26,7 @@ mod gst_output;
 mod head;
 pub mod histogram;
 mod images;
+mod levels;
 mod mjpeg;
 pub mod output;
 mod picture;
@@ -48,3 +49,4 @@ pub mod timeline;
 mod truncation;
 #[cfg(test)]
 pub mod twin;
+mod upright;

@@ -1,8 +1,5 @@
 //! What takes frames: the trait that a session sees its outputs by, and starting the one that a sink stands for.
 
-use gstreamer as gst;
-
-use super::encoder::fits;
 use super::error::CameraError;
 use super::feed::Frame;
 use super::gst_output::GstOutput;
@@ -59,21 +56,6 @@ pub fn start(
     timeline: &Timeline,
     live: bool,
 ) -> Result<Box<dyn Output>, CameraError> {
-    let output = start_any(spec, timeline, live)?;
-    if !spec.encodes() {
-        return Ok(output);
-    }
-    Ok(Box::new(Encoded {
-        output,
-        known: None,
-    }))
-}
-
-fn start_any(
-    spec: &SinkSpec,
-    timeline: &Timeline,
-    live: bool,
-) -> Result<Box<dyn Output>, CameraError> {
     if let SinkKind::Rtsp(address) = &spec.kind {
         let unfit = |reason: &str| CameraError::SinkSpec {
             given: spec.name.clone(),
@@ -94,46 +76,6 @@ fn start_any(
         )));
     }
     Ok(Box::new(GstOutput::start(spec, timeline, live)?))
-}
-
-/// An output that takes only frames which its encoder can take.
-struct Encoded {
-    output: Box<dyn Output>,
-    /// The shape of frames that is known to fit.
-    known: Option<gst::Caps>,
-}
-
-impl Output for Encoded {
-    fn name(&self) -> &str {
-        self.output.name()
-    }
-
-    fn ready(&mut self) -> Result<bool, CameraError> {
-        self.output.ready()
-    }
-
-    fn push(&mut self, frame: &Frame) -> Result<(), CameraError> {
-        if self.known.as_ref() != Some(&frame.caps) {
-            fits(&frame.caps).map_err(|reason| CameraError::Unfit {
-                sink: self.output.name().to_owned(),
-                reason,
-            })?;
-            self.known = Some(frame.caps.clone());
-        }
-        self.output.push(frame)
-    }
-
-    fn finish(&mut self) -> Result<(), CameraError> {
-        self.output.finish()
-    }
-
-    fn stats(&self) -> OutputStats {
-        self.output.stats()
-    }
-
-    fn remark(&mut self) -> Option<String> {
-        self.output.remark()
-    }
 }
 
 /// What an output did.

@@ -10,9 +10,8 @@ use gstreamer as gst;
 use gstreamer_video as gst_video;
 use serde::Serialize;
 
-use super::feed::{Frame, frame_rate};
+use super::feed::{Frame, declared_rate};
 use super::histogram::Histogram;
-use super::session::OutputRecord;
 use super::sharpener::Sharpener;
 use super::status::Recent;
 use super::timeline::between;
@@ -70,11 +69,13 @@ pub struct RunReport {
     pub untouched: u64,
     /// Frames that the engine refused, passed as they came.
     pub failed: u64,
+    /// Frames that the governor left out, keeping every second one only.
+    pub skipped: u64,
     /// Frames lost on the way because a newer one was there.
     pub dropped: u64,
     /// Frames shown in place of ones the source did not deliver.
     pub slates: u64,
-    /// Times the source was started anew.
+    /// Times the source was lost.
     pub reconnects: u64,
     /// Complaints of decoders, pictures being delivered all the same.
     pub decode_errors: u64,
@@ -162,14 +163,13 @@ impl Meter {
         }
     }
 
-    /// The report of a session that is over; `captured` frames came from its cameras.
+    /// The report of a session that is over, still without its outputs; `captured` frames came from its cameras.
     pub fn report(
         &self,
         source: &str,
         live: bool,
         captured: u64,
         sharpener: &Sharpener,
-        outputs: &[OutputRecord],
     ) -> RunReport {
         let stats = sharpener.stats();
         let seconds = self
@@ -191,7 +191,8 @@ impl Meter {
             sharpened: stats.sharpened,
             untouched: stats.untouched,
             failed: stats.failed,
-            dropped: captured.saturating_sub(self.frames),
+            skipped: stats.skipped,
+            dropped: captured.saturating_sub(self.frames + stats.skipped),
             slates: self.slates,
             reconnects: self.reconnects,
             decode_errors: self.decode_errors,
@@ -201,23 +202,19 @@ impl Meter {
             sharpen_ms: (&stats.time).into(),
             deliver_ms: (&self.deliver).into(),
             age_ms: (&self.age).into(),
-            outputs: outputs.iter().map(OutputReport::from).collect(),
+            outputs: Vec::new(),
         }
     }
 }
 
-/// Format, size and rate in one line.
+/// Format, size and, where one is declared, rate in one line.
 fn describe(caps: &gst::Caps) -> String {
-    match gst_video::VideoInfo::from_caps(caps) {
-        Ok(info) => format!(
-            "{} {}x{} at {:.4} fps",
-            info.format().to_str(),
-            info.width(),
-            info.height(),
-            frame_rate(caps)
-        ),
-        Err(_) => caps.to_string(),
-    }
+    let Ok(info) = gst_video::VideoInfo::from_caps(caps) else {
+        return caps.to_string();
+    };
+    let rate = declared_rate(caps).map_or_else(String::new, |rate| format!(" at {rate:.4} fps"));
+    let (format, width, height) = (info.format().to_str(), info.width(), info.height());
+    format!("{format} {width}x{height}{rate}")
 }
 
 impl std::fmt::Display for RunReport {
@@ -238,7 +235,7 @@ impl std::fmt::Display for RunReport {
             self.failed
         )?;
         if self.reconnects > 0 {
-            writeln!(f, "source started anew {} times", self.reconnects)?;
+            writeln!(f, "source    lost {} times", self.reconnects)?;
         }
         if self.decode_errors + self.gaps > 0 {
             writeln!(
@@ -249,6 +246,10 @@ impl std::fmt::Display for RunReport {
         }
         for output in &self.outputs {
             output.tell_restarts(f)?;
+        }
+        if self.skipped > 0 {
+            let skipped = self.skipped;
+            writeln!(f, "governor  left out {skipped} frames, to keep up")?;
         }
         for step in &self.governor {
             writeln!(f, "governor  {step}")?;
@@ -277,5 +278,38 @@ impl std::fmt::Display for RunReport {
             column.set_cell_alignment(CellAlignment::Right);
         }
         write!(f, "{table}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn frames_that_the_governor_leaves_out_are_not_lost() {
+        let sharpener = Sharpener::new(Vec::new(), Arc::default()).unwrap();
+        sharpener.dials().set_load(0, true, false);
+        let skipped = (0..20).filter(|&index| sharpener.skips(index)).count();
+        assert_eq!(skipped, 10);
+        let meter = Meter {
+            frames: 8,
+            ..Meter::default()
+        };
+        let report = meter.report("twin", true, 20, &sharpener);
+        assert_eq!((report.skipped, report.dropped), (10, 2));
+        assert!(report.to_string().contains("left out 10 frames"));
+    }
+
+    #[test]
+    fn only_a_declared_rate_is_told() {
+        gst::init().unwrap();
+        let told = |rate: &str| {
+            let caps = format!("video/x-raw,format=GRAY8,width=96,height=64,framerate={rate}");
+            describe(&caps.parse().unwrap())
+        };
+        assert_eq!(told("25/2"), "GRAY8 96x64 at 12.5000 fps");
+        assert_eq!(told("0/1"), "GRAY8 96x64");
     }
 }

@@ -29,8 +29,7 @@ impl RtspAddress {
         let (login, place) = match authority.rsplit_once('@') {
             Some((login, place)) => {
                 let (user, password) = login.split_once(':')?;
-                let login = (user.to_owned(), password.to_owned());
-                (Some(login), place)
+                (Some((decoded(user), decoded(password))), place)
             }
             None => (None, authority),
         };
@@ -59,6 +58,25 @@ impl RtspAddress {
                 .is_ok_and(|a| a.is_loopback());
         self.login.is_none() && !loopback
     }
+}
+
+/// A part of an address as it was before signs in it were written as %40 and the like, which players undo as well; a %
+/// before anything else stands for itself, and so does every one where no text would come of it.
+fn decoded(text: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
+    while let Some((first, after)) = rest.split_first() {
+        let digit = |at: usize| char::from(*after.get(at)?).to_digit(16);
+        let (byte, taken) = match (digit(0), digit(1)) {
+            (Some(high), Some(low)) if *first == b'%' => ((high * 16 + low) as u8, 2),
+            _ => (*first, 0),
+        };
+        bytes.push(byte);
+        rest = &after[taken..];
+    }
+    String::from_utf8(bytes)
+        .ok()
+        .filter(|text| !text.contains('\0'))
+        .unwrap_or_else(|| text.to_owned())
 }
 
 impl fmt::Display for RtspAddress {
@@ -95,6 +113,14 @@ mod tests {
         let login = RtspAddress::parse("rtsp://pole:p@ss:1@0.0.0.0:8554/live").unwrap();
         assert_eq!(login.login, Some(("pole".into(), "p@ss:1".into())));
         assert!(!login.open_to_all());
+        let coded = RtspAddress::parse("rtsp://p%C3%B6le:p%40s%3a5%@0.0.0.0:8554/live").unwrap();
+        assert_eq!(coded.login, Some(("pöle".into(), "p@s:5%".into())));
+        for password in ["50%ff", "a%00", "50%25", "50%"] {
+            let text = format!("rtsp://cam:{password}@0.0.0.0:8554/live");
+            let login = RtspAddress::parse(&text).unwrap().login.unwrap();
+            let want = if password == "50%25" { "50%" } else { password };
+            assert_eq!(login, ("cam".into(), want.into()));
+        }
         for wrong in [
             "rtsp:",
             "rtsp://",

@@ -29,7 +29,7 @@ pub struct SharpenStats {
     pub sharpened: u64,
     /// Frames passed as they came.
     pub untouched: u64,
-    /// Frames dropped because only every second one is wanted.
+    /// Frames left out because only every second one is wanted.
     pub skipped: u64,
     /// Frames that the engine refused; they passed as they came.
     pub failed: u64,
@@ -133,7 +133,7 @@ impl Sharpener {
         lock(&self.last).take()
     }
 
-    /// Whether the next frame is to be dropped; counts it if so. `index` numbers the stream's frames.
+    /// Whether the next frame is to be left out; counts it if so. `index` numbers the stream's frames.
     pub fn skips(&self, index: u64) -> bool {
         let skip = self.dials.every_second() && index % 2 == 1;
         if skip {

@@ -1,8 +1,9 @@
 //! Where frames come from: the text a user gives, and the head of the pipeline it stands for.
 
+use std::borrow::Cow;
 use std::fs::FileType;
 use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::address::{Address, without_password};
@@ -24,7 +25,7 @@ pub enum SourceKind {
     Libcamera(Option<String>),
     /// A CSI camera of a Jetson, by sensor number.
     Argus(u32),
-    /// A network camera: rtsp, http, https or srt.
+    /// A network camera: rtsp, rtsps, http, https or srt.
     Network(String),
     /// A piece of a GStreamer launch line that ends in raw video.
     Gst(String),
@@ -58,6 +59,7 @@ impl FromStr for SourceSpec {
     type Err = CameraError;
 
     fn from_str(text: &str) -> Result<Self, CameraError> {
+        let text = &*lower_scheme(text);
         let wrong = |reason: &str| CameraError::SourceSpec {
             given: without_password(text),
             reason: reason.to_owned(),
@@ -94,6 +96,12 @@ impl FromStr for SourceSpec {
             "gst" if !rest.trim().is_empty() => SourceKind::Gst(rest.to_owned()),
             "gst" => return Err(wrong("give a launch line, as in gst:videotestsrc")),
             "file" => SourceKind::File(rest.into()),
+            // An address of a server is no name of a file.
+            _ if text.contains("://") => {
+                return Err(wrong(
+                    "give an address that begins with rtsp, rtsps, http, https or srt, or else file:FILE",
+                ));
+            }
             _ => SourceKind::File(text.into()),
         };
         let name = match &kind {
@@ -147,7 +155,7 @@ impl SourceSpec {
                 }
                 super::truncation::check(path, std::fs::File::open(path).map_err(missing)?)
             }
-            SourceKind::Images(folder) => super::images::check(&images(folder)?),
+            SourceKind::Images(folder) => super::images::check(&super::images::list(folder)?),
             SourceKind::V4l2(device) => match std::fs::metadata(device) {
                 Ok(_) => elements::require("v4l2src"),
                 Err(reason) => Err(CameraError::SourceMissing {
@@ -183,6 +191,16 @@ impl SourceSpec {
     }
 }
 
+/// An address with its scheme as it is compared, others as they are.
+fn lower_scheme(text: &str) -> Cow<'_, str> {
+    match text.split_once("://") {
+        Some((scheme, rest)) if scheme.bytes().all(|b| b.is_ascii_alphanumeric()) => {
+            format!("{}://{rest}", scheme.to_ascii_lowercase()).into()
+        }
+        _ => text.into(),
+    }
+}
+
 /// What to give instead of a path that leads to no file.
 fn no_file(kind: FileType) -> Option<&'static str> {
     if kind.is_file() {
@@ -193,36 +211,6 @@ fn no_file(kind: FileType) -> Option<&'static str> {
         Some("it is a pipe; give it as standard input, and 'gst:fdsrc ! decodebin' as the source")
     } else {
         Some("it is a device; a camera is given as v4l2:/dev/videoN")
-    }
-}
-
-/// The images of `folder` in the order of their names.
-///
-/// # Errors
-/// [`CameraError::SourceMissing`] when the folder cannot be read or holds none.
-pub fn images(folder: &Path) -> Result<Vec<PathBuf>, CameraError> {
-    let missing = |reason: String| CameraError::SourceMissing {
-        path: folder.to_owned(),
-        reason,
-    };
-    let entries = std::fs::read_dir(folder).map_err(|e| missing(e.to_string()))?;
-    let mut found: Vec<PathBuf> = entries
-        .filter_map(|entry| entry.ok().map(|e| e.path()))
-        .filter(|path| media_type(path).is_some())
-        .collect();
-    if found.is_empty() {
-        return Err(missing("the folder holds no .png or .jpg file".into()));
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// GStreamer's name of an image's type, from its ending.
-pub(super) fn media_type(path: &Path) -> Option<&'static str> {
-    match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-        "png" => Some("image/png"),
-        "jpg" | "jpeg" => Some("image/jpeg"),
-        _ => None,
     }
 }
 
@@ -253,6 +241,23 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_never_taken_for_a_file() {
+        let uri = "RTSP://user:secret@10.0.0.7/live";
+        let source: SourceSpec = uri.parse().unwrap();
+        assert_eq!(source.name, "rtsp://10.0.0.7/live");
+        let lower = uri.replace("RTSP", "rtsp");
+        assert_eq!(source.kind, SourceKind::Network(lower));
+        assert_eq!(kind("file:a://b"), SourceKind::File("a://b".into()));
+        for wrong in ["rtmp://u:secret@h/x", "rtsp+x://u:secret@h/x"] {
+            let error = wrong.parse::<SourceSpec>().unwrap_err().to_string();
+            assert!(
+                error.contains("is no source: give") && !error.contains("secret"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
     fn a_test_scene_is_two_pixels_wide_at_least() {
         let mut scene: SourceSpec = "test".parse().unwrap();
         scene.size = Some((1, 480));
@@ -271,20 +276,5 @@ mod tests {
         assert_eq!(pace("a.mkv"), Some(Pace::Every));
         assert_eq!(pace("test"), Some(Pace::Live));
         assert_eq!(pace("gst:videotestsrc"), None);
-    }
-
-    #[test]
-    fn images_come_in_the_order_of_their_names() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(images(folder.path()).is_err());
-        for name in ["b.png", "a.JPG", "notes.txt", "c.png"] {
-            std::fs::write(folder.path().join(name), b"").unwrap();
-        }
-        let names: Vec<_> = images(folder.path())
-            .unwrap()
-            .iter()
-            .map(|p| p.file_name().unwrap().to_str().unwrap().to_owned())
-            .collect();
-        assert_eq!(names, ["a.JPG", "b.png", "c.png"]);
     }
 }

@@ -59,6 +59,8 @@ impl Source {
 pub struct Choice {
     /// Name of the only level wanted; `None` loads the whole ladder.
     pub level: Option<String>,
+    /// Of a ladder, load the largest only.
+    pub largest: bool,
     /// Number format wanted; `None` prefers INT8.
     pub precision: Option<Precision>,
     /// Worker threads, 0 for one on each core.
@@ -155,6 +157,7 @@ fn levels(
             reason,
         })?
         .into_iter()
+        .take(if choice.largest { 1 } else { usize::MAX })
         .map(|entry| level(path, &entry.name, bundle.model_bytes(entry), options))
         .collect()
 }

@@ -46,8 +46,11 @@ impl Tap {
 
     /// Shows a frame on its way to the student.
     pub(super) fn before(&self, pts: gst::ClockTime, buffer: &gst::Buffer) {
-        if self.wanted.load(Ordering::Relaxed)
+        // Looked at again behind the lock: what is kept once nobody asks is one buffer less for the camera.
+        let wanted = || self.wanted.load(Ordering::Relaxed);
+        if wanted()
             && let Ok(mut before) = self.before.try_lock()
+            && wanted()
         {
             if before.len() == ON_THEIR_WAY {
                 before.pop_front();
@@ -61,12 +64,12 @@ impl Tap {
         if !self.wanted.load(Ordering::Relaxed) {
             return;
         }
-        let (Ok(mut before), Ok(mut waiting)) = (self.before.try_lock(), self.waiting.try_lock())
+        let (Ok(mut kept), Ok(mut waiting)) = (self.before.try_lock(), self.waiting.try_lock())
         else {
             return;
         };
-        let same = before.iter().position(|(pts, _)| *pts == frame.mark.pts);
-        let before = match same.and_then(|at| before.drain(..=at).next_back()) {
+        let same = kept.iter().position(|(pts, _)| *pts == frame.mark.pts);
+        let before = match same.and_then(|at| kept.drain(..=at).next_back()) {
             Some((_, buffer)) => buffer,
             // Nothing to compare what stands in for a frame with.
             None if frame.mark.begun.is_none() => frame.buffer.clone(),
@@ -82,6 +85,7 @@ impl Tap {
             // Who asked may have gone.
             let _ = give.try_send(pair.clone());
         }
+        kept.clear();
         self.wanted.store(false, Ordering::Relaxed);
     }
 }
@@ -122,6 +126,7 @@ mod tests {
         tap.after(&frame(2, true));
         let got = pair.try_recv().unwrap();
         assert_eq!((first_byte(&got.before), first_byte(&got.after)), (20, 2));
+        assert!(lock(&tap.before).is_empty(), "the camera lacks a buffer");
         // Nobody asks now.
         tap.before(at(4), &camera(40));
         tap.after(&frame(4, true));

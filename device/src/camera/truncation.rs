@@ -9,8 +9,10 @@ use super::error::CameraError;
 
 /// EBML identifier of a Matroska segment.
 const SEGMENT: u64 = 0x1853_8067;
+/// The last chunk of every PNG.
+const IEND: [u8; 12] = *b"\0\0\0\0IEND\xae\x42\x60\x82";
 /// EBML identifier at the start of every Matroska file.
-const EBML: [u8; 4] = [0x1a, 0x45, 0xdf, 0xa3];
+pub(super) const EBML: [u8; 4] = [0x1a, 0x45, 0xdf, 0xa3];
 
 /// Checks a file of a known container: Matroska/WebM, MP4/MOV, PNG, JPEG, Y4M excluded (no length).
 ///
@@ -34,7 +36,12 @@ pub fn check(path: &Path, mut file: File) -> Result<(), CameraError> {
     } else if got == 8 && [*b"ftyp", *b"moov", *b"mdat"].contains(&tail(start)) {
         mp4(&mut file, length).map_err(io)?
     } else if start == *b"\x89PNG\r\n\x1a\n" {
-        return png(&mut file, length, &truncated).map_err(io)?;
+        return match png_ends(&mut file, length).map_err(io)? {
+            true => Ok(()),
+            false => Err(truncated(
+                "the PNG image does not reach its end; copy it again".into(),
+            )),
+        };
     } else if start.starts_with(&[0xff, 0xd8]) {
         file.rewind().map_err(io)?;
         return match jpeg_ends(&mut BufReader::new(file)).map_err(io)? {
@@ -57,11 +64,9 @@ pub fn check(path: &Path, mut file: File) -> Result<(), CameraError> {
 /// Whether a JPEG comes to its end marker: segments by their lengths, then what is coded, where 0xff comes before zeros,
 /// restarts and markers alone.
 fn jpeg_ends(file: &mut impl BufRead) -> std::io::Result<bool> {
-    let mut coded = Vec::new();
     loop {
-        coded.clear();
         // Up to the next 0xff, which begins a marker or stands for itself.
-        file.read_until(0xff, &mut coded)?;
+        file.skip_until(0xff)?;
         let mut kind = [0xff];
         while kind == [0xff] {
             if read_up_to(file, &mut kind)? == 0 {
@@ -145,15 +150,20 @@ fn varint(file: &mut File, value: bool) -> std::io::Result<Option<(u64, u32)>> {
     Ok(Some((number, width)))
 }
 
-/// Where the last box of an MP4 file ends; without a `moov` box, past the end.
+/// Where the last box of an MP4 file ends; without a `moov` box, past the end. What is too short for a box may follow what a
+/// film needs.
 fn mp4(file: &mut File, length: u64) -> std::io::Result<Option<u64>> {
     let mut at = 0_u64;
-    let mut indexed = false;
+    let (mut indexed, mut pictures) = (false, false);
     while at < length {
+        if indexed && pictures && length - at < 8 {
+            break;
+        }
         let Some((kind, _, size)) = mp4_box(file, at, length)? else {
             return Ok(Some(length + 8));
         };
         indexed |= kind == *b"moov";
+        pictures |= kind == *b"mdat";
         at = at.saturating_add(size);
     }
     Ok(Some(if indexed {
@@ -188,22 +198,29 @@ pub(super) fn mp4_box(
     Ok((size >= bytes).then_some((kind, bytes, size)))
 }
 
-/// Whether a PNG ends in its IEND chunk.
-fn png(
-    file: &mut File,
-    length: u64,
-    truncated: &dyn Fn(String) -> CameraError,
-) -> std::io::Result<Result<(), CameraError>> {
-    let mut end = [0_u8; 8];
-    file.seek(SeekFrom::Start(length.saturating_sub(8)))?;
-    read_up_to(file, &mut end)?;
-    Ok(if end[..4] == *b"IEND" {
-        Ok(())
-    } else {
-        Err(truncated(
-            "the PNG image does not reach its end; copy it again".into(),
-        ))
-    })
+/// Whether a PNG comes to its IEND chunk, by the lengths of those before; anything may follow it. Nearly always it is the
+/// end of the file, and looking there spares reading all of a folder of pictures.
+fn png_ends(file: &mut File, length: u64) -> std::io::Result<bool> {
+    let mut end = [0_u8; IEND.len()];
+    let last = length.saturating_sub(end.len() as u64);
+    file.seek(SeekFrom::Start(last))?;
+    if read_up_to(file, &mut end)? == end.len() && end == IEND {
+        return Ok(true);
+    }
+    let mut at = 8_u64;
+    loop {
+        file.seek(SeekFrom::Start(at))?;
+        let mut head = [0_u8; 8];
+        if read_up_to(file, &mut head)? < head.len() {
+            return Ok(false);
+        }
+        let [size @ .., _, _, _, _] = head;
+        // Head and checksum stand around the chunk's bytes.
+        at += u64::from(u32::from_be_bytes(size)) + 12;
+        if at > length || tail(head) == *b"IEND" {
+            return Ok(at <= length);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -236,6 +253,9 @@ mod tests {
         assert!(checked(&mp4[..30]).is_err());
         assert!(checked(b"\0\0\0\x08ftyp\0\0\0\x08mdat").is_err());
 
+        assert_eq!(checked(&[&mp4[..], b"trailer"].concat()), Ok(()));
+        assert!(checked(&[&mp4[..], b"trailer of more"].concat()).is_err());
+
         assert!(checked(b"").unwrap_err().contains("empty"));
         assert!(checked(b"\x89PNG\r\n\x1a\nrest").is_err());
         assert_eq!(checked(b"raw bytes of no known kind"), Ok(()));
@@ -247,6 +267,28 @@ mod tests {
         mkv.extend([0x18, 0x53, 0x80, 0x67]);
         mkv.extend([0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
         assert_eq!(checked(&mkv), Ok(()));
+    }
+
+    #[test]
+    fn a_png_reaches_its_last_chunk() {
+        let head = b"\x89PNG\r\n\x1a\n\0\0\0\x04IDATIENDcrc.";
+        let whole = [&head[..], b"\0\0\0\0IENDcrc."].concat();
+        assert_eq!(checked(&whole), Ok(()));
+        assert_eq!(checked(&[&whole[..], b"\n"].concat()), Ok(()));
+        for length in 8..whole.len() {
+            let error = checked(&whole[..length]).unwrap_err();
+            assert!(
+                error.contains("does not reach its end"),
+                "{length}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn of_most_pngs_the_end_alone_is_read() {
+        let head = b"\x89PNG\r\n\x1a\n\xff\xff\xff\xffIDAT";
+        assert_eq!(checked(&[&head[..], &IEND].concat()), Ok(()));
+        assert!(checked(&[&head[..], &IEND, b"\n"].concat()).is_err());
     }
 
     #[test]

@@ -100,8 +100,12 @@ impl Clock for ManualClock {
 pub enum Script {
     /// Gives a frame after a thirtieth of a second.
     Frame,
+    /// The same, with a timestamp 0.7 seconds ahead.
+    Ahead,
     /// Gives a frame after 0.4 seconds that was captured at their start.
     Slow,
+    /// Captures a frame that does not come.
+    Held,
     /// Fails.
     Fail,
     /// Says nothing ever again.
@@ -165,6 +169,11 @@ impl Camera for ScriptedCamera {
                 self.clock.sleep(Duration::from_nanos(33_333_333));
                 Ok(Next::Frame(self.frame(self.clock.now())))
             }
+            Some(Script::Ahead) => {
+                self.clock.sleep(Duration::from_nanos(33_333_333));
+                let ahead = gst::ClockTime::from_mseconds(700);
+                Ok(Next::Frame(self.frame(self.clock.now() + ahead)))
+            }
             Some(Script::Slow) => {
                 let begun = *self.begun.get_or_insert(self.clock.now());
                 let left = Duration::from(begun + SLOW).saturating_sub(self.clock.now().into());
@@ -175,6 +184,10 @@ impl Camera for ScriptedCamera {
                 }
                 self.begun = None;
                 Ok(Next::Frame(self.frame(begun)))
+            }
+            Some(Script::Held) => {
+                self.captured += 1;
+                Ok(Next::Waiting)
             }
             Some(Script::Fail) => Err(CameraError::Source {
                 source_name: "twin".into(),

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use clap::Args;
 use comfy_table::{Table, presets};
-use hone_shared::bundle::{ModelEntry, Policy};
+use hone_shared::bundle::{Manifest, ModelEntry};
 use hone_shared::config::StudentConfig;
 use hone_shared::student::Precision;
 
@@ -15,13 +15,14 @@ use super::choose;
 use super::trust::TrustArgs;
 use crate::bench::{BenchOptions, BenchReport, Peer, measure};
 use crate::engine::{self, EngineOptions};
+use crate::journal::Journal;
 use crate::trust;
 
 const EXAMPLES: &str = "\
 Examples:
   honed bench --bundle street.hone --trusted-key release.key.pub --size 1280x720 --threads 2
   honed bench --model student.onnx --vs-ort python3 --json
-  honed bench --bundle street.hone --size 1280x720 --choose --fps 25 --config honed.toml";
+  honed bench --bundle street.hone --trusted-key release.key.pub --choose --fps 25 --config honed.toml";
 
 /// Measures a student on this machine.
 ///
@@ -44,7 +45,7 @@ pub struct BenchArgs {
     bundle: Option<PathBuf>,
     #[command(flatten)]
     trust: TrustArgs,
-    /// Which student of the bundle: small, large, ...; the first one when not given.
+    /// Which student of the bundle: small, large, ...; without it, the largest.
     // clap does not ask for --bundle where --model excludes it, so --model is named as well.
     #[arg(long, requires = "bundle", conflicts_with = "model")]
     level: Option<String>,
@@ -169,10 +170,6 @@ impl BenchArgs {
         self.precision == "auto" || self.precision == precision.name()
     }
 
-    fn policy(&self) -> anyhow::Result<Policy> {
-        self.trust.policy(&StudentConfig::default())
-    }
-
     /// The model files to choose from: one, or both number formats of a level.
     fn models(&self) -> anyhow::Result<Vec<Vec<u8>>> {
         if let Some(path) = &self.model {
@@ -193,22 +190,24 @@ impl BenchArgs {
             return Ok(vec![model]);
         }
         let path = self.bundle.as_deref().context("give --model or --bundle")?;
-        let bundle = trust::open(path, &self.policy()?)?;
-        let models = &bundle.manifest().models;
-        let level = self.level.as_ref().or(models.first().map(|m| &m.name));
+        let policy = self
+            .trust
+            .policy(&StudentConfig::default(), &Journal::default())?;
+        let bundle = trust::open(path, &policy)?;
+        let entries = self
+            .entries(bundle.manifest())
+            .map_err(|reason| anyhow!("{}: {reason}", path.display()))?;
+        let bytes = |m: &ModelEntry| bundle.model_bytes(m).to_vec();
+        Ok(entries.into_iter().map(bytes).collect())
+    }
+
+    /// The wanted number formats of a level: of the one that is named, or of the one that `honed run` begins with.
+    fn entries<'a>(&self, manifest: &'a Manifest) -> Result<Vec<&'a ModelEntry>, String> {
+        let precision = self.precision.parse().ok();
+        let ladder = manifest.ladder(self.level.as_deref(), precision)?;
+        let level = ladder.first().map(|m| &m.name);
         let fits = |m: &&ModelEntry| Some(&m.name) == level && self.wants(m.precision);
-        let found: Vec<_> = models
-            .iter()
-            .filter(fits)
-            .map(|m| bundle.model_bytes(m).to_vec())
-            .collect();
-        if found.is_empty() {
-            bail!(
-                "{} holds no such student; see `hone bundle inspect`",
-                path.display()
-            );
-        }
-        Ok(found)
+        Ok(manifest.models.iter().filter(fits).collect())
     }
 
     fn peer(&self, python: &Path, model: &[u8]) -> anyhow::Result<Peer> {
@@ -245,7 +244,10 @@ fn table(report: &BenchReport) -> Table {
     ]);
     table.add_row([
         "executor".into(),
-        format!("{executor}, {}, {} threads", report.isa, report.threads),
+        match report.isa {
+            Some(isa) => format!("{executor}, {isa}, {} threads", report.threads),
+            None => format!("{executor}, {} threads", report.threads),
+        },
     ]);
     table.add_row([
         "median".into(),
@@ -255,16 +257,11 @@ fn table(report: &BenchReport) -> Table {
         ),
     ]);
     table.add_row(["99th percentile".into(), format!("{:.2} ms", report.p99_ms)]);
-    table.add_row([
-        "work".into(),
-        format!(
-            "{:.2} GMAC, {:.0} GMAC/s, {:.0} % of this machine's {:.0}",
-            report.gmac,
-            report.gmac_per_s,
-            100.0 * report.peak_share,
-            report.peak_gmac_per_s
-        ),
-    ]);
+    let mut work = format!("{:.2} GMAC, {:.0} GMAC/s", report.gmac, report.gmac_per_s);
+    if let (Some(share), Some(peak)) = (report.peak_share, report.peak_gmac_per_s) {
+        work += &format!(", {:.0} % of this machine's {peak:.0}", 100.0 * share);
+    }
+    table.add_row(["work".into(), work]);
     table.add_row(["frame bytes".into(), megabytes(report.frame_bytes)]);
     if let Some(bytes) = report.memory_bytes {
         table.add_row(["working memory".into(), megabytes(bytes)]);
@@ -286,29 +283,4 @@ fn table(report: &BenchReport) -> Table {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, clap::Parser)]
-    struct Flags {
-        #[command(flatten)]
-        _bench: BenchArgs,
-    }
-
-    #[test]
-    fn one_student_has_no_levels_to_choose_from() {
-        for flags in [&["--level", "large"][..], &["--choose"]] {
-            let line = [&["bench", "--model", "x.onnx"][..], flags].concat();
-            let error = <Flags as clap::Parser>::try_parse_from(line).unwrap_err();
-            assert!(error.to_string().contains("cannot be used with"), "{error}");
-        }
-    }
-
-    #[test]
-    fn sizes_are_parsed() {
-        assert_eq!(size("640x360"), Ok((640, 360)));
-        for bad in ["640", "0x5", "x", "99999x2", "1920x1080x3"] {
-            assert!(size(bad).is_err(), "{bad}");
-        }
-    }
-}
+mod tests;

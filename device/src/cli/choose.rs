@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use comfy_table::{Table, presets};
 use hone_shared::bundle::{Bundle, ModelEntry};
 use hone_shared::config::edit::{self, Change};
-use hone_shared::config::{Config, DEFAULT, StudentConfig};
+use hone_shared::config::{Config, DEFAULT};
 use hone_shared::student::Precision;
 use indicatif::ProgressBar;
 
@@ -16,6 +16,7 @@ use super::trust::TrustArgs;
 use crate::atomic;
 use crate::bench::choose::{Candidate, best, thread_counts};
 use crate::bench::{BenchOptions, measure};
+use crate::journal::Journal;
 use crate::trust;
 
 /// Frames timed for each candidate.
@@ -44,9 +45,16 @@ pub(super) fn run(
     wants: impl Fn(Precision) -> bool,
     options: BenchOptions,
 ) -> anyhow::Result<()> {
-    let text = read(wanted.config)?;
-    let policy = wanted.trust.policy(&StudentConfig::default())?;
+    // What is wrong with any of these is told before minutes of measuring.
+    let (_, config) = read(wanted.config)?;
+    may_be_written(wanted.config)?;
+    let policy = wanted.trust.policy(&config.student, &Journal::default())?;
     let bundle = trust::open(wanted.bundle, &policy)?;
+    wanted.trust.as_configured(&config.student)?;
+    let path = std::path::absolute(wanted.bundle)?;
+    let path = path
+        .to_str()
+        .context("the bundle's path is not UTF-8: rename it")?;
     let (chosen, measured) = search(&bundle, wanted.fps, wants, options)?;
     let Some(chosen) = chosen else {
         let fastest = measured
@@ -66,17 +74,14 @@ pub(super) fn run(
             wanted.config.display()
         );
     };
-    let path = std::path::absolute(wanted.bundle)?;
-    let path = path
-        .to_str()
-        .context("the bundle's path is not UTF-8: rename it")?;
     let changes: [Change; 4] = [
         ("student", "bundle", path.into()),
         ("student", "level", chosen.level.as_str().into()),
         ("student", "precision", chosen.precision.name().into()),
         ("student", "threads", (chosen.threads as i64).into()),
     ];
-    let config = Config::parse(&text).with_context(|| wanted.config.display().to_string())?;
+    // Again: what was saved in the meantime stays.
+    let (text, config) = read(wanted.config)?;
     let trust = wanted.trust.as_configured(&config.student)?;
     let changes: Vec<_> = changes.into_iter().chain(trust).collect();
     let text =
@@ -103,13 +108,23 @@ pub(super) fn run(
     Ok(())
 }
 
-/// The configuration as it is, or the default one.
-fn read(path: &Path) -> anyhow::Result<String> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(text),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(DEFAULT.into()),
-        Err(e) => Err(e).with_context(|| format!("cannot read {}", path.display())),
-    }
+/// Whether `path` can be replaced, which takes a folder that new files may be made in.
+fn may_be_written(path: &Path) -> anyhow::Result<()> {
+    let whole = path.canonicalize().unwrap_or(std::path::absolute(path)?);
+    let folder = whole.parent().unwrap_or(Path::new("/"));
+    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK)
+        .with_context(|| format!("cannot write {}; use sudo, or --config", path.display()))
+}
+
+/// The configuration as it is, or the default one: its text, and what it says.
+fn read(path: &Path) -> anyhow::Result<(String, Config)> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => DEFAULT.into(),
+        Err(e) => return Err(e).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let config = Config::parse(&text).with_context(|| path.display().to_string())?;
+    Ok((text, config))
 }
 
 /// Level by level, largest first, until one holds.
@@ -175,4 +190,48 @@ fn table(measured: &[Candidate], fps: f64) -> Table {
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::engine::EngineOptions;
+
+    #[derive(Debug, clap::Parser)]
+    struct Flags {
+        #[command(flatten)]
+        trust: TrustArgs,
+    }
+
+    #[test]
+    fn the_configuration_is_asked_first_and_says_whom_to_trust() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("honed.toml");
+        let refused = |text: &str, words: &str| {
+            std::fs::write(&config, text).unwrap();
+            let wanted = Wanted {
+                bundle: Path::new("gone.hone"),
+                trust: &Flags::parse_from(["bench"]).trust,
+                config: &config,
+                fps: 25.0,
+                json: false,
+            };
+            let options = BenchOptions {
+                width: 64,
+                height: 48,
+                frames: 1,
+                engine: EngineOptions::default(),
+            };
+            let error = format!("{:#}", run(&wanted, |_| true, options).unwrap_err());
+            assert!(error.contains(words), "{error}");
+        };
+        refused("student.strength = 7.0", "student.strength");
+        refused(
+            "student.trusted_keys = ['/gone/release.pub']",
+            "/gone/release.pub",
+        );
+        refused("student.trusted_keys = []", "gone.hone");
+    }
 }

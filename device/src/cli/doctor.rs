@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use clap::Args;
 use comfy_table::{Table, presets};
 use hone_shared::config::StudentConfig;
@@ -10,6 +10,7 @@ use hone_shared::config::StudentConfig;
 use super::trust::TrustArgs;
 use crate::camera::student::Source;
 use crate::doctor::{self, Verdict};
+use crate::journal::Journal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,7 +51,9 @@ impl DoctorArgs {
         let source = match (self.bundle, self.model) {
             (Some(path), _) => Some(Source::Bundle {
                 path,
-                policy: self.trust.policy(&StudentConfig::default())?,
+                policy: self
+                    .trust
+                    .policy(&StudentConfig::default(), &Journal::default())?,
             }),
             (None, model) => model.map(Source::Model),
         };
@@ -73,14 +76,16 @@ impl DoctorArgs {
             }
             println!("{table}");
         }
-        if doctor::worst(&checks) == Verdict::Bad {
-            let bad: Vec<&str> = checks
-                .iter()
-                .filter(|c| c.verdict == Verdict::Bad)
-                .map(|c| c.what.as_str())
-                .collect();
-            bail!("honed does not work here yet: {}", bad.join(", "));
-        }
+        let bad: Vec<&str> = checks
+            .iter()
+            .filter(|c| c.verdict == Verdict::Bad)
+            .map(|c| c.what.as_str())
+            .collect();
+        ensure!(
+            bad.is_empty(),
+            "honed does not work here yet: {}",
+            bad.join(", ")
+        );
         Ok(())
     }
 }

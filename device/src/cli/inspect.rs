@@ -6,11 +6,13 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use hone_shared::bundle::{Bundle, MAGIC, hex};
 use hone_shared::config::StudentConfig;
+use hone_shared::printable::printable;
 use hone_shared::student::Precision;
 use serde_json::{Value, json};
 
 use super::trust::TrustArgs;
 use crate::engine::{Isa, describe};
+use crate::journal::Journal;
 use crate::trust;
 
 /// Says what a student is and which executor runs it here, and why; of a bundle, each of its students.
@@ -38,7 +40,9 @@ impl InspectArgs {
         let path = self.file.display();
         let bytes = std::fs::read(&self.file).with_context(|| format!("cannot read {path}"))?;
         if bytes.starts_with(&MAGIC) {
-            let policy = self.trust.policy(&StudentConfig::default())?;
+            let policy = self
+                .trust
+                .policy(&StudentConfig::default(), &Journal::default())?;
             return self.bundle(&trust::open(&self.file, &policy)?);
         }
         ensure!(
@@ -49,7 +53,7 @@ impl InspectArgs {
         if self.json {
             println!("{}", serde_json::to_string_pretty(&json)?);
         } else {
-            println!("{text}");
+            println!("{}", printable(text));
         }
         Ok(())
     }
@@ -80,7 +84,7 @@ impl InspectArgs {
         }
         let signer = signer.map_or("unsigned".into(), |key| format!("signed by {key}"));
         println!("{} {}, {signer}", manifest.name, manifest.release);
-        println!("{}", texts.join("\n"));
+        println!("{}", printable(texts.join("\n")));
         Ok(())
     }
 }
@@ -101,7 +105,8 @@ fn student(model: &[u8]) -> anyhow::Result<(Value, String)> {
         "fused": reason.is_none(),
         "tract_because": reason,
         "layers": found.layers.as_ref().ok(),
-        "isa": isa.name(),
+        // tract chooses its own.
+        "isa": reason.is_none().then(|| isa.name()),
     });
     let halo = student
         .halo

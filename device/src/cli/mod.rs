@@ -1,6 +1,8 @@
 //! The command line of `honed`: one file for each command, all the work in the library's modules.
 
 pub mod bench;
+#[cfg(all(feature = "camera", any(feature = "page", feature = "telemetry")))]
+mod beside;
 mod choose;
 pub mod config;
 #[cfg(feature = "camera")]
@@ -10,6 +12,7 @@ pub mod inspect;
 mod launch;
 #[cfg(feature = "camera")]
 mod on_trial;
+mod owner;
 #[cfg(feature = "page")]
 mod page;
 #[cfg(feature = "camera")]
@@ -34,6 +37,8 @@ mod trust;
 mod unused;
 #[cfg(feature = "camera")]
 mod wiring;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -81,14 +86,14 @@ pub enum Command {
 }
 
 impl Cli {
-    /// Runs the chosen command.
+    /// Runs the chosen command; what the program ends with.
     ///
     /// # Errors
     /// One sentence that says what failed, where, and what to do.
-    pub fn run(self) -> anyhow::Result<()> {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             #[cfg(feature = "camera")]
-            Command::Run(args) => args.run(),
+            Command::Run(args) => return args.run(),
             Command::Bench(args) => args.run(),
             Command::Inspect(args) => args.run(),
             Command::Config(args) => args.run(),
@@ -101,6 +106,7 @@ impl Cli {
             Command::Sources(args) => args.run(),
             #[cfg(feature = "camera")]
             Command::Doctor(args) => args.run(),
-        }
+        }?;
+        Ok(ExitCode::SUCCESS)
     }
 }

@@ -40,10 +40,10 @@ impl OnTrial {
         self.tally.clone()
     }
 
-    /// Judges the run at `now`; a reason when the slot was given up and another start runs the one
-    /// before.
-    pub fn look(&mut self, now: Duration) -> Option<String> {
-        let verdict = self.probation.as_mut()?.judge(now, &self.tally);
+    /// Judges the run at `now`, `untouched` as long as a person's dials leave frames as they come; a reason when the slot
+    /// was given up and another start runs the one before.
+    pub fn look(&mut self, now: Duration, untouched: bool) -> Option<String> {
+        let verdict = self.probation.as_mut()?.judge(now, &self.tally, untouched);
         match verdict {
             Verdict::Open => None,
             Verdict::Good => {
@@ -114,7 +114,7 @@ mod tests {
         };
         let proves = |(mut run, journal): (OnTrial, Journal)| {
             run.tally().note(1, Duration::ZERO);
-            assert_eq!(run.look(Duration::from_secs(1)), None);
+            assert_eq!(run.look(Duration::from_secs(1), false), None);
             journal.newest()
         };
         install("1.0.0");

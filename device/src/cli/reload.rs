@@ -174,6 +174,8 @@ fn changed(old: &Config, new: &Config) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     fn reloader(path: &Path) -> Reloader {
@@ -191,8 +193,13 @@ mod tests {
     fn again(reloader: &mut Reloader) {
         let asked = AtomicBool::new(true);
         reloader.look(&asked);
+        let start = Instant::now();
         while reloader.reading.is_some() {
-            thread::sleep(std::time::Duration::from_millis(1));
+            assert!(
+                start.elapsed() < Duration::from_secs(60),
+                "it is still read"
+            );
+            thread::sleep(Duration::from_millis(1));
             reloader.look(&asked);
         }
     }

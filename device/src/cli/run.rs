@@ -1,10 +1,12 @@
 //! `honed run`: what the user asks for, from flags and a configuration file.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Args;
 use hone_shared::config::TelemetryConfig;
 use hone_shared::config::{Config, parse_size};
+use hone_shared::printable::printable;
 #[cfg(feature = "telemetry")]
 use hone_shared::student::Precision;
 #[cfg(feature = "telemetry")]
@@ -24,22 +26,23 @@ use crate::slots::SlotsError;
 const EXAMPLES: &str = "\
 Examples:
   honed run --bundle x.hone --trusted-key release.key.pub --source v4l2:/dev/video0 --sink display
-  honed run --bundle x.hone --source film.mkv --sink sharp.mp4 --strength 0.8
+  honed run --source film.mkv --sink sharp.mp4 --strength 0.8
   honed run --source v4l2:/dev/video0 --sink display
   honed run --model student.onnx --source images:frames --sink frames:sharp --json
-  honed run --bundle x.hone --source v4l2 --sink rtsp://0.0.0.0:8554/live --sink record:clips,quota=8
-  honed run --bundle x.hone --source 'gst:videotestsrc num-buffers=90' --sink null
+  honed run --source v4l2 --sink rtsp://0.0.0.0:8554/live --sink record:clips,quota=8
+  honed run --source 'gst:videotestsrc num-buffers=90' --sink null
   honed run --source v4l2 --sink null --page 127.0.0.1:8080
   honed run --source v4l2 --sink rtsp --telemetry serial:/dev/ttyS0@115200 --telemetry mqtts://broker.example
   honed run --config /etc/honed.toml
 
-Sources: test, FILE, images:DIR, v4l2:DEVICE, libcamera[:NAME], argus:N, rtsp://, http://, srt://, gst:LINE
+Sources: test, FILE, images:DIR, v4l2:DEVICE, libcamera[:NAME], argus:N, rtsp://, rtsps://, http://, https://,
+         srt://, gst:LINE
 Sinks:   FILE.mp4, FILE.mkv, lossless:FILE.mkv, frames:DIR, raw:FILE, record:DIR[,segment=S,quota=GIB],
          rtsp[://[USER:PASSWORD@]HOST:PORT/PATH], hls:DIR[,segment=S,keep=N], v4l2:DEVICE, display, null,
          gst:LINE
 
-raw:FILE holds the frames' samples alone, without padding between rows. frames:DIR holds RGB and grey frames as they are,
-and of all others the luma, as grey pictures.";
+images:DIR takes PNG or JPEG files in the order of their names, 2.png before 10.png. raw:FILE holds the frames' samples alone,
+without padding between rows. frames:DIR holds RGB and grey frames as they are, and of all others the luma, as grey pictures. In USER and PASSWORD of rtsp:// %40 stands for @ and so on, %25 for %.";
 
 /// Sharpens a camera or a file.
 #[derive(Debug, Args)]
@@ -151,19 +154,24 @@ fn size(text: &str) -> Result<(u32, u32), String> {
 }
 
 impl RunArgs {
-    /// Runs until the source ends, the frames are counted or a signal comes.
+    /// Runs until the source ends, the frames are counted, a signal comes or the button is held, which a service tells its
+    /// manager by what it ends with.
     ///
     /// # Errors
     /// One sentence that names the file, source or sink at fault.
-    pub fn run(self) -> anyhow::Result<()> {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
         let json = self.json;
-        let report = serve::serve(self.job(Journal::default())?)?;
-        if json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
-        } else {
-            println!("{report}");
+        let (report, held) = serve::serve(self.job(Journal::default())?)?;
+        match (report, held) {
+            (Ok(report), _) if json => println!("{}", serde_json::to_string_pretty(&report)?),
+            (Ok(report), _) => println!("{report}"),
+            // Started again, it would not have stopped.
+            (Err(error), Some(held)) if held != ExitCode::SUCCESS => {
+                eprintln!("error: {}", printable(error));
+            }
+            (Err(error), _) => return Err(error.into()),
         }
-        Ok(())
+        Ok(held.unwrap_or(ExitCode::SUCCESS))
     }
 
     /// The flags that only some sources heed.
@@ -199,7 +207,7 @@ impl RunArgs {
         }
         config.source.keep_trying |= self.keep_trying;
         let bundle = |path: PathBuf| -> anyhow::Result<Source> {
-            let policy = self.trust.policy_telling(&config.student, &journal)?;
+            let policy = self.trust.policy(&config.student, &journal)?;
             Ok(Source::Bundle { path, policy })
         };
         let mut trial = None;
@@ -207,7 +215,7 @@ impl RunArgs {
             (Some(path), _) => bundle(path.clone())?,
             (None, Some(path)) => Source::Model(path.clone()),
             (None, None) if config.student.bundle.is_empty() => {
-                let policy = self.trust.policy_telling(&config.student, &journal)?;
+                let policy = self.trust.policy(&config.student, &journal)?;
                 match launch::active_slot(&config, &policy, &journal) {
                     // A camera whose only bundle is damaged still shows its picture.
                     Err(error) if self.config.is_some() && config.source.keep_trying => {
@@ -253,6 +261,7 @@ impl RunArgs {
         let some = |text: &String| (!text.is_empty()).then(|| text.clone());
         let choice = Choice {
             level: self.level.or_else(|| some(&config.student.level)),
+            largest: false,
             precision: match self.precision {
                 Some(precision) => Some(precision),
                 None => some(&config.student.precision)

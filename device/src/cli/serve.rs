@@ -1,6 +1,7 @@
 //! A run of `honed`: signals, the service manager, and the session between them.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,7 +13,10 @@ use gstreamer_video as gst_video;
 #[cfg(feature = "telemetry")]
 use hone_shared::config::TelemetryConfig;
 use hone_shared::config::{Config, GpioConfig};
+use hone_shared::printable::printable;
 
+#[cfg(any(feature = "page", feature = "telemetry"))]
+use super::beside;
 use super::on_trial::OnTrial;
 use super::reload::Reloader;
 use super::signals;
@@ -23,6 +27,7 @@ use crate::camera::capture::Capture;
 use crate::camera::dials::Dials;
 use crate::camera::elements;
 use crate::camera::encoder::Encoder;
+use crate::camera::error::CameraError;
 use crate::camera::feed::Camera;
 use crate::camera::output;
 use crate::camera::report::RunReport;
@@ -38,8 +43,6 @@ use crate::journal::Journal;
 use crate::page;
 use crate::state::BoardState;
 use crate::systemd::{self, ServiceManager};
-#[cfg(feature = "telemetry")]
-use crate::telemetry::{self, Reporter};
 
 /// What a run is to do, complete and checked.
 #[derive(Debug)]
@@ -86,11 +89,12 @@ pub struct Job {
     pub journal: Journal,
 }
 
-/// Runs until the source ends, the frames are counted or a signal comes.
+/// Runs until the source ends, the frames are counted, a signal comes or the button is held; how the session went, and
+/// what the program ends with where the button says so.
 ///
 /// # Errors
 /// One sentence that names the file, source or sink at fault.
-pub fn serve(mut job: Job) -> anyhow::Result<RunReport> {
+pub fn serve(mut job: Job) -> anyhow::Result<(Result<RunReport, CameraError>, Option<ExitCode>)> {
     #[cfg(feature = "page")]
     let page = job.page.as_ref().map(|page| page.listen);
     #[cfg(not(feature = "page"))]
@@ -148,14 +152,14 @@ pub fn serve(mut job: Job) -> anyhow::Result<RunReport> {
         journal.clone(),
     ));
     #[cfg(feature = "page")]
-    let _page = serve_page(&job, &board)?;
+    let _page = beside::page(&job, &board)?;
     #[cfg(feature = "telemetry")]
-    let _telemetry = report(&job, &board)?;
+    let _telemetry = beside::telemetry(&job, &board)?;
     let manager = Rc::new(RefCell::new(ServiceManager::from_environment()));
     let mut tell = {
         let (manager, board) = (manager.clone(), board.clone());
         move |event: &Event| {
-            eprintln!("{event}");
+            eprintln!("{}", printable(event));
             board.hear(event);
             lamp.hear(event);
             let manager = manager.borrow();
@@ -180,8 +184,9 @@ pub fn serve(mut job: Job) -> anyhow::Result<RunReport> {
     let reloader = Reloader::new(&job, &dials).map(RefCell::new);
     let at_work = sharpener.clone();
     let look = || {
+        let untouched = dials.bypass() || dials.strength() <= 0.0 || dials.split() >= 1.0;
         if let Some(trial) = trial.borrow_mut().as_mut()
-            && let Some(reason) = trial.look(timeline.now().into())
+            && let Some(reason) = trial.look(timeline.now().into(), untouched)
         {
             *given_up.borrow_mut() = Some(reason);
             return true;
@@ -209,34 +214,7 @@ pub fn serve(mut job: Job) -> anyhow::Result<RunReport> {
     if let Some(reason) = given_up.take() {
         bail!("{reason}");
     }
-    wiring.finish()?;
-    Ok(report?)
-}
-
-/// Serves the page, where one is wanted.
-#[cfg(feature = "page")]
-fn serve_page(job: &Job, board: &Arc<BoardState>) -> anyhow::Result<Option<page::Running>> {
-    let Some(settings) = job.page.clone() else {
-        return Ok(None);
-    };
-    let running = page::start(settings, board.clone())?;
-    job.journal.say(&running);
-    Ok(Some(running))
-}
-
-/// Tells of the board whoever listens: the page's clients, and what the job names.
-#[cfg(feature = "telemetry")]
-fn report(job: &Job, board: &Arc<BoardState>) -> anyhow::Result<Reporter> {
-    let (feed, looked_at) = (board.feed().clone(), board.clone());
-    let settings = telemetry::Settings::new(&job.telemetry);
-    telemetry::start_carriers(&job.telemetry, &settings.board, &feed, &job.journal)?;
-    let bundle = job.student.title();
-    Ok(Reporter::start(
-        settings,
-        feed,
-        job.journal.clone(),
-        move || telemetry::state_of(&looked_at, &bundle),
-    )?)
+    Ok((report, wiring.finish()?))
 }
 
 /// Says what a person should know of the sinks before the first frame.

@@ -15,6 +15,7 @@ use serde_json::json;
 
 pub use rollback::RollbackArgs;
 
+use super::owner::become_owner;
 use super::trust::TrustArgs;
 use crate::journal::Journal;
 use crate::slots::{FolderDisk, Slot, Slots, State, Update};
@@ -33,6 +34,14 @@ pub struct FolderArgs {
 impl FolderArgs {
     fn slots(&self) -> Slots<FolderDisk> {
         Slots::new(FolderDisk::new(&self.folder))
+    }
+
+    /// The slots to write to, as the user whose folder they are, for everyone to read.
+    fn own_slots(&self) -> anyhow::Result<Slots<FolderDisk>> {
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        become_owner(&self.folder, &Slot::ALL.map(Slot::name))
+            .with_context(|| format!("cannot write to {}", self.folder.display()))?;
+        Ok(self.slots())
     }
 }
 
@@ -58,7 +67,7 @@ enum SlotsCommand {
         #[command(flatten)]
         folder: FolderArgs,
         /// Give up waiting after so long.
-        #[arg(long, value_name = "S", default_value_t = 60)]
+        #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(..=86_400))]
         seconds: u64,
     },
 }
@@ -101,7 +110,7 @@ impl InstallArgs {
             Some(path) => super::config::read_known(path, &Journal::default())?,
             None => Config::default(),
         };
-        let policy = self.trust.policy(&config.student)?;
+        let policy = self.trust.policy(&config.student, &Journal::default())?;
         let bundle = read(&self.bundle)?;
         let program = match &self.program {
             Some(path) => Some((read(path)?, version(path)?)),
@@ -113,7 +122,7 @@ impl InstallArgs {
         };
         let state = self
             .folder
-            .slots()
+            .own_slots()?
             .install(update, &policy, self.force)
             .with_context(|| format!("{} was not installed", self.bundle.display()))?;
         println!("{}", summary(&state));
@@ -167,7 +176,8 @@ fn wait(slots: &Slots<FolderDisk>, seconds: u64) -> anyhow::Result<()> {
         ensure!(!trial.bad, "{}", state.last);
         ensure!(
             Instant::now() < end,
-            "still on trial after {seconds} s: honed has not sharpened enough frames; is a camera there?"
+            "still on trial after {seconds} s: honed has not sharpened enough frames; is a camera there, and \
+             its picture not passed as it comes (bypass, strength 0, split 1)?"
         );
         std::thread::sleep(LOOK);
     }
@@ -254,5 +264,22 @@ fn summary(state: &State) -> String {
             }
         ),
         _ => "no slot is in use".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use crate::cli::Cli;
+
+    #[test]
+    fn nobody_waits_longer_than_a_day() {
+        let parsed = |seconds| {
+            Cli::try_parse_from(["honed", "slots", "wait", "--seconds", seconds]).map(|_| ())
+        };
+        assert!(parsed("0").is_ok() && parsed("86400").is_ok());
+        let error = parsed("18446744073709551615").unwrap_err().to_string();
+        assert!(error.contains("86400"), "{error}");
     }
 }

@@ -6,9 +6,9 @@ use comfy_table::{Table, presets};
 use crate::camera::{discovery, elements};
 
 const EXAMPLES: &str = "\
-Example:
+Examples:
   honed sources
-  honed run --bundle x.hone --source v4l2:/dev/video0 --sink display";
+  honed run --source v4l2:/dev/video0 --sink display";
 
 /// Lists the cameras with their modes.
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::bail;
-use hone_shared::bundle::Policy;
+use hone_shared::bundle::{self, Policy};
 
 use super::on_trial::OnTrial;
 use super::serve::Job;
@@ -150,7 +150,9 @@ impl Candidate {
     /// Copies it beside the slots, unless the file is another by now.
     fn keep(&self) -> io::Result<()> {
         let bytes = std::fs::read(&self.path)?;
-        let same = trust::open(&self.path, &self.policy).is_ok_and(|b| *b.digest() == self.digest);
+        let same = bundle::read(bytes.as_slice()).is_ok_and(|read| {
+            *read.digest() == self.digest && bundle::verify(&read, &self.policy).is_ok()
+        });
         if same {
             atomic::write_bytes(&self.keep_as, &bytes)?;
         }

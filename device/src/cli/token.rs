@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use hone_shared::config::PAGE_FOLDER;
 
+use super::owner::become_owner;
 use crate::page::Tokens;
 
 const EXAMPLES: &str = "\
@@ -65,6 +66,12 @@ impl TokenArgs {
     /// The file that cannot be read or written, or the name that is taken or unknown.
     pub fn run(self) -> anyhow::Result<()> {
         let folder = &self.folder;
+        // The service makes and reads them as the owner of the folder around.
+        let place = std::path::absolute(folder)?;
+        if let (Some(around), Some(name)) = (place.parent(), place.file_name()) {
+            become_owner(around, &[&*name.to_string_lossy()])
+                .with_context(|| format!("cannot write to {}", folder.display()))?;
+        }
         match self.action {
             Action::Create { name } => {
                 let _lock = Tokens::lock(folder)?;

@@ -28,27 +28,15 @@ impl TrustArgs {
         self.allow_unsigned || !self.trusted_key.is_empty()
     }
 
-    /// The flags on top of the configuration.
+    /// The flags on top of the configuration; `journal` hears which keys are left out.
     ///
     /// # Errors
     /// The key file that cannot be read or is none.
-    pub fn policy(&self, config: &StudentConfig) -> anyhow::Result<Policy> {
-        self.policy_telling(config, &Journal::default())
-    }
-
-    /// As [`Self::policy`], where `journal` hears which keys are left out.
-    ///
-    /// # Errors
-    /// The key file that cannot be read or is none.
-    pub fn policy_telling(
-        &self,
-        config: &StudentConfig,
-        journal: &Journal,
-    ) -> anyhow::Result<Policy> {
+    pub fn policy(&self, config: &StudentConfig, journal: &Journal) -> anyhow::Result<Policy> {
         let configured = config.trusted_keys.iter().map(PathBuf::from);
         let places: Vec<PathBuf> = configured.chain(self.trusted_key.iter().cloned()).collect();
         let allow_unsigned = self.allow_unsigned || config.allow_unsigned;
-        Ok(trust::policy_telling(&places, allow_unsigned, journal)?)
+        Ok(trust::policy(&places, allow_unsigned, journal)?)
     }
 
     /// The flags as changes of a configuration that says `config`: none without flags.

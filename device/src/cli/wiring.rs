@@ -1,6 +1,6 @@
 //! The board's pins in a run: lamp, button, fan and trigger.
 
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,6 +15,12 @@ use crate::camera::timeline::Timeline;
 use crate::governor::thermometer::Watched;
 use crate::gpio::{self, Lamp, Panel, PanelParts, Pins, Running, TriggerOutput};
 use crate::journal::Journal;
+use crate::systemd;
+
+/// What tells the service manager that the button was held, by the exit status: that honed is not to be started again,
+/// and that the board is to be switched off, which takes more rights than a service has.
+const STOPPED: u8 = 150;
+const POWER_OFF: u8 = 151;
 
 /// What is wired, and what the session tells it.
 pub(super) struct Wiring {
@@ -23,7 +29,7 @@ pub(super) struct Wiring {
     config: GpioConfig,
     pins: Option<Box<dyn Pins>>,
     panel: Option<Running>,
-    power_off: Arc<AtomicBool>,
+    by_button: Arc<AtomicBool>,
 }
 
 impl Wiring {
@@ -43,7 +49,7 @@ impl Wiring {
             config: config.clone(),
             pins: None,
             panel: None,
-            power_off: Arc::default(),
+            by_button: Arc::default(),
         };
         if !gpio::wanted(config) {
             return Ok(wiring);
@@ -53,7 +59,7 @@ impl Wiring {
             lamp: wiring.lamp.clone(),
             dials: dials.clone(),
             stop: stop.clone(),
-            power_off: wiring.power_off.clone(),
+            by_button: wiring.by_button.clone(),
             thermometer: Box::new(thermometer.clone()),
             journal: journal.clone(),
         };
@@ -85,21 +91,61 @@ impl Wiring {
             .map_err(|e| failed(e.to_string()))
     }
 
-    /// Lets the pins go; switches the board off when the button asked for it.
+    /// Lets the pins go; what the program ends with when the button was held, which switches the board off where that
+    /// was asked for. A service that may not leaves it to its manager, and none is to be started again.
     ///
     /// # Errors
-    /// When systemd refuses.
-    pub(super) fn finish(&mut self) -> anyhow::Result<()> {
+    /// When systemd refuses, but for a service.
+    pub(super) fn finish(&mut self) -> anyhow::Result<Option<ExitCode>> {
         self.panel = None;
-        if !self.power_off.load(Ordering::Relaxed) {
-            return Ok(());
+        if !self.by_button.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let service = systemd::is_service();
+        let stopped = if service { STOPPED } else { 0 };
+        if !self.config.power_off {
+            return Ok(Some(stopped.into()));
         }
         eprintln!("the button asks to switch the board off");
-        let status = Command::new("systemctl").arg("poweroff").status();
-        let status = status.context("cannot run systemctl poweroff")?;
-        if !status.success() {
-            bail!("systemctl poweroff failed ({status}): may this user switch the board off?");
+        match power_off() {
+            Ok(()) => Ok(Some(stopped.into())),
+            Err(_) if service && !rustix::process::geteuid().is_root() => {
+                Ok(Some(POWER_OFF.into()))
+            }
+            Err(error) if service => {
+                eprintln!("error: {error:#}");
+                Ok(Some(stopped.into()))
+            }
+            Err(error) => Err(error),
         }
-        Ok(())
+    }
+}
+
+fn power_off() -> anyhow::Result<()> {
+    let command = ["--no-ask-password", "poweroff"];
+    let output = Command::new("systemctl").args(command).output();
+    let output = output.context("cannot run systemctl poweroff")?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!(
+            "systemctl poweroff failed: {}: may this user switch the board off?",
+            said.trim()
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_service_knows_what_the_button_asked_for() {
+        let unit = include_str!("../../../cross/honed.service");
+        for key in ["RestartPreventExitStatus", "SuccessExitStatus"] {
+            let line = format!("\n{key}={STOPPED} {POWER_OFF}\n");
+            assert!(unit.contains(&line), "{line}");
+        }
+        assert!(unit.contains(&format!("[ \"$$EXIT_STATUS\" = {POWER_OFF} ]")));
     }
 }

@@ -73,14 +73,3 @@ pub fn examine() -> Vec<Check> {
 pub fn examine_student(source: &crate::camera::student::Source) -> Vec<Check> {
     video::student(source)
 }
-
-/// The worst verdict.
-pub fn worst(checks: &[Check]) -> Verdict {
-    if checks.iter().any(|c| c.verdict == Verdict::Bad) {
-        Verdict::Bad
-    } else if checks.iter().any(|c| c.verdict == Verdict::Lacking) {
-        Verdict::Lacking
-    } else {
-        Verdict::Good
-    }
-}

@@ -9,7 +9,7 @@ use tract_onnx::pb::{
 };
 
 use super::EngineError;
-use super::model::breach;
+use super::model::{breach, giver};
 
 /// One f32 input `frame` `[1,C,H,W]`, one f32 output `restored` of the same shape; a temporal student
 /// has a second input `previous` of that shape. Says whether it is one.
@@ -100,13 +100,7 @@ fn channels(value: &ValueInfoProto) -> Result<Option<i64>, EngineError> {
 
 /// The tensor that the last node adds to the frame.
 pub(super) fn residual(graph: &GraphProto) -> Result<String, EngineError> {
-    let giver = |name: &str| {
-        graph
-            .node
-            .iter()
-            .find(|n| n.output.iter().any(|o| o == name))
-    };
-    let last = giver(OUTPUT_NAME).filter(|n| n.op_type == "Add");
+    let last = giver(graph, OUTPUT_NAME).filter(|n| n.op_type == "Add");
     let Some([a, b]) = last.map(|n| n.input.as_slice()) else {
         return breach(format!(
             "the node that gives '{OUTPUT_NAME}' is not an Add of the frame and a residual, nor the overshoot \
@@ -124,8 +118,8 @@ pub(super) fn residual(graph: &GraphProto) -> Result<String, EngineError> {
         ));
     }
     match (is_frame(graph, a), is_frame(graph, b)) {
-        (true, false) => Ok(b.clone()),
-        (false, true) => Ok(a.clone()),
+        (true, false) if !b.is_empty() => Ok(b.clone()),
+        (false, true) if !a.is_empty() => Ok(a.clone()),
         _ => breach("its last Add does not add a residual to the frame"),
     }
 }
@@ -135,16 +129,10 @@ fn is_frame(graph: &GraphProto, name: &str) -> bool {
     if name == INPUT_NAME {
         return true;
     }
-    let giver = |name: &str| {
-        graph
-            .node
-            .iter()
-            .find(|n| n.output.iter().any(|o| o == name))
-    };
-    let Some(dequantise) = giver(name).filter(|n| n.op_type == "DequantizeLinear") else {
+    let Some(dequantise) = giver(graph, name).filter(|n| n.op_type == "DequantizeLinear") else {
         return false;
     };
-    let quantise = dequantise.input.first().and_then(|q| giver(q));
+    let quantise = dequantise.input.first().and_then(|q| giver(graph, q));
     quantise.is_some_and(|q| {
         q.op_type == "QuantizeLinear" && q.input.first().is_some_and(|x| x == INPUT_NAME)
     })

@@ -75,10 +75,10 @@ impl Memory {
         })
     }
 
-    /// The frame is complete: it is the one before the next. `size` is its width and height.
-    pub fn keep(&mut self, size: (usize, usize)) {
+    /// The frame, of this width and height, is the one before the next if it is `complete`.
+    pub fn close(&mut self, complete: bool, size: (usize, usize)) {
         std::mem::swap(&mut self.last, &mut self.next);
-        self.size = Some(size);
+        self.size = complete.then_some(size);
     }
 
     /// Bytes held.
@@ -153,10 +153,7 @@ mod tests {
             let seen = feedback.previous.row(0, 0, width, &mut scratch).to_vec();
             // SAFETY: one thread.
             unsafe { feedback.write((0, 0), bytes, &vec![1.0; width], None) };
-            match keep {
-                true => memory.keep(size),
-                false => memory.forget(),
-            }
+            memory.close(keep, size);
             seen
         };
         assert_eq!(turn(&[1, 2, 3], 3, true), [1, 2, 3]);

@@ -18,6 +18,8 @@ mod normalise;
 mod peak;
 #[cfg(test)]
 mod plain;
+#[cfg(test)]
+mod planes;
 mod pool;
 #[cfg(test)]
 mod random;
@@ -38,6 +40,7 @@ pub use isa::Isa;
 use chain::Chain;
 use hone_shared::limit::REACH;
 use hone_shared::student::{Colour, ConvChain, Precision};
+use rows::Source;
 
 /// What can go wrong between a model file and a restored frame.
 #[derive(Debug, thiserror::Error)]
@@ -114,20 +117,10 @@ pub struct EngineOptions {
 pub struct Executor {
     /// The fused executor, not tract.
     pub fused: bool,
-    /// Instruction set of the fused executor's kernels; tract chooses its own.
-    pub isa: Isa,
+    /// Instruction set of the fused executor's kernels; `None` with tract, which chooses its own.
+    pub isa: Option<Isa>,
     /// Threads, the calling one included.
     pub threads: usize,
-}
-
-impl Default for Executor {
-    fn default() -> Self {
-        Self {
-            fused: false,
-            isa: Isa::Scalar,
-            threads: 1,
-        }
-    }
 }
 
 /// Runs one student on frames, one after another. A temporal student takes each for the continuation of
@@ -141,7 +134,11 @@ pub trait Engine: Send {
 
     /// What runs the student; engines made for tests need not say.
     fn executor(&self) -> Executor {
-        Executor::default()
+        Executor {
+            fused: false,
+            isa: None,
+            threads: 1,
+        }
     }
 
     /// Bytes of working memory held between frames of one size, where the executor knows.
@@ -189,14 +186,15 @@ pub fn load(model: &[u8], options: EngineOptions) -> Result<Box<dyn Engine>, Eng
         Some(isa) => isa,
         None => Isa::choose()?,
     };
-    if options.tract_only {
-        return Ok(Box::new(tract::TractEngine::new(&model, options)?));
-    }
     let student = StudentInfo::of(&model)?;
-    match chain::recognise(&model) {
-        Ok(Chain::F32(chain)) => fused::f32_engine(&chain, student, isa, options),
-        Ok(Chain::Int8(chain)) => fused::int8_engine(&chain, student, isa, options),
-        Err(_) => Ok(Box::new(tract::TractEngine::new(&model, options)?)),
+    let chain = match options.tract_only {
+        true => None,
+        false => chain::recognise(&model).ok(),
+    };
+    match chain {
+        Some(Chain::F32(chain)) => fused::f32_engine(&chain, student, isa, options),
+        Some(Chain::Int8(chain)) => fused::int8_engine(&chain, student, isa, options),
+        None => Ok(Box::new(tract::TractEngine::new(&model, student, options)?)),
     }
 }
 
@@ -260,11 +258,27 @@ pub fn peak(isa: Isa, precision: Precision, threads: usize) -> Result<f64, Engin
     Ok(peak::peak(isa, precision, &mut pool))
 }
 
-fn check_strength(strength: f32) -> Result<(), EngineError> {
-    if (0.0..=1.0).contains(&strength) {
-        return Ok(());
+/// What every executor does before a frame: holds `out` and the strength to what they may be. Gives the samples to restore;
+/// none at strength 0, where the frame is then in `out` as it came.
+///
+/// # Errors
+/// Whatever does not fit.
+fn begin<'a>(
+    frame: &FrameView<'a>,
+    out: &mut FrameViewMut<'_>,
+    colour: Colour,
+    strength: f32,
+) -> Result<Option<Source<'a>>, EngineError> {
+    out.validate_against(frame)?;
+    if !(0.0..=1.0).contains(&strength) {
+        return Err(EngineError::Run(format!(
+            "strength {strength} is not between 0 and 1"
+        )));
     }
-    Err(EngineError::Run(format!(
-        "strength {strength} is not between 0 and 1"
-    )))
+    let source = Source::new(frame, colour)?;
+    if strength == 0.0 {
+        rows::copy_planes(frame, out, 0);
+        return Ok(None);
+    }
+    Ok(Some(source))
 }

@@ -5,6 +5,7 @@
 //! and numbers that can be computed with.
 
 mod finite;
+mod size;
 
 use std::collections::HashSet;
 
@@ -20,7 +21,7 @@ use super::{EngineError, interface, limit};
 /// Largest integer attribute (kernel side, stride, padding, block) that a student may carry.
 const MAX_ATTRIBUTE: i64 = 1 << 16;
 /// Largest number of elements in one weight tensor.
-const MAX_ELEMENTS: i64 = 1 << 28;
+pub(super) const MAX_ELEMENTS: i64 = 1 << 28;
 
 /// A model that keeps the student contract.
 #[derive(Debug, Clone)]
@@ -52,6 +53,7 @@ impl Model {
             .graph
             .as_mut()
             .ok_or_else(|| EngineError::Load("it holds no graph".into()))?;
+        size::check(graph)?;
         check_names(graph)?;
         for tensor in tensors(graph) {
             check_tensor(tensor)?;
@@ -61,6 +63,8 @@ impl Model {
         }
         finite::check(graph)?;
         normalise(graph);
+        finite::check_scales(graph)?;
+        size::check_shapes(graph)?;
         let limited = limit::take(graph);
         check_opset(&proto)?;
         let graph = self::graph(&proto)?;
@@ -121,7 +125,8 @@ fn check_opset(proto: &ModelProto) -> Result<(), EngineError> {
     }
 }
 
-/// Every input of a node is an initialiser, the graph's input or an earlier node's output.
+/// Every input of a node is an initialiser, the graph's input or an earlier node's output, and every node gives something.
+/// An empty name stands for what is left out.
 fn check_names(graph: &GraphProto) -> Result<(), EngineError> {
     let mut known: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
     known.extend(graph.input.iter().map(|i| i.name.as_str()));
@@ -133,6 +138,12 @@ fn check_names(graph: &GraphProto) -> Result<(), EngineError> {
                     node.name, node.op_type
                 ));
             }
+        }
+        if node.output.iter().all(String::is_empty) {
+            return broken(format!(
+                "node '{}' ({}) gives nothing that has a name",
+                node.name, node.op_type
+            ));
         }
         for output in node.output.iter().filter(|name| !name.is_empty()) {
             if !known.insert(output) {
@@ -223,6 +234,12 @@ fn check_attributes(node: &NodeProto) -> Result<(), EngineError> {
     Ok(())
 }
 
+/// The node that gives `name`. None gives the empty one, which stands for what is left out.
+pub(super) fn giver<'a>(graph: &'a GraphProto, name: &str) -> Option<&'a NodeProto> {
+    let mut nodes = graph.node.iter().filter(|_| !name.is_empty());
+    nodes.find(|n| n.output.iter().any(|o| o == name))
+}
+
 /// An attribute of a node.
 pub(super) fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a pb::AttributeProto> {
     node.attribute.iter().find(|a| a.name == name)
@@ -292,6 +309,19 @@ mod tests {
             p.graph = Some(g);
         });
         assert!(text.contains("holds 5"), "{text}");
+        let text = refusal(|p| {
+            let mut g = graph(p);
+            let idle = sample::node("Identity", &[""], "", vec![]);
+            g.node.insert(0, idle);
+            p.graph = Some(g);
+        });
+        assert!(text.contains("gives nothing"), "{text}");
+        let text = refusal(|p| {
+            let mut g = graph(p);
+            g.node.last_mut().unwrap().input[1].clear();
+            p.graph = Some(g);
+        });
+        assert!(text.contains("does not add a residual"), "{text}");
         assert!(
             Model::parse(b"no onnx")
                 .unwrap_err()

@@ -78,7 +78,9 @@ fn remove_identities(graph: &mut GraphProto) {
         let is_output = outputs.contains(to);
         // The graph's output keeps its name: what gives it takes that name.
         let removable = !is_output || given.contains(from) && !outputs.contains(from);
-        if node.op_type != "Identity" || !removable {
+        // An empty name stands for what is left out, wherever it is read.
+        let named = !from.is_empty() && !to.is_empty();
+        if node.op_type != "Identity" || !named || !removable {
             return true;
         }
         let from = renamed.get(from).unwrap_or(from).clone();
@@ -220,4 +222,24 @@ pub(super) fn remove_dead(graph: &mut GraphProto) {
     }
     kept.reverse();
     graph.node = kept;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::sample;
+
+    #[test]
+    fn an_input_that_is_left_out_stays_so() {
+        let mut graph = GraphProto {
+            node: vec![
+                sample::node("Identity", &["frame"], "", vec![]),
+                sample::node("Identity", &[""], "", vec![]),
+                sample::node("Clip", &["frame", "", "high"], "clipped", vec![]),
+            ],
+            ..GraphProto::default()
+        };
+        remove_identities(&mut graph);
+        assert_eq!(graph.node.last().unwrap().input, ["frame", "", "high"]);
+    }
 }

@@ -1,17 +1,23 @@
 //! How far the network looks and what it costs, read off its graph.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
 use hone_shared::student::{INPUT_NAME, META_HALO, META_SCALE, PREVIOUS_NAME};
-use tract_onnx::pb::{NodeProto, TensorProto};
+use tract_onnx::pb::{GraphProto, NodeProto};
 
 use super::EngineError;
-use super::model::{Model, attribute, breach};
+use super::model::{Model, attribute, breach, giver};
+use super::stored::{self, Stored};
 
 /// Longest halo believed, in pixels.
 const MAX_HALO: usize = 4096;
 /// Coarsest sampling followed, in pixels a sample.
 const MAX_STEP: usize = 64;
+/// Largest blocks that frames are padded to, in pixels.
+const MAX_SCALE: usize = 256;
 
 /// Geometry of a network.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,11 +57,7 @@ impl Local {
 /// other blocks than it works on.
 pub(super) fn reach(model: &Model) -> Result<Reach, EngineError> {
     let graph = model.graph()?;
-    let weights: HashMap<&str, &TensorProto> = graph
-        .initializer
-        .iter()
-        .map(|t| (t.name.as_str(), t))
-        .collect();
+    let weights = stored::of(graph);
     let start = Local {
         step: 1,
         halo: Some(0),
@@ -74,7 +76,7 @@ pub(super) fn reach(model: &Model) -> Result<Reach, EngineError> {
             continue;
         }
         let known: Option<Vec<Local>> = inputs.into_iter().collect();
-        let dims = kernel_dims(node, &graph.node, &weights);
+        let dims = kernel_dims(node, graph, &weights);
         let out = known
             .and_then(|inputs| through(node, &inputs, dims, &weights))
             .filter(Local::believable);
@@ -83,7 +85,9 @@ pub(super) fn reach(model: &Model) -> Result<Reach, EngineError> {
             let per_sample: f64 = dims.iter().map(|&d| d as f64).product();
             macs += per_sample / (local.step * local.step) as f64;
         }
-        scale = scale.max(out.map_or(1, |local| local.step));
+        if let Some(local) = out.filter(|local| local.step > 0) {
+            scale = common(scale, local.step)?;
+        }
         for name in &node.output {
             tensors.insert(name, out);
         }
@@ -101,7 +105,12 @@ pub(super) fn reach(model: &Model) -> Result<Reach, EngineError> {
         Some(local) => local.halo,
         None => number(META_HALO),
     };
-    let scale = told.map_or(scale, |s| s.max(scale));
+    let scale = match told {
+        // Of a graph that is not followed to its end, the file's own word counts where it can.
+        Some(told) if told >= scale => told,
+        Some(told) => common(told, scale)?,
+        None => scale,
+    };
     Ok(Reach {
         scale,
         halo: halo.filter(|&h| h <= MAX_HALO),
@@ -109,11 +118,22 @@ pub(super) fn reach(model: &Model) -> Result<Reach, EngineError> {
     })
 }
 
-/// Dimensions `[outputs, inputs / groups, kh, kw]` of a convolution's weight.
+/// The smallest blocks that are whole ones of `a` and of `b` pixels.
+fn common(a: usize, b: usize) -> Result<usize, EngineError> {
+    let blocks = (1..=b).map(|n| n * a).find(|blocks| blocks % b == 0);
+    match blocks.filter(|&blocks| blocks <= MAX_SCALE) {
+        Some(blocks) => Ok(blocks),
+        None => breach(format!(
+            "its graph works on blocks of {a} and of {b} pixels, which only blocks of more than {MAX_SCALE} hold whole: let one of the two divide the other"
+        )),
+    }
+}
+
+/// Dimensions of a convolution's weight: the kernel's are the last two.
 fn kernel_dims<'a>(
     node: &NodeProto,
-    nodes: &'a [NodeProto],
-    weights: &HashMap<&str, &'a TensorProto>,
+    graph: &GraphProto,
+    weights: &Stored<'a>,
 ) -> Option<&'a [i64]> {
     let weight = match node.op_type.as_str() {
         "Conv" | "ConvTranspose" | "ConvInteger" => 1,
@@ -123,7 +143,7 @@ fn kernel_dims<'a>(
     let name = node.input.get(weight)?.as_str();
     let source = match weights.get(name) {
         Some(tensor) => return Some(&tensor.dims),
-        None => nodes.iter().find(|n| n.output.iter().any(|o| o == name))?,
+        None => giver(graph, name)?,
     };
     weights
         .get(source.input.first()?.as_str())
@@ -134,7 +154,7 @@ fn through(
     node: &NodeProto,
     inputs: &[Local],
     dims: Option<&[i64]>,
-    weights: &HashMap<&str, &TensorProto>,
+    weights: &Stored<'_>,
 ) -> Option<Local> {
     let ints = |name| attribute(node, name).map(|a| a.ints.as_slice());
     let largest = |name, default: i64| {
@@ -143,6 +163,14 @@ fn through(
     };
     let first = *inputs.first()?;
     let step = first.step;
+    // Samples from one end of a kernel to the other.
+    let span = || {
+        let kernel = match ints("kernel_shape") {
+            Some(shape) => shape.iter().copied().max()?,
+            None => *dims?.get(2..)?.iter().max()?,
+        };
+        Some(usize::try_from(kernel).ok()?.checked_sub(1)? * largest("dilations", 1)?)
+    };
     // A mean or a cut over the channels alone.
     let over_channels = || match (ints("axes"), node.input.get(3)) {
         (Some(axes), _) => axes == [1],
@@ -153,11 +181,7 @@ fn through(
     };
     match node.op_type.as_str() {
         "Conv" | "QLinearConv" | "ConvInteger" | "MaxPool" | "AveragePool" => {
-            let kernel = match ints("kernel_shape") {
-                Some(shape) => shape.iter().copied().max()?,
-                None => *dims?.get(2..)?.iter().max()?,
-            };
-            let span = usize::try_from(kernel).ok()?.checked_sub(1)? * largest("dilations", 1)?;
+            let span = span()?;
             let pads = ints("pads").unwrap_or(&[]);
             let centred = pads
                 .iter()
@@ -174,10 +198,10 @@ fn through(
         }
         "ConvTranspose" => {
             let stride = largest("strides", 1)?.max(1);
-            let kernel = largest("kernel_shape", 3)?;
+            let span = span()?;
             (step % stride == 0).then(|| Local {
                 step: step / stride,
-                halo: first.halo.map(|halo| halo + kernel * step),
+                halo: first.halo.map(|halo| halo + (span + 1) * step),
             })
         }
         "SpaceToDepth" => {
@@ -210,89 +234,5 @@ fn through(
         "GlobalAveragePool" => Some(Local::POOLED),
         "ReduceMean" | "Slice" => over_channels().then_some(first),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use prost::Message;
-    use tract_onnx::pb::ModelProto;
-
-    use super::super::{describe, sample};
-    use super::*;
-
-    #[test]
-    fn a_mean_over_the_picture_sees_it_all_and_hides_no_cost() {
-        let node = |op: &str| NodeProto {
-            op_type: op.to_owned(),
-            ..NodeProto::default()
-        };
-        let known = HashMap::new();
-        let local = Local {
-            step: 2,
-            halo: Some(6),
-        };
-        let pooled = through(&node("GlobalAveragePool"), &[local], None, &known).unwrap();
-        assert_eq!((pooled.step, pooled.halo), (0, None));
-        let gated = through(&node("Mul"), &[pooled, local], None, &known).unwrap();
-        assert_eq!((gated.step, gated.halo), (2, None));
-        let other = Local { step: 4, ..local };
-        assert!(through(&node("Mul"), &[other, local], None, &known).is_none());
-        assert!(through(&node("Slice"), &[local], None, &known).is_none());
-    }
-
-    #[test]
-    fn convolutions_of_bytes_cost_what_others_do() {
-        let weight = TensorProto {
-            dims: vec![8, 4, 3, 3],
-            ..TensorProto::default()
-        };
-        let known = HashMap::from([("w", &weight)]);
-        for (op, inputs) in [
-            ("QLinearConv", &["x", "xs", "xz", "w", "ws", "wz"][..]),
-            ("ConvInteger", &["x", "w"]),
-        ] {
-            let pads = sample::ints("pads", &[1; 4]);
-            let node = sample::node(op, inputs, "y", vec![pads]);
-            let dims = kernel_dims(&node, &[], &known);
-            assert_eq!(dims, Some(&[8, 4, 3, 3][..]), "{op}");
-            let local = Local {
-                step: 2,
-                halo: Some(6),
-            };
-            let out = through(&node, &[local], dims, &known).unwrap();
-            assert_eq!((out.step, out.halo), (2, Some(8)), "{op}");
-        }
-    }
-
-    #[test]
-    fn frames_are_padded_to_whole_blocks_of_the_graph() {
-        let told = |scale: &str| {
-            let mut proto = ModelProto::decode(sample::f32_chain().as_slice()).unwrap();
-            for entry in &mut proto.metadata_props {
-                if entry.key == META_SCALE {
-                    entry.value = scale.into();
-                }
-            }
-            describe(&proto.encode_to_vec())
-        };
-        let said = told("3").unwrap_err().to_string();
-        assert!(
-            said.contains("hone.scale 3") && said.contains("blocks of 2"),
-            "{said}"
-        );
-        let said = told("4").unwrap().layers.unwrap_err();
-        assert!(said.contains("blocks are of 2"), "{said}");
-        assert!(told("2").unwrap().layers.is_ok());
-    }
-
-    #[test]
-    fn a_chain_is_followed() {
-        let model = Model::parse(&sample::f32_chain()).unwrap();
-        let reach = reach(&model).unwrap();
-        let chain = sample::chain(hone_shared::student::Colour::Luma, 2, &[4, 8, 8, 4], 1);
-        assert_eq!(reach.scale, 2);
-        assert_eq!(reach.halo, Some(chain.halo()));
-        assert_eq!(reach.macs_per_pixel, chain.macs_per_pixel());
     }
 }

@@ -120,11 +120,7 @@ pub(super) fn restore(frame: u8, residual: f32, strength: f32) -> u8 {
 
 /// The output frame, written by several threads at once.
 pub(super) struct Sink<'a> {
-    format: PixelFormat,
-    colour: Colour,
-    width: usize,
-    height: usize,
-    input: Plane<'a>,
+    source: Source<'a>,
     out: *mut u8,
     out_len: usize,
     out_stride: usize,
@@ -137,32 +133,24 @@ pub(super) struct Sink<'a> {
 unsafe impl Sync for Sink<'_> {}
 
 impl<'a> Sink<'a> {
-    /// Copies the planes that the student does not restore and prepares to write the others.
-    /// `out` was checked against `frame` by the caller.
+    /// Copies the planes that the student does not restore and prepares to write the others. `source` are
+    /// the frame's samples, and `out` was checked against the frame: [`super::begin`] gives and does that.
     ///
     /// # Errors
-    /// [`FrameError::Colour`] when the format does not hold what the student restores.
+    /// [`FrameError::Colour`] when `out` lacks the plane that the student restores.
     pub fn new(
-        frame: &FrameView<'a>,
+        source: Source<'a>,
+        frame: &FrameView<'_>,
         out: &'a mut FrameViewMut<'_>,
-        colour: Colour,
         strength: f32,
     ) -> Result<Self, FrameError> {
-        Source::new(frame, colour)?;
         copy_planes(frame, out, 1);
-        let wrong = FrameError::Colour {
-            format: frame.format.name(),
-            student: colour.name(),
-        };
-        let (Some(input), Some(plane)) = (frame.planes[0], out.planes[0].as_mut()) else {
-            return Err(wrong);
-        };
+        let plane = out.planes[0].as_mut().ok_or(FrameError::Colour {
+            format: source.format.name(),
+            student: source.colour.name(),
+        })?;
         Ok(Self {
-            format: frame.format,
-            colour,
-            width: frame.width,
-            height: frame.height,
-            input,
+            source,
             out: plane.data.as_mut_ptr(),
             out_len: plane.data.len(),
             out_stride: plane.stride,
@@ -177,17 +165,24 @@ impl<'a> Sink<'a> {
     /// # Safety
     /// No other thread writes any of these pixels of this sink at the same time.
     pub unsafe fn write(&self, y: usize, x0: usize, residual: &[f32], bounds: Option<Bounds<'_>>) {
-        let x1 = (x0 + residual.len() / self.colour.channels()).min(self.width);
-        if y >= self.height || x0 >= x1 {
+        let Source {
+            format,
+            width,
+            height,
+            first: frame,
+            colour,
+        } = self.source;
+        let x1 = (x0 + residual.len() / colour.channels()).min(width);
+        if y >= height || x0 >= x1 {
             return;
         }
-        let bytes = match self.format {
+        let bytes = match format {
             PixelFormat::Rgb8 => 3,
             PixelFormat::Yuyv => 2,
             _ => 1,
         };
         let (mut end, strength) = (x1 * bytes, self.strength);
-        if self.format == PixelFormat::Yuyv && x1 == self.width {
+        if format == PixelFormat::Yuyv && x1 == width {
             // The last group holds two pixels even when the width is odd.
             end = end.next_multiple_of(4);
         }
@@ -200,8 +195,8 @@ impl<'a> Sink<'a> {
         // SAFETY: the range lies inside the plane (just asserted), which is borrowed uniquely for
         // 'a; the caller keeps other threads off these pixels.
         let out = unsafe { std::slice::from_raw_parts_mut(self.out.add(start), len) };
-        let input = &self.input.data[y * self.input.stride + x0 * bytes..][..len];
-        match (self.format, self.colour, bounds) {
+        let input = &frame.data[y * frame.stride + x0 * bytes..][..len];
+        match (format, colour, bounds) {
             (PixelFormat::Rgb8, Colour::Luma, None) => {
                 let pixels = out.chunks_exact_mut(3).zip(input.chunks_exact(3));
                 for ((out, input), &residual) in pixels.zip(residual) {

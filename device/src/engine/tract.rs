@@ -3,10 +3,13 @@
 //! The graph is cut before its last Add, so that the residual comes out as the network made it:
 //! `restored - frame` would lose its low bits to the sum's rounding.
 
-use std::collections::HashMap;
+#[cfg(test)]
+mod tests;
+
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use hone_shared::student::{INPUT_NAME, OUTPUT_NAME, PREVIOUS_NAME, Precision};
 use hone_shared::tiling::{Span, spans};
@@ -16,15 +19,17 @@ use tract_onnx::prelude::*;
 use super::frame::{FrameView, FrameViewMut};
 use super::limit::{Extent, Limit};
 use super::memory::{Feedback, Memory};
-use super::model::Model;
+use super::model::{MAX_ELEMENTS, Model};
 use super::pool::Pool;
-use super::rows::{Sink, Source, copy_planes};
+use super::rows::{Sink, Source};
 use super::{Engine, EngineError, EngineOptions, Executor, StudentInfo};
 
 /// Rows of a band, about: enough that halos cost little, few enough that feature maps stay small.
 const BAND: usize = 128;
-/// Most plans (one for each band height) kept for one frame size.
+/// Plans kept, one for each size of band; more where one frame takes more.
 const MAX_PLANS: usize = 16;
+/// Numbers of one tensor for each pixel that are believed of a student where they are more than a file may store.
+const MAX_PER_PIXEL: usize = 512;
 
 type Plan = Arc<TypedRunnableModel>;
 
@@ -35,13 +40,31 @@ pub(super) struct TractEngine {
     /// The frame, then what a temporal student gave before: where the model takes them.
     inputs: Vec<usize>,
     memory: Option<Memory>,
-    plans: HashMap<(usize, usize), Plan>,
+    /// For heights and widths, the last used last.
+    plans: Vec<((usize, usize), Plan)>,
     pool: Pool,
 }
 
-/// tract asserts what it thinks impossible; on a file from outside that must be an error.
+thread_local! {
+    /// Whether a panic of this thread becomes an error.
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// tract asserts what it thinks impossible; on a file from outside that must be an error, and nothing else on the terminal.
 fn guard<T>(what: impl FnOnce() -> TractResult<T>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(what)) {
+    static SILENCE: Once = Once::new();
+    SILENCE.call_once(|| {
+        let report = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !GUARDED.get() {
+                report(info);
+            }
+        }));
+    });
+    GUARDED.set(true);
+    let result = catch_unwind(AssertUnwindSafe(what));
+    GUARDED.set(false);
+    match result {
         Ok(result) => result.map_err(|e| format!("{e:#}").replace('\n', " ")),
         Err(_) => Err("tract gave up on it".into()),
     }
@@ -66,7 +89,11 @@ fn cut(model: &Model) -> ModelProto {
 
 impl TractEngine {
     /// Translates the model and runs it once on a few pixels, so that what cannot run is found here.
-    pub fn new(model: &Model, options: EngineOptions) -> Result<Self, EngineError> {
+    pub fn new(
+        model: &Model,
+        student: StudentInfo,
+        options: EngineOptions,
+    ) -> Result<Self, EngineError> {
         let proto = cut(model);
         let translated = guard(|| onnx().model_for_proto_model(&proto));
         let translated = translated.map_err(EngineError::Load)?;
@@ -83,11 +110,11 @@ impl TractEngine {
         let pool = Pool::new(options.threads, options.pin)
             .map_err(|e| EngineError::Run(format!("cannot start threads: {e}")))?;
         let mut engine = Self {
-            student: StudentInfo::of(model)?,
+            student,
             inputs,
             memory: model.temporal.then(|| Memory::new(model.colour)),
             model: translated,
-            plans: HashMap::new(),
+            plans: Vec::new(),
             pool,
         };
         let side = 8 * engine.student.scale;
@@ -100,21 +127,23 @@ impl TractEngine {
     }
 
     fn plan(&mut self, height: usize, width: usize) -> Result<Plan, String> {
-        if let Some(plan) = self.plans.get(&(height, width)) {
-            return Ok(Arc::clone(plan));
+        if let Some(at) = self.plans.iter().position(|p| p.0 == (height, width)) {
+            let found = self.plans.remove(at);
+            let plan = Arc::clone(&found.1);
+            self.plans.push(found);
+            return Ok(plan);
         }
         let shape = [1, self.student.colour.channels(), height, width];
-        let plan = guard(|| {
+        let typed = guard(|| {
             let mut model = self.model.clone();
             for &input in &self.inputs {
                 model.set_input_fact(input, f32::fact(shape).into())?;
             }
-            model.into_optimized()?.into_runnable()
+            model.into_typed()
         })?;
-        if self.plans.len() >= MAX_PLANS {
-            self.plans.clear();
-        }
-        self.plans.insert((height, width), Arc::clone(&plan));
+        check_memory(&typed, shape)?;
+        let plan = guard(|| typed.into_optimized()?.into_runnable())?;
+        self.plans.push(((height, width), Arc::clone(&plan)));
         Ok(plan)
     }
 
@@ -136,11 +165,39 @@ impl TractEngine {
             None => (1, 0),
         };
         let spans = spans(height, count, halo, scale);
-        spans
+        let most = MAX_PLANS.max(spans.len());
+        let bands = spans
             .into_iter()
             .map(|span| Ok((span, self.plan(span.read_end - span.read_start, width)?)))
-            .collect()
+            .collect();
+        // Those of this frame are the last used.
+        self.plans.drain(..self.plans.len().saturating_sub(most));
+        bands
     }
+}
+
+/// No tensor is of a size that fills a machine's memory.
+fn check_memory(model: &TypedModel, shape: [usize; 4]) -> Result<(), String> {
+    let [_, _, height, width] = shape;
+    let most = (MAX_PER_PIXEL * width * height).max(MAX_ELEMENTS as usize);
+    for node in model.nodes() {
+        let shapes = node
+            .outputs
+            .iter()
+            .filter_map(|o| o.fact.shape.as_concrete());
+        for sides in shapes {
+            let numbers = sides
+                .iter()
+                .try_fold(1_usize, |n, &side| n.checked_mul(side));
+            if numbers.is_none_or(|numbers| numbers > most) {
+                return Err(format!(
+                    "node '{}' makes more than {most} numbers for a frame of {width}x{height}",
+                    node.name
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Runs `plan`, whose inputs take `frames` in the order of `inputs`, and sees that the residual has
@@ -253,8 +310,9 @@ impl Engine for TractEngine {
 
     fn executor(&self) -> Executor {
         Executor {
+            fused: false,
+            isa: None,
             threads: self.pool.threads(),
-            ..Executor::default()
         }
     }
 
@@ -270,14 +328,10 @@ impl Engine for TractEngine {
         out: &mut FrameViewMut<'_>,
         strength: f32,
     ) -> Result<(), EngineError> {
-        out.validate_against(frame)?;
-        super::check_strength(strength)?;
-        let source = Source::new(frame, self.student.colour)?;
-        if strength == 0.0 {
+        let Some(source) = super::begin(frame, out, self.student.colour, strength)? else {
             self.reset();
-            copy_planes(frame, out, 0);
             return Ok(());
-        }
+        };
         let bands = self
             .bands(frame.width, frame.height)
             .map_err(EngineError::Run)?;
@@ -287,7 +341,7 @@ impl Engine for TractEngine {
         };
         let task = Task {
             source,
-            sink: Sink::new(frame, out, self.student.colour, strength)?,
+            sink: Sink::new(source, frame, out, strength)?,
             feedback,
             inputs: &self.inputs,
             extent: source.extent(self.student.scale),
@@ -313,10 +367,7 @@ impl Engine for TractEngine {
             (None, Ok(())) => Ok(()),
         };
         if let Some(memory) = &mut self.memory {
-            match &result {
-                Ok(()) => memory.keep((frame.width, frame.height)),
-                Err(_) => memory.forget(),
-            }
+            memory.close(result.is_ok(), (frame.width, frame.height));
         }
         result
     }

@@ -13,6 +13,8 @@ use thermometer::Reading;
 
 /// Time between two decisions.
 const WINDOW: Duration = Duration::from_millis(500);
+/// A window so many times as long as usual had no frames for a while: no time of calm.
+const AWAY: u32 = 4;
 /// Windows over budget before a step down: the governor acts within two seconds.
 const PATIENCE: u32 = 3;
 /// Part of the frame interval that the student may take.
@@ -119,6 +121,10 @@ impl Governor {
             return None;
         }
         let window = std::mem::take(&mut self.window);
+        let lasted = now.saturating_sub(self.window_start);
+        if lasted > AWAY * WINDOW.max(self.interval) {
+            self.calm_since += lasted - WINDOW;
+        }
         self.window_start = now;
         let mean = window.busy.checked_div(window.frames);
         if let Some(mean) = mean.filter(|m| !m.is_zero()) {
@@ -160,6 +166,7 @@ impl Governor {
             return None;
         }
         let from = self.names[self.at].clone();
+        let allowed = self.time_allowed(self.at);
         self.at += 1;
         let why = match (hot, board.celsius) {
             (true, _) if board.throttled => "the board throttles itself".to_owned(),
@@ -167,7 +174,7 @@ impl Governor {
             _ => format!(
                 "{:.1} ms a frame, {:.1} are there",
                 mean.as_secs_f64() * 1e3,
-                self.interval.as_secs_f64() * 1e3
+                allowed * 1e3
             ),
         };
         Some(self.step(&from, &why))
@@ -270,6 +277,43 @@ mod tests {
         });
         let climbs = steps.iter().filter(|s| s.1.rung == Rung::Level(0)).count();
         assert!((2..=6).contains(&climbs), "{steps:?}");
+    }
+
+    #[test]
+    fn time_without_frames_is_not_calm() {
+        let mut governor = governor();
+        let cost = |rung| match rung {
+            Rung::Level(0) => 40.0,
+            _ => 9.0,
+        };
+        play(&mut governor, 0.0, 2.0, COLD, cost);
+        assert_eq!(governor.rung(), Rung::Level(1));
+        assert_eq!(play(&mut governor, 30.0, 10.0, COLD, cost), []);
+        let steps = play(&mut governor, 40.0, 15.0, COLD, cost);
+        assert_eq!(steps[0].1.rung, Rung::Level(0));
+    }
+
+    #[test]
+    fn a_camera_slower_than_a_window_has_its_calm_too() {
+        let mut governor = governor();
+        play(&mut governor, 0.0, 2.0, COLD, |_| 40.0);
+        for second in 1..60 {
+            governor.frame(Duration::from_millis(9));
+            governor.decide(Duration::from_secs(2 + 3 * second), COLD);
+        }
+        assert_eq!(governor.rung(), Rung::Level(0));
+    }
+
+    #[test]
+    fn every_second_frame_has_twice_the_time() {
+        let mut governor = Governor::new(&["only".to_owned()], 30.0);
+        let steps = play(&mut governor, 0.0, 6.0, COLD, |_| 63.0);
+        assert_eq!(governor.rung(), Rung::Bypass);
+        let reason = &steps[1].1.reason;
+        assert!(
+            reason.ends_with("63.0 ms a frame, 66.7 are there"),
+            "{reason}"
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// One look at the board.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Reading {
-    /// The warmest thermal zone in degrees Celsius; `None` where there is none.
+    /// The warmest thermal zone that measures, in degrees Celsius; `None` where there is none.
     pub celsius: Option<f32>,
     /// Whether a Raspberry Pi's firmware throttles now (heat or too little voltage).
     pub throttled: bool,
@@ -51,6 +51,7 @@ impl BoardThermometer {
     /// The zones of the machine whose file system starts at `root`.
     pub fn below(root: &Path) -> Self {
         let mut zones: Vec<PathBuf> = entries(&root.join("sys/class/thermal"))
+            .filter(|zone| measures(zone))
             .map(|zone| zone.join("temp"))
             .filter(|path| path.exists())
             .collect();
@@ -72,6 +73,11 @@ impl BoardThermometer {
         };
         Self { zones, flags }
     }
+}
+
+/// Whether a zone has a sensor: that of a Jetson's power supply always says 100 degrees.
+fn measures(zone: &Path) -> bool {
+    !fs::read_to_string(zone.join("type")).is_ok_and(|kind| kind.trim() == "PMIC-Die")
 }
 
 fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
@@ -154,9 +160,11 @@ impl Thermometer for Watched {
 }
 
 /// A thermometer that tests set.
+#[cfg(test)]
 #[derive(Debug, Clone, Default)]
 pub struct SetThermometer(pub Arc<Mutex<Reading>>);
 
+#[cfg(test)]
 impl Thermometer for SetThermometer {
     fn read(&mut self) -> Reading {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -187,6 +195,23 @@ mod tests {
         assert!(!reading.throttled, "0x50000 tells of the past");
         fs::write(firmware.join("get_throttled"), "50005\n").unwrap();
         assert!(board.read().throttled);
+    }
+
+    #[test]
+    fn the_fixed_zone_of_a_jetson_is_no_temperature() {
+        let root = tempfile::tempdir().unwrap();
+        for (number, (kind, temp)) in [("CPU-therm\n", "41500\n"), ("PMIC-Die\n", "100000\n")]
+            .into_iter()
+            .enumerate()
+        {
+            let zones = root.path().join("sys/class/thermal");
+            let zone = zones.join(format!("thermal_zone{number}"));
+            fs::create_dir_all(&zone).unwrap();
+            fs::write(zone.join("type"), kind).unwrap();
+            fs::write(zone.join("temp"), temp).unwrap();
+        }
+        let reading = BoardThermometer::below(root.path()).read();
+        assert_eq!(reading.celsius, Some(41.5));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 const SETTLED: Duration = Duration::from_millis(30);
 /// From here on a press is long.
 const LONG: Duration = Duration::from_secs(1);
-/// Held for so long, the board is shut down; it acts at once, so that nobody wonders.
+/// Held for so long, the run ends; it acts at once, so that nobody wonders.
 const VERY_LONG: Duration = Duration::from_secs(5);
 
 /// What a press asks for.
@@ -23,6 +23,8 @@ pub enum Press {
 /// Turns the level of a pin into presses; it has no clock of its own.
 #[derive(Debug, Default)]
 pub struct Button {
+    /// Whether it was up once. One that is down from the start was pressed for somebody else, or is a short circuit.
+    armed: bool,
     raw: bool,
     raw_since: Duration,
     down_since: Option<Duration>,
@@ -37,6 +39,10 @@ impl Button {
             self.raw_since = now;
         }
         let settled = now.saturating_sub(self.raw_since) >= SETTLED;
+        if !self.armed {
+            self.armed = !self.raw && settled;
+            return None;
+        }
         match (self.down_since, self.raw && settled, !self.raw && settled) {
             (None, true, _) => {
                 self.down_since = Some(self.raw_since);
@@ -99,5 +105,15 @@ mod tests {
         let presses = play(&bouncing, 2000);
         assert_eq!(presses.len(), 1, "{presses:?}");
         assert_eq!(play(&[(100, 120)], 1000), []);
+    }
+
+    #[test]
+    fn a_button_that_is_down_from_the_start_was_not_pressed() {
+        assert_eq!(play(&[(0, 20_000)], 20_000), []);
+        let presses = play(&[(0, 6000), (7000, 7300)], 8000);
+        assert!(
+            matches!(presses.as_slice(), [(7300.., Press::Short)]),
+            "{presses:?}"
+        );
     }
 }

@@ -27,8 +27,8 @@ pub struct PanelParts {
     pub dials: Arc<Dials>,
     /// Raised by a very long press.
     pub stop: Arc<AtomicBool>,
-    /// Raised with it when the board is to be switched off.
-    pub power_off: Arc<AtomicBool>,
+    /// Raised with it: that it was the button.
+    pub by_button: Arc<AtomicBool>,
     /// What the fan follows.
     pub thermometer: Box<dyn Thermometer>,
     /// What hears of a pin that fails.
@@ -53,7 +53,6 @@ pub struct Panel {
     lit: Option<bool>,
     button: Option<WiredButton>,
     fan: Option<WiredFan>,
-    power_off_wanted: bool,
     parts: PanelParts,
 }
 
@@ -104,7 +103,6 @@ impl Panel {
             lit: None,
             button,
             fan,
-            power_off_wanted: config.power_off,
             parts,
         })
     }
@@ -144,9 +142,7 @@ impl Panel {
             Press::Short => dials.set_bypass(!dials.bypass()),
             Press::Long => dials.set_split(if dials.split() > 0.0 { 0.0 } else { HALF }),
             Press::VeryLong => {
-                self.parts
-                    .power_off
-                    .store(self.power_off_wanted, Ordering::Relaxed);
+                self.parts.by_button.store(true, Ordering::Relaxed);
                 self.parts.stop.store(true, Ordering::Relaxed);
             }
         }

@@ -93,9 +93,7 @@ mod tests {
         let mut board = TwinPins::default();
         let pwm = Pwm::start(board.output(18).unwrap()).unwrap();
         pwm.set(1.0);
-        while !board.is_high(18) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        board.wait_until(|board| board.is_high(18));
         drop(pwm);
         assert!(!board.is_high(18));
     }

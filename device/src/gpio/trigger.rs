@@ -104,9 +104,7 @@ mod tests {
         };
         for pulse in 1..=3 {
             trigger.push(&frame).unwrap();
-            while board.history(23).len() < 2 * pulse {
-                std::thread::sleep(Duration::from_millis(1));
-            }
+            board.wait_until(|board| board.history(23).len() >= 2 * pulse);
         }
         assert_eq!(board.history(23), [true, false].repeat(3));
         assert_eq!(trigger.stats().taken, 3);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::{InputPin, OutputPin, Pins, Pull};
 
@@ -33,6 +34,20 @@ impl TwinPins {
         let history = lock(&self.history);
         let of_pin = history.iter().filter(|(p, _)| *p == pin);
         of_pin.map(|(_, high)| *high).collect()
+    }
+
+    /// Waits until the board is as `done` wants it; what never comes fails.
+    pub fn wait_until(&self, done: impl Fn(&Self) -> bool) {
+        let start = Instant::now();
+        while !done(self) {
+            let waited = start.elapsed();
+            assert!(
+                waited < Duration::from_secs(60),
+                "{:?}",
+                lock(&self.history)
+            );
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn take(&self, pin: u8) -> Result<(), String> {

@@ -6,6 +6,7 @@
 //!  Cookie: hone=SESSION ---------+-- lives? -- changes something? -> Origin ----> in
 //! ```
 
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -186,9 +187,17 @@ impl Kept {
         if stamp == self.stamp {
             return;
         }
-        // A file that cannot be read lets nobody in; `honed token list` says why.
-        self.tokens = Tokens::read(folder).unwrap_or_default();
-        self.stamp = stamp;
+        // A file that makes no sense, or is not for this user to read, lets nobody in; `honed token list` says why.
+        (self.tokens, self.stamp) = match Tokens::load(folder) {
+            Ok(tokens) => (tokens, stamp),
+            Err(error) => match error.kind() {
+                ErrorKind::InvalidData => (Tokens::default(), stamp),
+                // To be given to this user changes no time of writing: it is asked for again each time.
+                ErrorKind::PermissionDenied => (Tokens::default(), None),
+                // No more files can be opened, or the disk stumbled: that passes, and says nothing of who may come.
+                _ => return,
+            },
+        };
         let tokens = &self.tokens.tokens;
         self.accepted.retain(|(_, stored)| tokens.contains(stored));
         let accepted = &self.accepted;
@@ -249,6 +258,24 @@ mod tests {
         tokens.write(folder.path()).unwrap();
         assert!(!seen(&token) && !access.logged_in(&cookie));
         assert_eq!(access.check(&token, peer()), Err(Refusal::Wrong));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_for_a_moment_shuts_nobody_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tokens = Tokens::default();
+        let token = tokens.create(folder.path(), "phone").unwrap();
+        tokens.write(folder.path()).unwrap();
+        let access = Access::new(folder.path());
+        access.check(&token, peer()).unwrap();
+        // A folder can be opened, but reading it fails.
+        let path = Tokens::path(folder.path());
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(access.stands(Pass::token(&token)));
+        std::fs::remove_dir(&path).unwrap();
+        std::fs::write(&path, "no tokens").unwrap();
+        assert!(!access.stands(Pass::token(&token)));
     }
 
     #[test]

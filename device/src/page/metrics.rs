@@ -24,7 +24,7 @@ pub(super) fn text(board: &BoardState, viewers: usize) -> String {
     page.head(
         "hone_frames_total",
         "counter",
-        "Frames by what became of them.",
+        "Frames by what became of them: skipped ones the governor left out, dropped ones a newer one overtook.",
     );
     for (what, count) in [
         ("captured", f.captured),
@@ -32,6 +32,7 @@ pub(super) fn text(board: &BoardState, viewers: usize) -> String {
         ("sharpened", f.sharpened),
         ("untouched", f.untouched),
         ("failed", f.failed),
+        ("skipped", f.skipped),
         ("dropped", f.dropped),
         ("slate", f.slates),
     ] {

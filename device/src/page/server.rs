@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
-use tokio_rustls::TlsAcceptor;
 
 use super::app::App;
 use super::connection::Connections;
@@ -95,14 +94,14 @@ pub fn start(settings: Settings, board: Arc<BoardState>) -> Result<Running, Page
     let listener = listener.map_err(failed)?;
     let address = listener.local_addr().map_err(PageError::System)?;
     let app = Arc::new(App::new(&settings, board));
-    let (acceptor, fingerprint) = tls.map(|tls| (tls.acceptor, tls.fingerprint)).unzip();
+    let fingerprint = tls.as_ref().map(|tls| tls.fingerprint.clone());
     let (stop, stopped) = oneshot::channel();
     let thread = std::thread::Builder::new()
         .name("page".into())
         .spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = serve(listener, app, acceptor) => {}
+                    () = serve(listener, app, tls) => {}
                     _ = stopped => {}
                 }
             });
@@ -133,12 +132,18 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-async fn serve(listener: TcpListener, app: Arc<App>, tls: Option<TlsAcceptor>) {
+async fn serve(listener: TcpListener, app: Arc<App>, mut tls: Option<Tls>) {
     let router = routes::router(&app);
     let connections = Connections::default();
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => connections.take(stream, peer, &router, tls.as_ref()),
+            Ok((stream, peer)) => {
+                if let Some(tls) = &mut tls {
+                    tls.renew(app.board.journal());
+                }
+                let acceptor = tls.as_ref().map(|tls| &tls.acceptor);
+                connections.take(stream, peer, &router, acceptor);
+            }
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }

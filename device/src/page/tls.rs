@@ -1,8 +1,10 @@
 //! TLS by a given certificate, or by one that the board makes for itself and keeps.
 
 use std::io;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use hone_shared::bundle::hex;
 use sha2::{Digest as _, Sha256};
@@ -15,12 +17,19 @@ use tokio_rustls::rustls::{self, ServerConfig, version};
 use super::tokens::{make_folder, unnamed, write_secret};
 use super::{PageError, Settings};
 use crate::atomic;
+use crate::journal::Journal;
 
 /// Names of the self-made files in the page's folder.
 const OWN: (&str, &str) = ("certificate.pem", "key.pem");
 
+/// What tells that a file is another one: its number, when it was written, and its length.
+type Stamp = Option<(u64, SystemTime, u64)>;
+
 /// A server's side of TLS.
 pub(super) struct Tls {
+    settings: Settings,
+    /// Of the given certificate and its key.
+    stamps: [Stamp; 2],
     pub(super) acceptor: TlsAcceptor,
     /// SHA-256 of the certificate, by which others know it again.
     pub(super) fingerprint: String,
@@ -32,6 +41,8 @@ impl Tls {
     /// # Errors
     /// [`PageError::File`] with the file that does not serve.
     pub(super) fn new(settings: &Settings) -> Result<Self, PageError> {
+        // Taken before reading: what is written meanwhile is read again.
+        let stamps = stamps(settings);
         let own = (settings.folder.join(OWN.0), settings.folder.join(OWN.1));
         let (certificate, key) = match &settings.certificate {
             Some(given) => given,
@@ -63,10 +74,48 @@ impl Tls {
                 e => PageError::file(certificate)(&e),
             })?;
         Ok(Self {
+            settings: settings.clone(),
+            stamps,
             acceptor: TlsAcceptor::from(Arc::new(config)),
             fingerprint,
         })
     }
+
+    /// Reads a given certificate again when its files changed, as they do when it is renewed; while they do not serve, the
+    /// one before goes on. `journal` hears of both.
+    pub(super) fn renew(&mut self, journal: &Journal) {
+        let stamps = stamps(&self.settings);
+        if stamps == self.stamps {
+            return;
+        }
+        match Self::new(&self.settings) {
+            Ok(new) => {
+                *self = new;
+                let fingerprint = &self.fingerprint;
+                journal.say(format_args!(
+                    "page: from now on certificate SHA-256 {fingerprint}"
+                ));
+            }
+            Err(error) => {
+                self.stamps = stamps;
+                journal.say(format_args!(
+                    "warning: the page goes on with the certificate before: {error}"
+                ));
+            }
+        }
+    }
+}
+
+/// Those of the files that others renew; a self-made certificate stays.
+fn stamps(settings: &Settings) -> [Stamp; 2] {
+    let stamp = |path: &PathBuf| -> Stamp {
+        let meta = std::fs::metadata(path).ok()?;
+        Some((meta.ino(), meta.modified().ok()?, meta.len()))
+    };
+    let given = settings.certificate.as_ref();
+    given.map_or([None; 2], |(certificate, key)| {
+        [certificate, key].map(stamp)
+    })
 }
 
 fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, PageError> {
@@ -137,6 +186,33 @@ mod tests {
             error.contains("key.pem: it holds no private key"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_renewed_certificate_is_served_once_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let mut settings = Settings::plain("127.0.0.1:0".parse().unwrap());
+        let mut made = ["one", "other"].map(|name| {
+            settings.folder = at(name);
+            Tls::new(&settings).unwrap().fingerprint
+        });
+        let given = (at("one").join(OWN.0), at("one").join(OWN.1));
+        settings.certificate = Some(given.clone());
+        let mut tls = Tls::new(&settings).unwrap();
+        let journal = Journal::default();
+        let mut renewed = || {
+            tls.renew(&journal);
+            let said = journal.lines(0);
+            (tls.fingerprint.clone(), said.len())
+        };
+        assert_eq!(renewed(), (made[0].clone(), 0));
+        std::fs::rename(at("other").join(OWN.0), &given.0).unwrap();
+        // Told once.
+        assert_eq!(renewed(), (made[0].clone(), 1));
+        assert_eq!(renewed(), (made[0].clone(), 1));
+        std::fs::rename(at("other").join(OWN.1), &given.1).unwrap();
+        assert_eq!(renewed(), (std::mem::take(&mut made[1]), 2));
     }
 
     #[test]

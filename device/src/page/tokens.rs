@@ -4,8 +4,8 @@
 //! no costly parameters: they are kept low, so that a board can afford a check.
 
 use std::fs;
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -60,19 +60,20 @@ impl Tokens {
     /// # Errors
     /// [`PageError::File`].
     pub fn read(folder: &Path) -> Result<Self, PageError> {
-        let path = Self::path(folder);
+        Self::load(folder).map_err(|e| PageError::file(Self::path(folder))(&e))
+    }
+
+    /// As [`Self::read`], with the system's error: [`io::ErrorKind::InvalidData`] for a file that is no list of tokens.
+    pub(super) fn load(folder: &Path) -> io::Result<Self> {
         let mut text = String::new();
-        match fs::File::open(&path) {
-            Ok(file) => file
-                .take(MAX_FILE)
-                .read_to_string(&mut text)
-                .map_err(|e| PageError::file(&path)(&e))?,
+        match fs::File::open(Self::path(folder)) {
+            Ok(file) => file.take(MAX_FILE).read_to_string(&mut text)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(PageError::file(&path)(&error)),
+            Err(error) => return Err(error),
         };
         serde_json::from_str(&text).map_err(|e| {
             let advice = "it is no list of tokens; delete it and make them anew with `honed token create NAME`";
-            PageError::file(&path)(&format_args!("{e}: {advice}"))
+            io::Error::new(io::ErrorKind::InvalidData, format!("{e}: {advice}"))
         })
     }
 
@@ -131,13 +132,8 @@ impl Tokens {
         self.tokens.len() < before
     }
 
-    /// Whether `token` is one of these. Takes tens of milliseconds and some MiB when its ID is known;
-    /// argon2 compares in constant time.
-    pub fn accepts(&self, token: &str) -> bool {
-        self.find(token).is_some()
-    }
-
-    /// The one that `token` is; costs as much as [`accepts`](Self::accepts).
+    /// The one that `token` is. Takes tens of milliseconds and some MiB when its ID is known; argon2 compares in
+    /// constant time.
     pub(super) fn find(&self, token: &str) -> Option<&Stored> {
         let (id, secret) = parts(token)?;
         self.tokens
@@ -191,42 +187,34 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), PageError> {
     fs::create_dir_all(folder).map_err(|e| PageError::file(folder)(&e))
 }
 
-/// Writes a file for its owner's eyes only. Written by root, it goes to the owner of its folder's
-/// parent: `sudo honed token` makes tokens that the service's user reads.
+/// Writes a file for its owner's eyes only. Written by root, it goes to the owner of its folder's parent, and the folder
+/// too: `sudo honed token` makes tokens that the service's user reads, from the moment that they are there.
 pub(super) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), PageError> {
-    // As `atomic::write` does: beside the file that a link leads to, or the mode would be given to another file.
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let write = || {
-        if fs::metadata(&target).is_ok_and(|meta| !meta.is_file()) {
-            let reason = "it is no file, so nothing secret is written to it: remove it";
-            return Err(io::Error::other(reason));
-        }
-        let part = atomic::part_path(&target);
-        // A file that an interrupted run left may be readable by others.
-        match fs::remove_file(&part) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&part)?;
-        atomic::write(&target, |file| file.write_all(bytes))?;
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let owned_by = folder
-            .parent()
-            .filter(|p| !p.as_os_str().is_empty())
-            .unwrap_or(folder);
-        let owner = fs::metadata(owned_by)?;
-        if fs::metadata(path)?.uid() == 0 && owner.uid() != 0 {
-            for path in [folder, path] {
-                std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid()))?;
-            }
-        }
-        Ok(())
+        let owner = match rustix::process::geteuid().is_root() {
+            true => heir(path)?,
+            false => None,
+        };
+        atomic::write_secret(path, owner, bytes)
     };
-    write().map_err(|e: io::Error| PageError::file(path)(&unnamed(&target, &e)))
+    write().map_err(|e: io::Error| PageError::file(path)(&unnamed(path, &e)))
+}
+
+/// Who gets what root writes to `path`, where that is another: its folder is given away already.
+fn heir(path: &Path) -> io::Result<Option<(u32, u32)>> {
+    // A folder named as `page` has a parent too.
+    let path = std::path::absolute(path)?;
+    let Some(folder) = path.parent() else {
+        return Ok(None);
+    };
+    let owner = fs::metadata(folder.parent().unwrap_or(folder))?;
+    if owner.uid() == 0 {
+        return Ok(None);
+    }
+    let owner = (owner.uid(), owner.gid());
+    // What a link leads to is nobody's to give away here.
+    std::os::unix::fs::lchown(folder, Some(owner.0), Some(owner.1))?;
+    Ok(Some(owner))
 }
 
 /// An error's words without the file's name, which `atomic` puts into its own and [`PageError::File`]

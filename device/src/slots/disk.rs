@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
+use rustix::fs::OFlags;
+
 /// A folder on a disk. Paths are relative to it. Nothing is certain to outlive a power cut until
 /// [`Disk::sync`] for a file's content, [`Disk::sync_folder`] for its name.
 pub trait Disk {
@@ -90,11 +92,15 @@ impl Disk for FolderDisk {
     fn lock(&self) -> io::Result<File> {
         fs::create_dir_all(&self.root)?;
         let path = self.path("lock");
-        // Root and the service's own user both lock: a file that is there is opened for reading.
-        let file = File::open(&path).or_else(|_| {
+        // Root and the service's own user both lock: a file that is there is opened for reading. No link is followed, or root
+        // could be led to make files elsewhere.
+        let flags = OFlags::NOFOLLOW.bits().cast_signed();
+        let mut options = OpenOptions::new();
+        let file = options.read(true).custom_flags(flags).open(&path);
+        let file = file.or_else(|_| {
             let mut options = OpenOptions::new();
             let options = options.write(true).create(true).truncate(false);
-            options.mode(0o644).open(&path)
+            options.mode(0o644).custom_flags(flags).open(&path)
         })?;
         file.lock()?;
         Ok(file)

@@ -57,7 +57,7 @@ pub enum Verdict {
 }
 
 /// Watches a run on trial. Without any frame it waits: a camera that is not there says nothing of
-/// an update.
+/// an update, nor do frames that a person wants as they come.
 #[derive(Debug, Clone)]
 pub struct Probation {
     rule: Rule,
@@ -70,14 +70,16 @@ impl Probation {
         Self { rule, first: None }
     }
 
-    /// Judges what a run has delivered at `now`, a time that only goes forward.
-    pub fn judge(&mut self, now: Duration, tally: &Tally) -> Verdict {
+    /// Judges what a run has delivered at `now`, a time that only goes forward; `untouched` says whether a person's dials
+    /// leave frames as they come, and the time for it begins anew after that.
+    pub fn judge(&mut self, now: Duration, tally: &Tally, untouched: bool) -> Verdict {
         let frames = tally.frames.load(Ordering::Relaxed);
         let in_time = tally.in_time.load(Ordering::Relaxed);
         if in_time >= self.rule.frames {
             return Verdict::Good;
         }
-        if frames == 0 {
+        if frames == 0 || untouched {
+            self.first = None;
             return Verdict::Open;
         }
         let first = *self.first.get_or_insert(now);
@@ -114,17 +116,24 @@ mod tests {
             }
         };
         let mut probation = Probation::new(rule);
-        assert_eq!(probation.judge(at(1000), &tally), Verdict::Open);
+        assert_eq!(probation.judge(at(1000), &tally, false), Verdict::Open);
         note(1, false, 20);
-        assert_eq!(probation.judge(at(1001), &tally), Verdict::Open);
+        assert_eq!(probation.judge(at(1001), &tally, false), Verdict::Open);
         note(1700, true, 201);
         note(29, true, 200);
-        assert_eq!(probation.judge(at(1060), &tally), Verdict::Open);
-        let Verdict::Bad(reason) = probation.judge(at(1061), &tally) else {
+        assert_eq!(probation.judge(at(1060), &tally, false), Verdict::Open);
+        let Verdict::Bad(reason) = probation.judge(at(1061), &tally, false) else {
             panic!("a slot without frames in time went on");
         };
         assert!(reason.starts_with("29 of 1730 frames"), "{reason}");
+        // Bypassed, it has all its time again.
+        assert_eq!(probation.judge(at(1061), &tally, true), Verdict::Open);
+        assert_eq!(probation.judge(at(1300), &tally, true), Verdict::Open);
+        assert_eq!(probation.judge(at(1301), &tally, false), Verdict::Open);
+        assert_eq!(probation.judge(at(1360), &tally, false), Verdict::Open);
+        let late = probation.judge(at(1361), &tally, false);
+        assert!(matches!(late, Verdict::Bad(_)), "{late:?}");
         note(1, true, 10);
-        assert_eq!(probation.judge(at(1061), &tally), Verdict::Good);
+        assert_eq!(probation.judge(at(1361), &tally, true), Verdict::Good);
     }
 }

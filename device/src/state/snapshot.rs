@@ -1,16 +1,20 @@
 //! The state as one value that can be sent.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{BoardState, Measured};
+use super::{BoardState, Measured, MeasuredSink, Published};
 use crate::camera::report::Stage;
 use crate::camera::sharpener::lock;
 
 /// A frame must have been restored within this time for the board to be ready.
 const FRESH: Duration = Duration::from_secs(2);
+
+/// A publication this old is the last before frames stopped.
+const STALE: Duration = Duration::from_secs(1);
 
 /// What a board does, at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -79,6 +83,8 @@ pub struct FrameCounts {
     pub untouched: u64,
     /// Refused by the engine, passed as they came.
     pub failed: u64,
+    /// Left out by the governor, which keeps every second frame only.
+    pub skipped: u64,
     /// Lost on the way because a newer one was there.
     pub dropped: u64,
     /// Shown in place of ones that the source did not deliver.
@@ -140,17 +146,16 @@ pub struct SinkState {
 impl BoardState {
     /// What the board does now.
     pub fn snapshot(&self) -> Snapshot {
-        let (measured, earlier) = match self.newest() {
-            Some((newest, (at, oldest))) => (newest, Some((at.elapsed(), oldest))),
+        let (measured, fps, earlier) = match self.newest() {
+            Some((newest, oldest)) => {
+                let fps = fps(&newest, &oldest, Instant::now());
+                (newest.1, fps, Some(oldest.1))
+            }
             None => Default::default(),
         };
-        let window = earlier.as_ref();
-        let fps = window.map_or(0.0, |(length, oldest)| {
-            let frames = measured.frames.saturating_sub(oldest.frames);
-            frames as f64 / length.as_secs_f64().max(0.001)
-        });
-        let (age, engine) = match window {
-            Some((_, oldest)) if oldest.frames < measured.frames => (
+        let (age, engine) = match &earlier {
+            // The first publication is compared with nothing.
+            Some(oldest) if !Arc::ptr_eq(oldest, &measured) => (
                 measured.age.since(&oldest.age),
                 measured.sharpen.time.since(&oldest.sharpen.time),
             ),
@@ -162,7 +167,7 @@ impl BoardState {
             version: env!("CARGO_PKG_VERSION"),
             board: self.board.clone(),
             uptime_s: self.started.elapsed().as_secs_f64(),
-            not_ready: self.not_ready(&measured, window.map(|(_, oldest)| &**oldest)),
+            not_ready: self.not_ready(&measured, earlier.as_deref()),
             source: SourceState {
                 name: self.source.clone(),
                 state: match (&camera.dark, measured.frames) {
@@ -199,8 +204,22 @@ impl BoardState {
             },
             celsius: measured.board.celsius,
             throttled: measured.board.throttled,
-            sinks: measured.sinks.iter().map(Into::into).collect(),
+            sinks: self.sinks(&measured.sinks),
         }
+    }
+
+    fn sinks(&self, sinks: &[MeasuredSink]) -> Vec<SinkState> {
+        // Of a newer publication perhaps.
+        let dropped = lock(&self.sinks_dropped).clone();
+        let dropped = dropped.into_iter().chain(std::iter::repeat(0));
+        let sink = |(sink, dropped): (&MeasuredSink, u64)| SinkState {
+            name: sink.name.clone(),
+            up: sink.up,
+            frames: sink.taken,
+            dropped,
+            restarts: sink.restarts,
+        };
+        sinks.iter().zip(dropped).map(sink).collect()
     }
 
     /// Why no frames are being restored now; empty when they are.
@@ -227,6 +246,15 @@ impl BoardState {
     }
 }
 
+/// Frames out for each second between two publications; up to `now` when no newer one comes.
+fn fps((at, newest): &Published, (since, oldest): &Published, now: Instant) -> f64 {
+    let stale = now.saturating_duration_since(*at) > STALE;
+    let until = if stale { now } else { *at };
+    let frames = newest.frames.saturating_sub(oldest.frames);
+    let length = until.saturating_duration_since(*since);
+    frames as f64 / length.as_secs_f64().max(0.001)
+}
+
 /// The counts of a publication, of which `dropped` were lost.
 fn counts(measured: &Measured, dropped: u64) -> FrameCounts {
     FrameCounts {
@@ -235,19 +263,11 @@ fn counts(measured: &Measured, dropped: u64) -> FrameCounts {
         sharpened: measured.sharpen.sharpened,
         untouched: measured.sharpen.untouched,
         failed: measured.sharpen.failed,
+        skipped: measured.sharpen.skipped,
         dropped,
         slates: measured.slates,
     }
 }
 
-impl From<&super::MeasuredSink> for SinkState {
-    fn from(sink: &super::MeasuredSink) -> Self {
-        Self {
-            name: sink.name.clone(),
-            up: sink.up,
-            frames: sink.taken,
-            dropped: sink.given.saturating_sub(sink.taken),
-            restarts: sink.restarts,
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

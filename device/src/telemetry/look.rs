@@ -14,11 +14,7 @@ pub fn state_of(board: &state::BoardState, bundle: &str) -> BoardState {
     };
     let student = &now.student;
     let level = student.levels.get(student.level).cloned();
-    let untouched = now.dials.bypass
-        || student.shed
-        || now.dials.strength == 0.0
-        || now.dials.split >= 1.0
-        || student.levels.is_empty();
+    let untouched = board.dials().untouched() || student.levels.is_empty();
     BoardState {
         model: now.board,
         version: now.version.to_owned(),

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hone_shared::telemetry::Fingerprint;
+use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
@@ -19,11 +20,11 @@ use tokio_rustls::rustls::{
 
 use super::TelemetryError;
 
-/// A client that takes certificates with one of `fingerprints` or, where none is given, those that an
-/// authority of the PEM file `authorities`, or else of the system, signed.
+/// A client that takes certificates with one of `fingerprints`, and those that an authority of the PEM file `authorities`, or
+/// else of the system, signed.
 ///
 /// # Errors
-/// The file cannot be used, or the system has no authorities.
+/// The file cannot be used, or TLS cannot be set up.
 pub fn client(
     authorities: Option<&Path>,
     fingerprints: &[Fingerprint],
@@ -32,11 +33,19 @@ pub fn client(
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| TelemetryError::System(error.to_string()))?;
+    let roots = roots(authorities)?;
     let builder = if fingerprints.is_empty() {
-        builder.with_root_certificates(roots(authorities)?)
+        builder.with_root_certificates(roots)
     } else {
+        // A machine without authorities knows servers by their fingerprints all the same.
+        let roots = (!roots.is_empty()).then(|| Arc::new(roots));
+        let signed = roots.map(|roots| {
+            WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build()
+        });
+        let signed = signed.transpose();
         let pinned = Pinned {
             fingerprints: fingerprints.to_vec(),
+            signed: signed.map_err(|error| TelemetryError::System(error.to_string()))?,
             provider,
         };
         builder
@@ -68,10 +77,12 @@ fn roots(authorities: Option<&Path>) -> Result<RootCertStore, TelemetryError> {
     Ok(roots)
 }
 
-/// Knows servers by the SHA-256 of their certificate; whether they have its key is checked as ever.
+/// Knows servers by the SHA-256 of their certificate, and others by who signed it; whether they have its key is checked as
+/// ever.
 #[derive(Debug)]
 struct Pinned {
     fingerprints: Vec<Fingerprint>,
+    signed: Option<Arc<WebPkiServerVerifier>>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -79,15 +90,18 @@ impl ServerCertVerifier for Pinned {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
-        _chain: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         if self.fingerprints.contains(&Fingerprint::of(certificate)) {
             return Ok(ServerCertVerified::assertion());
         }
-        Err(CertificateError::ApplicationVerificationFailure.into())
+        match &self.signed {
+            Some(signed) => signed.verify_server_cert(certificate, chain, name, ocsp, now),
+            None => Err(CertificateError::ApplicationVerificationFailure.into()),
+        }
     }
 
     fn verify_tls12_signature(

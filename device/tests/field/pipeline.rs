@@ -17,7 +17,7 @@ use hone_device::camera::sharpener::{Level, Sharpener};
 use hone_device::camera::source::SourceSpec;
 use hone_device::camera::timeline::{Clock, Timeline};
 use hone_device::engine::{Engine, EngineError, FrameView, FrameViewMut, StudentInfo};
-use hone_device::governor::thermometer::{Reading, SetThermometer};
+use hone_device::governor::thermometer::{Reading, Thermometer};
 use hone_shared::student::{Colour, Precision};
 
 /// An engine that takes as long as it is told and leaves frames as they are.
@@ -49,6 +49,16 @@ impl Engine for Busy {
             }
         }
         Ok(())
+    }
+}
+
+/// A board as warm as it is told.
+#[derive(Clone, Default)]
+struct SetThermometer(Arc<Mutex<Reading>>);
+
+impl Thermometer for SetThermometer {
+    fn read(&mut self) -> Reading {
+        *self.0.lock().unwrap()
     }
 }
 
@@ -179,25 +189,20 @@ fn steps(events: &[(Duration, Event)]) -> Vec<(Duration, String)> {
     events.iter().filter_map(step).collect()
 }
 
-/// The first frame's time.
-fn live_since(events: &[(Duration, Event)]) -> Duration {
-    let live = events.iter().find(|(_, event)| *event == Event::Live);
-    live.unwrap().0
-}
-
 #[test]
-fn twice_the_load_costs_a_rung_within_two_seconds() {
+fn twice_the_load_costs_a_rung_within_two_seconds_of_frames() {
     let board = Board::new([66, 2]);
     let report = board.run("test", Some(30.0), |now, events| {
         !steps(events).is_empty() || now > Duration::from_secs(60)
     });
     let events = board.events.lock().unwrap();
-    let (time, reason) = steps(&events).remove(0);
-    assert!(reason.starts_with("large -> small: 6"), "{reason}");
+    let (_, reason) = steps(&events).remove(0);
     assert!(
-        time - live_since(&events) < Duration::from_secs(2),
-        "{time:?}"
+        reason.starts_with("large -> small: ") && reason.ends_with(" ms a frame, 33.3 are there"),
+        "{reason}"
     );
+    // Each took 66 ms or more; a slower machine has fewer in the windows of half a second that are judged.
+    assert!(report.frames <= 30, "{report}");
     assert!(report.dropped > 0, "{report}");
     assert_eq!(report.governor.len(), 1);
 }

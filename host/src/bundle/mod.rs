@@ -11,8 +11,9 @@ use hone_shared::bundle::{
 };
 use hone_shared::student::{META_COLOUR, META_HALO, META_RECIPE, META_SCALE};
 use prost::Message;
-use sha2::{Digest, Sha256};
 use tract_onnx::pb::ModelProto;
+
+use crate::data::index;
 
 /// What goes into a bundle.
 #[derive(Debug, Clone, Default)]
@@ -84,7 +85,8 @@ pub fn pack(content: &Content, release: Release) -> Result<Bundle> {
         });
     }
     let teacher_sha256 = match &content.teacher {
-        Some(path) => Some(Sha256::digest(read(path)?).into()),
+        // Of any size: it does not go into the bundle.
+        Some(path) => unhex32(&index::sha256(path)?),
         None => None,
     };
     let manifest = Manifest {

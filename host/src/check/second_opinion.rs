@@ -11,6 +11,7 @@ pub enum Runtime {
     /// ONNX Runtime as it comes.
     Ort,
     /// ONNX Runtime without graph rewriting: each node by itself.
+    #[cfg(test)]
     OrtPlain,
     /// OpenCV's DNN module.
     OpenCv,
@@ -20,6 +21,7 @@ impl Runtime {
     const fn name(self) -> &'static str {
         match self {
             Self::Ort => "ort",
+            #[cfg(test)]
             Self::OrtPlain => "ort-plain",
             Self::OpenCv => "opencv",
         }
@@ -47,6 +49,7 @@ impl SecondOpinion {
     ///
     /// # Errors
     /// The operators that it kept, or the checker's refusal; when Python is missing, how to get it.
+    #[cfg(test)]
     pub fn expect_integer(&self) -> Result<()> {
         self.call(&["--expect-integer"])
     }

@@ -1,6 +1,6 @@
 //! Which dictionary of a checkpoint holds the weights.
 
-use super::pickle::{Graph, Node, Value};
+use super::pickle::{Graph, Node, TensorRef, Value};
 use super::tensor::{Budget, Storages, gather};
 use super::{Checkpoint, CheckpointError, Format, Result};
 
@@ -14,11 +14,16 @@ const KNOWN: [&str; 6] = [
     "net",
 ];
 
+/// What `DataParallel` puts before every name.
+const WRAPPER: &str = "module.";
+/// Most of them that are taken off: a network is wrapped once, or twice by mistake.
+const MAX_WRAPPERS: usize = 4;
+
 type Pairs<'a> = &'a [(Value, Value)];
 
 /// The tensors under `key`, or under the first known key, or at the top.
-pub fn collect(
-    graph: &Graph,
+pub fn collect<'a>(
+    graph: &'a Graph,
     storages: &Storages<'_>,
     key: Option<&str>,
     format: Format,
@@ -44,19 +49,24 @@ pub fn collect(
             found.ok_or_else(|| CheckpointError::NoWeights(keys(top)))?
         }
     };
-    let named = |(key, value): &(Value, Value)| match (key, graph.node(value)) {
-        (Value::Str(name), Some(Node::Tensor(tensor))) => Some((name.to_string(), tensor.clone())),
+    // Borrowed: one long name in the file may be the key of a million entries.
+    let named = |(key, value): &'a (Value, Value)| match (key, graph.node(value)) {
+        (Value::Str(name), Some(Node::Tensor(tensor))) => Some((&**name, tensor)),
         _ => None,
     };
     let mut tensors: Vec<_> = pairs.iter().filter_map(named).collect();
-    while tensors.iter().all(|(name, _)| name.starts_with("module.")) {
-        tensors
-            .iter_mut()
-            .for_each(|(name, _)| drop(name.drain(.."module.".len())));
+    for _ in 0..MAX_WRAPPERS {
+        let bare = |(name, tensor): &(&'a str, &'a TensorRef)| {
+            Some((name.strip_prefix(WRAPPER)?, *tensor))
+        };
+        let Some(unwrapped) = tensors.iter().map(bare).collect::<Option<Vec<_>>>() else {
+            break;
+        };
+        tensors = unwrapped;
     }
     let mut budget = Budget::for_file(file_length);
-    let mut entries = Vec::with_capacity(tensors.len());
-    for (name, tensor) in &tensors {
+    let mut entries = Vec::new();
+    for (name, tensor) in tensors {
         let Some(Node::Storage(storage)) = graph.nodes.get(tensor.storage) else {
             return Err(CheckpointError::damaged(format!(
                 "{name:.80} has no storage"

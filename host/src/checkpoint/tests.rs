@@ -117,6 +117,19 @@ fn views_of_one_storage_are_gathered() {
 }
 
 #[test]
+fn few_wrappers_are_taken_off_a_name() {
+    let data = floats(&[1.0]);
+    let of = |wrappers: usize| {
+        let name = format!("{}a", "module.".repeat(wrappers));
+        let item = item(&name, "FloatStorage", 1, 0, &[1], &[1]);
+        let got = parse(&checkpoint(&dict(&[item]), &data), None).unwrap();
+        got.entries[0].name.clone()
+    };
+    assert_eq!([of(0), of(1), of(2)], ["a"; 3]);
+    assert_eq!(of(6), "module.module.a");
+}
+
+#[test]
 fn kinds_and_keys_are_found() {
     for (kind, element, size) in [
         ("HalfStorage", Element::F16, 2),
@@ -237,6 +250,10 @@ fn references_do_not_unfold() {
     let pairs = repeated(b"K\x01K\x02\x86", 1000);
     let list = [b"](", &pairs[..], b"eq\x00"].concat();
     let again = repeated(b"ccollections\nOrderedDict\nh\x00\x85R", 2000);
+    let file = checkpoint(&[b"\x80\x02", &list[..], &again[..], b"."].concat(), b"");
+    assert!(refusal(&file).contains("longer than that of any network"));
+    // Empty pairs make nothing, but are walked as often.
+    let list = [b"](", &repeated(b")", 100_000)[..], b"eq\x00"].concat();
     let file = checkpoint(&[b"\x80\x02", &list[..], &again[..], b"."].concat(), b"");
     assert!(refusal(&file).contains("longer than that of any network"));
     // A long name in the memo, given to many tensors.

@@ -1,8 +1,9 @@
 //! `hone bundle`: pack, sign, verify and look into bundles.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use hone_shared::bundle::{Bundle, FORMAT_VERSION, ModelEntry, Policy, Release, hex, verify};
@@ -202,6 +203,18 @@ fn signer(bundle: &Bundle) -> String {
 
 fn unpack(path: &Path, out: &Path) -> Result<()> {
     let opened = bundle::open(path)?;
+    // A file is written under such a name before it gets its own.
+    let names: HashSet<&str> = opened.parts().map(|(part, _)| part.name.as_str()).collect();
+    let beside = |name: &&&str| {
+        name.strip_suffix(".part")
+            .is_some_and(|of| names.contains(of))
+    };
+    if let Some(name) = names.iter().find(beside) {
+        bail!(
+            "cannot unpack {}: its part {name} has the name that another one is written under",
+            path.display()
+        );
+    }
     std::fs::create_dir_all(out)
         .with_context(|| format!("cannot create the folder {}", out.display()))?;
     // Names are single file names by the bundle's own rules, so nothing is written elsewhere.

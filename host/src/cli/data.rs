@@ -152,6 +152,7 @@ fn synth(args: Synth) -> anyhow::Result<()> {
     if args.images == 0 && args.sequences == 0 {
         bail!("there is nothing to draw: set --images or --sequences");
     }
+    args.degrade.for_single_pictures()?;
     let options = TreeOptions {
         images: args.images as usize,
         sequences: args.sequences as usize,
@@ -183,6 +184,7 @@ fn synth(args: Synth) -> anyhow::Result<()> {
 }
 
 fn degrade(args: &Degrade) -> anyhow::Result<()> {
+    args.preset.for_single_pictures()?;
     let found = match args.input.is_dir() {
         true => shown(&args.input, &args.out, args.rows as usize)?,
         false => vec![args.input.clone()],

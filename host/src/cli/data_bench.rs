@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::learning::LearningArgs;
-use crate::recipe::RecipeText;
 use crate::train::feed_bench::{self, FeedBenchOptions};
+use crate::train::run::read_recipe;
 
 /// Arguments of `hone data bench`.
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ impl DataBenchArgs {
     /// # Errors
     /// When the recipe, its data, its teacher or its cache does not serve.
     pub fn run(self) -> anyhow::Result<()> {
-        let text = RecipeText::read(&self.recipe)?;
+        let text = read_recipe(&self.recipe)?;
         let learning = self.learning.options(text, PathBuf::new())?;
         let measured = feed_bench::measure(&FeedBenchOptions {
             text: learning.text,

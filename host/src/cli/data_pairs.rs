@@ -31,7 +31,7 @@ pub struct PairsArgs {
     /// What the camera does: a preset (none, light, conference, motion, defocus, lowlight, mixed) or steps such as disc:radius=1..2+noise:shot=0.001.
     #[arg(long)]
     degrade: Degradation,
-    /// Draws other parameters; picture I of the folder, by name, draws from (seed, I).
+    /// Draws other parameters; the I-th picture that is written, by name, draws from (seed, I).
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Most pictures, spread evenly over the folder.
@@ -54,6 +54,7 @@ impl PairsArgs {
         if std::fs::read_dir(&self.out).is_ok_and(|mut d| d.next().is_some()) {
             bail!("{} is not empty: name a new folder", self.out.display());
         }
+        self.degrade.for_single_pictures()?;
         let index = index::scan(&self.input, Layout::Sharp, 0, 0.0, false)?;
         let count = index.entries.len();
         let limit = self.limit.map_or(count, |l| (l as usize).min(count));

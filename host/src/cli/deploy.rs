@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail, ensure};
 use clap::Args;
 use comfy_table::{Table, presets};
+use hone_shared::printable::printable;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::deploy::{self, Facts, Goods, Options, Row, Ssh};
@@ -33,7 +34,7 @@ impl SshArgs {
 /// Brings a bundle to boards, tries it there, and lets the one before come back if it does not sharpen.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  hone deploy pi@camera x.hone --program honed --trusted-key release.key.pub   (the first time)
+  hone deploy pi@camera x.hone --program target/arm/honed-raspberry-pi --trusted-key release.key.pub   (the first time)
   hone deploy pi@camera x.hone
   hone deploy pi@north pi@south pi@west x.hone --canary 1
   hone deploy pi@camera x.hone --dry-run
@@ -54,7 +55,7 @@ pub struct DeployArgs {
     /// Configuration for the boards; without it, theirs stays, or the default is written.
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
-    /// Try this many boards first, and go on only when all of them took the update.
+    /// Try this many boards first, and go on only when all of them proved the update.
     #[arg(long, value_name = "N", default_value_t = 0)]
     canary: usize,
     /// Take a release older than the one that runs.
@@ -64,7 +65,7 @@ pub struct DeployArgs {
     #[arg(long)]
     dry_run: bool,
     /// Seconds to wait until an update has proved itself; 0 does not wait.
-    #[arg(long, value_name = "S", default_value_t = 90)]
+    #[arg(long, value_name = "S", default_value_t = 90, value_parser = clap::value_parser!(u64).range(..=86_400))]
     wait: u64,
     #[command(flatten)]
     ssh: SshArgs,
@@ -85,6 +86,11 @@ impl DeployArgs {
         ensure!(
             !boards.is_empty(),
             "name at least one board before the bundle {bundle}"
+        );
+        ensure!(
+            self.canary == 0 || self.wait > 0,
+            "--canary goes on when the first boards have proved the update, which --wait 0 does not wait for: leave \
+             one of them out"
         );
         let (ssh, root) = self.ssh.connect(boards)?;
         let goods = Goods::read(
@@ -109,7 +115,7 @@ impl DeployArgs {
         if self.json {
             println!("{}", serde_json::to_string_pretty(&rows)?);
         } else {
-            println!("{}", table(&rows));
+            println!("{}", printable(table(&rows)));
         }
         let bad: Vec<&Row> = rows.iter().filter(|row| !row.good).collect();
         match bad.as_slice() {
@@ -209,7 +215,7 @@ impl StatusArgs {
             for (board, answer) in self.boards.iter().zip(&answers) {
                 table.add_row(row(board, answer));
             }
-            println!("{table}");
+            println!("{}", printable(table));
         }
         ensure!(
             silent == 0,
@@ -283,11 +289,11 @@ impl RollbackArgs {
         let mut left = 0;
         for (board, answer) in self.boards.iter().zip(answers) {
             match answer {
-                Ok(line) => println!("{board}: {line}"),
+                Ok(line) => println!("{board}: {}", printable(line)),
                 Err(error) if self.boards.len() == 1 => bail!("{board}: {error:#}"),
                 Err(error) => {
                     left += 1;
-                    println!("{board}: {error:#}");
+                    println!("{board}: {}", printable(format_args!("{error:#}")));
                 }
             }
         }

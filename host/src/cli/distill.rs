@@ -6,10 +6,10 @@ use anyhow::bail;
 use clap::Args;
 
 use super::learning::LearningArgs;
-use crate::recipe::RecipeText;
 use crate::train::distill::{self, DistillOptions};
 use crate::train::dry_run;
 use crate::train::interrupt::Interrupt;
+use crate::train::run::read_recipe;
 use crate::train::trainer::Outcome;
 
 /// Distils a student from a recipe, under a frozen teacher.
@@ -52,7 +52,7 @@ impl DistillArgs {
     /// # Errors
     /// One sentence that says what failed, where, and what to do.
     pub fn run(self) -> anyhow::Result<()> {
-        let text = RecipeText::read(&self.recipe)?;
+        let text = read_recipe(&self.recipe)?;
         let out = self.out.unwrap_or_default();
         let options = DistillOptions {
             resume: self.resume,

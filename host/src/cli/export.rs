@@ -20,7 +20,7 @@ pub struct ExportArgs {
     /// The ONNX file.
     #[arg(long, value_name = "ONNX")]
     out: PathBuf,
-    /// Work out what constants decide, fold factors into convolutions, drop what nothing reads.
+    /// Fold factors and offsets of channels into the convolutions beside them, store equal weights once.
     #[arg(long)]
     simplify: bool,
 }

@@ -21,7 +21,8 @@ pub struct LearningArgs {
     /// Leave the teacher and every loss that needs it out, for comparison.
     #[arg(long)]
     no_teacher: bool,
-    /// Change a key of the recipe; lists by index (stage.0.crop=64). May be repeated.
+    /// Change a key of the recipe; lists by index (stage.0.crop=64). Relative paths start here, those in the recipe from
+    /// its own folder. May be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// cpu, cuda, cuda:N or auto.

@@ -1,6 +1,7 @@
 //! Pictures that a command goes on without.
 
 use anyhow::ensure;
+use hone_shared::printable::printable;
 
 use crate::data::index::Problem;
 
@@ -10,7 +11,7 @@ use crate::data::index::Problem;
 /// When nothing is left.
 pub fn tell(problems: &[Problem], kept: usize) -> anyhow::Result<()> {
     for Problem { path, reason } in problems {
-        eprintln!("left out {path}: {reason}");
+        eprintln!("{}", printable(format_args!("left out {path}: {reason}")));
     }
     if !problems.is_empty() {
         eprintln!("left out {}, kept {kept}", problems.len());

@@ -12,7 +12,7 @@ use crate::monitor::{self, Fleet, Page, Sources};
 
 const EXAMPLES: &str = "\
 Examples:
-  hone monitor north.local south.local --token-file token --fingerprint 5f1c...
+  hone monitor north.local south.local --token-file token --fingerprint 0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0
   hone monitor --mqtt mqtts://broker.example
   hone monitor --serial /dev/ttyUSB0@115200
   hone monitor --mqtt mqtt://localhost --json
@@ -37,7 +37,7 @@ pub struct MonitorArgs {
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// SHA-256 of a certificate to take, for those that no authority signed; may be given several times.
-    #[arg(long, value_name = "HEX", conflicts_with = "authorities")]
+    #[arg(long, value_name = "HEX")]
     fingerprint: Vec<Fingerprint>,
     /// Certificates (PEM) of the authorities to trust, in place of the system's.
     #[arg(long, value_name = "FILE.pem")]

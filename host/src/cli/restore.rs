@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use super::overwrite;
@@ -16,10 +16,11 @@ use crate::restore::{Photo, Restore, sorted_out, video};
 #[command(after_help = "Examples:
   hone restore blurred.jpg --model student.int8.onnx --output sharp.jpg
   hone restore frames/ --bundle street.hone --level small --output restored/
+  hone restore frames/ --model temporal.onnx --sequence --output restored/
   hone restore clip.mp4 --model student.int8.onnx --output half.mp4 --split 0.5")]
 pub struct RestoreArgs {
-    /// An image, a folder of images, or a video. Of a video, pictures only: sound is left out, and a raw
-    /// stream that says no frame rate is written at 30 frames a second.
+    /// An image, a folder of images, or a video. Of a video, pictures only: sound is left out, interlaced pictures
+    /// become progressive, and a raw stream that says no frame rate is written at 30 frames a second.
     input: PathBuf,
     #[command(flatten)]
     source: RestorerSource,
@@ -36,6 +37,10 @@ pub struct RestoreArgs {
     /// Side of the tiles that large pictures are cut into, in pixels.
     #[arg(long, value_name = "PIXELS", value_parser = side)]
     tile: Option<usize>,
+    /// The folder's pictures are consecutive frames, in order of name: a temporal student also sees what it gave for
+    /// the one before. A video's always are.
+    #[arg(long)]
+    sequence: bool,
 }
 
 fn share(text: &str) -> Result<f32, String> {
@@ -65,6 +70,11 @@ impl RestoreArgs {
     /// When the input or the model cannot be read or the output cannot be written.
     pub fn run(self) -> anyhow::Result<()> {
         if !self.input.is_dir() {
+            ensure!(
+                !self.sequence || video::is_video(&self.input),
+                "{} is a single picture: --sequence is for a folder of them",
+                self.input.display()
+            );
             overwrite::refuse(&self.output, [self.input.as_path()])?;
         }
         let mut restorer = self.source.open(self.strength, self.tile)?;
@@ -93,6 +103,12 @@ impl RestoreArgs {
             .iter()
             .map(|path| left_out(path, "is no image of a type that is read".into()))
             .collect();
+        restorer.follow(self.sequence);
+        if restorer.is_temporal() && !self.sequence {
+            eprintln!(
+                "note: each picture is restored by itself; if they are consecutive frames, say --sequence"
+            );
+        }
         let bar = super::progress::bar(paths.len() as u64, "restoring");
         let (mut restored, mut lost) = (0, Vec::new());
         for path in &paths {
@@ -137,13 +153,15 @@ impl RestoreArgs {
         let bar = super::progress::count("restoring");
         let mut frames = 0u64;
         restorer.follow(true);
-        while let Some(mut frame) = reader.next_frame()? {
+        while let Some(mut frame) = reader.next_delivered()? {
             if restorer.takes_luma() {
-                // Y as the camera delivers it, chroma untouched: what the board does.
+                // Y as the film delivers it, chroma untouched, as the board does; the colours that are written come after.
                 let mut after = restorer.restore_bytes(1, w, h, &frame.y)?;
                 self.wipe(&frame.y, &mut after, w, 1, [235]);
                 frame.y = after;
+                frame = reader.studio(frame);
             } else {
+                frame = reader.studio(frame);
                 let before = frame.to_picture(&format).to_bytes();
                 let mut after = restorer.restore_bytes(3, w, h, &before)?;
                 self.wipe(&before, &mut after, 3 * w, 3, [255; 3]);

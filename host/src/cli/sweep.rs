@@ -7,11 +7,11 @@ use clap::Args;
 use comfy_table::Table;
 
 use super::learning::LearningArgs;
-use crate::recipe::RecipeText;
 use crate::train::cache::Shard;
 use crate::train::distill::DistillOptions;
 use crate::train::interrupt::Interrupt;
-use crate::train::sweep::{self, Axis};
+use crate::train::run::read_recipe;
+use crate::train::sweep::{self, Axis, SweepRow};
 
 /// Distils once for every combination of a grid of recipe keys.
 #[derive(Debug, Args)]
@@ -19,7 +19,8 @@ use crate::train::sweep::{self, Axis};
   hone sweep models/recipes/demo.toml --no-teacher --grid optimizer.learning_rate=1e-3,2e-3 --grid student.channels=8,16 --out out/sweep
   hone sweep models/recipes/demo.toml --cache out/cache --grid seed=1,2,3 --out out/seeds --shard 2/3
 
-The table is in OUT/sweep.csv too, from the first run that ends. The same command goes on after Ctrl-C; shards may share OUT.")]
+The table is in OUT/sweep.csv too, from the first run that ends. A run that fails is told at the end
+and keeps no other from its turn. The same command goes on after Ctrl-C; shards may share OUT.")]
 pub struct SweepArgs {
     /// Recipe (TOML).
     recipe: PathBuf,
@@ -45,7 +46,7 @@ impl SweepArgs {
     /// # Errors
     /// One sentence that says what failed, where, and what to do.
     pub fn run(self) -> anyhow::Result<()> {
-        let text = RecipeText::read(&self.recipe)?;
+        let text = read_recipe(&self.recipe)?;
         for axis in &self.grid {
             let loses = |key: &str| {
                 let rest = key.strip_prefix(axis.key());
@@ -61,37 +62,48 @@ impl SweepArgs {
             interrupt: Interrupt::on_signals()?,
             ..self.learning.options(text, self.out)?
         };
-        let rows = sweep::run(&options, &self.grid, self.shard)?;
+        let outcome = sweep::run(&options, &self.grid, self.shard)?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&rows)?);
-            return Ok(());
+            println!("{}", serde_json::to_string_pretty(&outcome.rows)?);
+        } else {
+            show(outcome.rows);
         }
-        let mut table = Table::new();
-        table.load_preset(comfy_table::presets::UTF8_FULL_CONDENSED);
-        table.set_header([
-            "run",
-            "settings",
-            "best epoch",
-            "PSNR dB",
-            "SSIM",
-            "seconds",
-        ]);
-        for row in rows {
-            let best = row.best.map(|(epoch, s)| (epoch.to_string(), s));
-            let (epoch, scores) = best.map_or(("-".to_owned(), None), |(e, s)| (e, Some(s)));
-            let number = |value: Option<f64>, digits: usize| {
-                value.map_or("-".to_owned(), |v| format!("{v:.digits$}"))
-            };
-            table.add_row([
-                row.run,
-                row.settings.join("\n"),
-                epoch,
-                number(scores.map(|s| s.psnr), 2),
-                number(scores.map(|s| s.ssim), 4),
-                number(Some(row.seconds), 0),
-            ]);
-        }
-        println!("{table}");
+        ensure!(
+            outcome.failed.is_empty(),
+            "{} of the runs failed, and the same command tries them again: {}",
+            outcome.failed.len(),
+            outcome.failed.join("; ")
+        );
         Ok(())
     }
+}
+
+/// Prints the table.
+fn show(rows: Vec<SweepRow>) {
+    let mut table = Table::new();
+    table.load_preset(comfy_table::presets::UTF8_FULL_CONDENSED);
+    table.set_header([
+        "run",
+        "settings",
+        "best epoch",
+        "PSNR dB",
+        "SSIM",
+        "seconds",
+    ]);
+    for row in rows {
+        let best = row.best.map(|(epoch, s)| (epoch.to_string(), s));
+        let (epoch, scores) = best.map_or(("-".to_owned(), None), |(e, s)| (e, Some(s)));
+        let number = |value: Option<f64>, digits: usize| {
+            value.map_or("-".to_owned(), |v| format!("{v:.digits$}"))
+        };
+        table.add_row([
+            row.run,
+            row.settings.join("\n"),
+            epoch,
+            number(scores.map(|s| s.psnr), 2),
+            number(scores.map(|s| s.ssim), 4),
+            number(Some(row.seconds), 0),
+        ]);
+    }
+    println!("{table}");
 }

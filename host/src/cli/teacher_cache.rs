@@ -7,9 +7,9 @@ use clap::{Args, Subcommand};
 
 use super::torch_device::DeviceChoice;
 use crate::data::pool;
-use crate::recipe::RecipeText;
 use crate::train::cache::{self, CacheOptions, Shard};
 use crate::train::interrupt::Interrupt;
+use crate::train::run::read_recipe;
 
 /// Makes a fixed pool of degraded patches with the teacher's answers, for `hone distill --cache`.
 #[derive(Debug, Args)]
@@ -43,7 +43,8 @@ pub struct CacheArgs {
     /// Make part I of N only, I from 1: one task of a batch system's array.
     #[arg(long, value_name = "I/N", default_value = "1/1")]
     shard: Shard,
-    /// Change a key of the recipe; lists by index (stage.0.crop=64). May be repeated.
+    /// Change a key of the recipe; lists by index (stage.0.crop=64). Relative paths start here, those in the recipe from
+    /// its own folder. May be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// cpu, cuda, cuda:N or auto.
@@ -87,7 +88,7 @@ impl CacheArgs {
         let (Some(recipe), Some(out)) = (self.recipe, self.out) else {
             bail!("name a recipe and a folder with --out");
         };
-        let mut text = RecipeText::read(&recipe)?;
+        let mut text = read_recipe(&recipe)?;
         text.set(&self.set)?;
         if self.no_teacher {
             text.remove_teacher()?;
@@ -102,7 +103,7 @@ impl CacheArgs {
         })?;
         if outcome.interrupted {
             bail!(
-                "stopped; {} patches are in {}, the same command goes on",
+                "stopped; {} new patches are in {}, the same command goes on",
                 outcome.patches,
                 out.display()
             );

@@ -5,13 +5,11 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use comfy_table::Table;
-use tch::{Device, Kind, Tensor, nn};
+use hone_shared::printable::printable;
+use tch::{Device, nn};
 
 use crate::checkpoint;
-use crate::teacher::{build, infer, layer, load};
-
-/// Side of the picture that multiply-accumulates are counted on.
-const SIDE: i64 = 64;
+use crate::teacher::{infer, layer, load};
 
 /// Arguments of `hone teacher info`.
 #[derive(Debug, Args)]
@@ -51,7 +49,7 @@ impl InfoArgs {
             ]);
         }
         if self.entries {
-            println!("{table}");
+            println!("{}", printable(&table));
         }
         let config = infer::infer(&file.entries).with_context(|| {
             format!(
@@ -61,9 +59,7 @@ impl InfoArgs {
             )
         })?;
         let vs = nn::VarStore::new(Device::Cpu);
-        let teacher = build(&config, &vs.root())?;
-        let tensors = load::tensors(&file.entries)?;
-        load::fill(teacher.as_ref(), &vs, &tensors).with_context(|| {
+        let teacher = load::filled(&config, &file.entries, &vs).with_context(|| {
             format!(
                 "{} looks like {} but does not fit",
                 self.weights.display(),
@@ -79,18 +75,13 @@ impl InfoArgs {
             println!("{options}");
             return Ok(());
         }
-        let side = (SIDE + teacher.multiple() - 1) / teacher.multiple() * teacher.multiple();
-        let x = Tensor::zeros(
-            [1, teacher.channels(), side, side],
-            (Kind::Float, Device::Cpu),
-        );
-        let (_, macs) = tch::no_grad(|| layer::count_macs(|| teacher.forward(&x)));
         println!("file        {} ({})", self.weights.display(), file.format);
-        println!("nested in   {}", file.key.as_deref().unwrap_or("nothing"));
+        let key = file.key.as_deref().unwrap_or("nothing");
+        println!("nested in   {}", printable(key));
         println!("entries     {}", file.entries.len());
         println!("fits        {}", config.name());
         println!("parameters  {}", layer::parameters(&vs));
-        println!("MAC/pixel   {}", macs / (side * side));
+        println!("MAC/pixel   {}", teacher.macs_per_pixel(Device::Cpu));
         println!("pads to     multiples of {}", teacher.multiple());
         println!("options     {options}");
         Ok(())

@@ -12,6 +12,7 @@ use super::teacher_io::{self, Given};
 use super::teacher_weights::WeightsArgs;
 use super::{overwrite, progress};
 use crate::teacher::{self, Teacher, TeacherConfig, memory, tile};
+use crate::train::memory::guard;
 
 /// Arguments of `hone teacher run`.
 #[derive(Debug, Args)]
@@ -132,28 +133,12 @@ impl RunArgs {
     }
 }
 
-/// Runs `f`; torch's panic for want of memory becomes an error that says what to do.
+/// Runs `f`; want of memory becomes an error that says what to do.
 fn enough_memory(f: impl FnOnce() -> anyhow::Result<Tensor>) -> anyhow::Result<Tensor> {
+    // torch's panic is told as an error, once.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| ()));
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
+    let outcome = guard(f);
     std::panic::set_hook(hook);
-    let payload = match outcome {
-        Ok(y) => return y,
-        Err(payload) => payload,
-    };
-    let message = payload
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| payload.downcast_ref::<&str>().copied());
-    match message {
-        Some(m) if m.contains("out of memory") || m.contains("can't allocate memory") => {
-            bail!("there is not enough memory for this picture at once; use --tile 512, or less")
-        }
-        Some(m) => {
-            let first = m.lines().next().unwrap_or_default().to_owned();
-            Err(anyhow::anyhow!(first)).context("torch could not compute this")
-        }
-        None => bail!("torch could not compute this"),
-    }
+    outcome?.context("there is not enough memory for this picture at once; use --tile 512, or less")
 }

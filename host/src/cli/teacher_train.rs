@@ -7,8 +7,9 @@ use clap::Args;
 
 use super::distill::finish;
 use super::torch_device::DeviceChoice;
-use crate::recipe::RecipeText;
+use crate::recipe::{RecipeText, TeacherRecipe};
 use crate::train::interrupt::Interrupt;
+use crate::train::run::read_recipe;
 use crate::train::teacher::{self, TeacherOptions};
 
 /// Trains a teacher from a recipe.
@@ -25,13 +26,14 @@ pub struct TrainArgs {
     /// Folder for weights and logs.
     #[arg(long, value_name = "RUN_DIR")]
     out: PathBuf,
-    /// Weights to start from instead of random ones: the authors' .pth, or .safetensors.
-    #[arg(long, value_name = "WEIGHTS", conflicts_with = "resume")]
+    /// Weights to start from instead of random ones: the authors' .pth, or .safetensors. --resume knows them without.
+    #[arg(long, value_name = "WEIGHTS")]
     from: Option<PathBuf>,
     /// Go on with the run in RUN_DIR.
     #[arg(long)]
     resume: bool,
-    /// Change a key of the recipe; lists by index (stage.0.crop=64). May be repeated.
+    /// Change a key of the recipe; lists by index (stage.0.crop=64). Relative paths start here, those in the recipe from
+    /// its own folder. May be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// cpu, cuda, cuda:N or auto.
@@ -48,13 +50,10 @@ impl TrainArgs {
     /// # Errors
     /// One sentence that says what failed, where, and what to do.
     pub fn run(self) -> anyhow::Result<()> {
-        let mut text = RecipeText::read(&self.recipe)?;
+        let mut text = read_recipe(&self.recipe)?;
         text.set(&self.set)?;
-        if let Some(from) = &self.from {
-            let from = from
-                .canonicalize()
-                .with_context(|| format!("cannot read the weights {}", from.display()))?;
-            text.set(&[format!("from={}", from.display())])?;
+        if let Some(from) = self.start(&text)? {
+            text.start_from(&from)?;
         }
         let options = TeacherOptions {
             text,
@@ -68,5 +67,26 @@ impl TrainArgs {
             &self.out.display().to_string(),
             self.json,
         )
+    }
+
+    /// What `from` of the recipe has to become, if anything: a run that was started by `--from` has it in its recipe.
+    fn start(&self, text: &RecipeText) -> anyhow::Result<Option<PathBuf>> {
+        if let Some(from) = &self.from {
+            let from = from
+                .canonicalize()
+                .with_context(|| format!("cannot read the weights {}", from.display()))?;
+            return Ok(Some(from));
+        }
+        let kept = self.out.join("recipe.toml");
+        if !self.resume || !kept.exists() {
+            return Ok(None);
+        }
+        let old = TeacherRecipe::from_text(&RecipeText::read(&kept)?)?.from;
+        let new = TeacherRecipe::from_text(text)?.from;
+        Ok(match old {
+            // As it stands the text is the one that the run was started with.
+            Some(from) if new.as_ref() != Some(&from) => Some(from),
+            _ => None,
+        })
     }
 }

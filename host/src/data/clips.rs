@@ -14,9 +14,9 @@ use super::part;
 use super::photo::Photo;
 use frames::Frames;
 
-/// Endings of files that are taken for videos.
-pub const ENDINGS: [&str; 9] = [
-    "mp4", "mkv", "avi", "mov", "webm", "h264", "264", "y4m", "m4v",
+/// Endings of files that are taken for videos; the last four are streams without a container.
+const ENDINGS: [&str; 12] = [
+    "mp4", "mkv", "mov", "avi", "webm", "m4v", "ts", "y4m", "h264", "264", "h265", "265",
 ];
 /// Frames that are coded as PNG at once.
 const BATCH: usize = 16;
@@ -158,10 +158,10 @@ mod tests {
     #[test]
     fn what_a_killed_run_left_is_no_clip() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["b.mp4", "a.mkv", ".a.hone-part.mp4", "notes.txt"] {
+        for name in ["b.mp4", "a.mkv", "c.TS", ".a.hone-part.mp4", "notes.txt"] {
             std::fs::write(folder.path().join(name), b"1").unwrap();
         }
-        let names = ["a.mkv", "b.mp4"].map(|name| folder.path().join(name));
+        let names = ["a.mkv", "b.mp4", "c.TS"].map(|name| folder.path().join(name));
         assert_eq!(under(folder.path()).unwrap(), names);
     }
 

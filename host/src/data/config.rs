@@ -35,7 +35,7 @@ pub struct DataConfig {
     pub layout: Layout,
     /// The camera for sharp pictures.
     pub degradation: Degradation,
-    /// Side of a training patch in pixels, unless the curriculum says otherwise.
+    /// Side of the patches that `drop_flattest` is measured on, in pixels; those trained on have their stage's `crop`.
     pub crop: usize,
     /// Seed of splits, scenes and validation degradations.
     pub seed: u64,
@@ -47,7 +47,7 @@ pub struct DataConfig {
     pub validation_crop: usize,
     /// Patches less sharp (mean Sobel magnitude, 0..1) are drawn again, up to eight times.
     pub min_sharpness: f32,
-    /// The flattest part of all patches is drawn again likewise: 0.3 leaves out about the flattest third.
+    /// The flattest part of all patches of side `crop` is drawn again likewise: 0.3 leaves out about the flattest third.
     /// `hone data sharpness` shows what that means for one's own pictures.
     #[serde(skip_serializing_if = "nothing")]
     pub drop_flattest: f32,

@@ -246,10 +246,10 @@ mod tests {
                 workers,
                 first_step: 0,
             };
-            let mut loader = Loader::new(Arc::clone(&source), config).unwrap();
-            let all: Vec<_> = (0..6).map(|_| values(&loader.next().unwrap())).collect();
-            assert_eq!(source.skipped(), 1);
-            all
+            let mut loader = Loader::new(source, config).unwrap();
+            (0..6)
+                .map(|_| values(&loader.next().unwrap()))
+                .collect::<Vec<_>>()
         };
         assert_eq!(batches(1, 1024), batches(3, 0));
     }

@@ -18,7 +18,7 @@ use crate::picture::Picture;
 pub struct PartnerOptions {
     /// The camera; its parameters are drawn anew for every picture.
     pub degradation: Degradation,
-    /// Names the draws: picture `i` of the list draws from (seed, i).
+    /// Names the draws: photo `i` of those to be written draws from (seed, i).
     pub seed: u64,
     /// RGB files, or grey ones that hold the luma: the bytes a luma student sees.
     pub colour: Colour,

@@ -4,6 +4,8 @@
 # holds bundle.hone and perhaps honed. The flags go to `honed slots install`. Waits SECONDS for the trial's end, 0 not at all. What is refused leaves the
 # board as it was.
 set -eu
+# The service's user reads what root writes, whatever the caller's umask.
+umask 022
 stage=$1 root=$2 seconds=$3; shift 3
 state=$root/var/lib/honed honed=$root/usr/local/bin/honed
 unit=etc/systemd/system/honed.service
@@ -13,8 +15,9 @@ trap 'exit 1' INT TERM
 say() { echo "$*" || true; }
 fail() { echo "error: $*" >&2 || true; exit 1; }
 
-mkdir -p "$state"
-exec 9>"$state/deploy.lock"
+# Not in the folder of the slots: that is the service's user's, who could lead root elsewhere by a link.
+mkdir -p "$root/run"
+exec 9>"$root/run/hone-deploy.lock"
 flock -n 9 || fail "another deploy to this board is under way"
 
 if [ -d "$stage/defaults" ]; then
@@ -32,14 +35,30 @@ for program in "$stage/update/honed" "$stage/files/usr/local/bin/honed"; do
     *) fail "the program given is no honed: asked for its version, it says '$(echo "$said" | head -n 1)'" ;;
   esac
 done
+# What lies in the folder of the slots runs as the user that owns it, never as root.
+as_service() {
+  owner=$(stat -L -c %u "$state")
+  if [ "$owner" = "$(id -u)" ]; then
+    "$@"
+  elif command -v setpriv >/dev/null; then
+    setpriv --reuid "$owner" --regid "$(stat -L -c %g "$state")" --init-groups "$@"
+  else
+    runuser -u "$(stat -L -c %U "$state")" -- "$@"
+  fi
+}
 if [ -f "$stage/files/etc/honed.toml" ]; then
   # Judged by the honed that will read it: the one that comes along, or else the active slot's.
   slot=$("$honed" status --json --folder "$state" 2>/dev/null | sed -n 's/.*"active":"\([ab]\)".*/\1/p')
   for judge in "$stage/update/honed" "$stage/files/usr/local/bin/honed" "$state/$slot/honed" "$honed"; do
     [ ! -x "$judge" ] || break
   done
-  said=$("$judge" config --check "$stage/files/etc/honed.toml" 2>&1) ||
-    fail "honed refuses the configuration: $(echo "$said" | tail -n 1 | sed 's/^error: //; s/^[^ ]*honed\.toml: //')"
+  as=
+  [ "$judge" != "$state/$slot/honed" ] || as=as_service
+  # By standard input: that user may not look into the stage.
+  said=$($as "$judge" config --check /dev/stdin 2>&1 9>&- <"$stage/files/etc/honed.toml") ||
+    fail "honed refuses the configuration: $(echo "$said" | tail -n 1 | sed 's/^error: //; s|^/dev/stdin: ||')"
+  # What a person should know all the same.
+  echo "$said" | sed -n 's|^[a-z]*: /dev/stdin: |note: |p' || true
 fi
 
 : >"$stage/list"; : >"$stage/moved"
@@ -94,6 +113,8 @@ while read -r file; do
   say "wrote $path"
 done <"$stage/list"
 settle
+# Whether a slot that was on trial is in use no more.
+given_up() { "$honed" status --json --folder "$state" | grep '"trial":null' | grep -vq "\"active\":\"$1\""; }
 config=$(at etc/honed.toml)
 # It may hold passwords: the service reads it, other users need not.
 if grep -q 'etc/honed.toml$' "$stage/moved" && [ ! -f "$config.hone-old" ] && getent group honed >/dev/null; then
@@ -101,33 +122,42 @@ if grep -q 'etc/honed.toml$' "$stage/moved" && [ ! -f "$config.hone-old" ] && ge
 fi
 if grep -q "$unit" "$stage/moved"; then systemctl enable honed 9>&-; fi
 
+installed=
 if [ -d "$stage/update" ]; then
   [ ! -f "$stage/update/honed" ] || set -- "$@" --program "$stage/update/honed"
   # Held back until it is done: a lost connection must not look like a refusal.
-  said=$("$honed" slots install "$stage/update/bundle.hone" --folder "$state" --config "$config" "$@" 2>"$stage/refusal") || {
+  installed=$("$honed" slots install "$stage/update/bundle.hone" --folder "$state" --config "$config" "$@" 2>"$stage/refusal") || {
     sed "s|$stage/update/bundle.hone|the bundle|g" "$stage/refusal" >&2
     exit 1
   }
-  trap - EXIT
-  tidy
-  say "$said"
-  # A service that does not come up is judged by its slots, not by systemctl.
-  systemctl restart honed 9>&- || say "systemctl reports that honed did not start"
-  [ "$seconds" != 0 ] || exit 0
-  code=0
-  "$honed" slots wait --folder "$state" --seconds "$seconds" 2>"$stage/refusal" || code=$?
-  and=
-  # With an update that was given up goes the configuration that came with it.
-  if [ $code != 0 ] && [ -f "$stage/before.toml" ] && "$honed" status --json --folder "$state" | grep -q '"trial":null'; then
-    cp -p "$stage/before.toml" "$config.hone-new"
-    mv -f "$config.hone-new" "$config"
-    systemctl restart honed 9>&- 2>/dev/null || true
-    and="; the configuration before is back too"
-  fi
-  [ ! -s "$stage/refusal" ] || echo "$(cat "$stage/refusal")$and" >&2
-  exit $code
+  say "$installed"
 fi
-# No trial judges settings alone: the service has to be up.
+case $installed in
+  "slot "*", on trial")
+    trap - EXIT
+    tidy
+    slot=${installed#slot }
+    slot=${slot%%:*}
+    # A service that does not come up is judged by its slots, not by systemctl.
+    systemctl restart honed 9>&- || say "systemctl reports that honed did not start"
+    [ "$seconds" != 0 ] || exit 0
+    code=0
+    # Not into the connection, which may be lost meanwhile.
+    "$honed" slots wait --folder "$state" --seconds "$seconds" >"$stage/waited" 2>"$stage/refusal" || code=$?
+    cat "$stage/waited" || true
+    and=
+    # With an update that was given up goes the configuration that came with it.
+    if [ $code != 0 ] && [ -f "$stage/before.toml" ] && given_up "$slot"; then
+      cp -p "$stage/before.toml" "$config.hone-new"
+      mv -f "$config.hone-new" "$config"
+      systemctl restart honed 9>&- 2>/dev/null || true
+      and="; the configuration before is back too"
+    fi
+    [ ! -s "$stage/refusal" ] || echo "$(cat "$stage/refusal")$and" >&2
+    exit $code
+    ;;
+esac
+# No trial judges what was proven before, nor settings alone: the service has to be up.
 if ! { systemctl restart honed 9>&- && systemctl is-active honed >/dev/null; }; then
   trap - EXIT
   back

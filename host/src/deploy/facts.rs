@@ -1,6 +1,7 @@
 //! What a board is and has, from one look through ssh.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use hone_device::slots::State;
@@ -10,6 +11,8 @@ use serde::Deserialize;
 use super::ssh::{Answer, Ssh};
 
 const PROBE: &str = include_str!("probe.sh");
+/// Longest that a look may take: a small board hashes a program in some seconds.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// How files of root can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +71,8 @@ impl Facts {
     pub fn ask(ssh: &Ssh, board: &str, root: &str, files: &[String]) -> Result<(Self, Answer)> {
         let mut arguments = vec![root.to_owned()];
         arguments.extend_from_slice(files);
-        let answer = ssh.compressed().run(board, PROBE, &arguments, |_| Ok(()))?;
+        let ssh = ssh.compressed().within(LOOK);
+        let answer = ssh.run(board, PROBE, &arguments, |_| Ok(()))?;
         Ok((Self::parse(&answer.text)?, answer))
     }
 

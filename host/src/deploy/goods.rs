@@ -91,6 +91,8 @@ pub struct Goods {
     pub programs: Vec<Program>,
     /// The files around them.
     pub files: Vec<BoardFile>,
+    /// The configuration that they bring in place of the board's, if they do.
+    pub config: Option<Config>,
     /// Folder of the board to install below, empty for `/`.
     pub root: String,
 }
@@ -134,11 +136,13 @@ impl Goods {
             text_file(USER, include_str!("../../../cross/honed.sysusers")),
             text_file(RULES, include_str!("../../../cross/honed.rules")),
         ];
+        let mut brought = None;
         files.push(match config {
             Some(path) => {
                 let text = read_text(path)?;
                 let config = Config::parse(&text).with_context(|| path.display().to_string())?;
                 settings::check(&config, root, Some(path), opened.manifest())?;
+                brought = Some(config);
                 text_file(CONFIG, &text)
             }
             None => BoardFile {
@@ -159,14 +163,9 @@ impl Goods {
             bundle_bytes,
             programs,
             files,
+            config: brought,
             root: root.to_owned(),
         })
-    }
-
-    /// Whether they bring a configuration in place of the board's.
-    pub fn configure(&self) -> bool {
-        let mut files = self.files.iter();
-        files.any(|file| file.path == CONFIG && !file.only_if_missing)
     }
 
     /// Paths whose state on the board decides what is sent. The program there is hashed, which takes a

@@ -184,6 +184,10 @@ fn steps(
     row.machine.clone_from(&facts.machine);
     row.before = running(&facts);
     let plan = Plan::make(&facts, goods, options.force)?;
+    if plan.bundle && options.wait > 0 {
+        let config = goods.config.as_ref().or(facts.config.as_ref());
+        config.map_or(Ok(()), settings::provable)?;
+    }
     if options.dry_run {
         return Ok(plan.lines().join("\n"));
     }
@@ -209,15 +213,22 @@ fn steps(
         Ok(())
     })?;
     row.bytes += answer.bytes;
+    let notes = notes(&answer.text);
     if !plan.bundle {
-        return Ok("settings updated".into());
+        return Ok(format!("settings updated{notes}"));
     }
     let slot = slot_line(&answer.text, options.wait == 0)
         .context("its honed says nothing of a slot: give a honed with --program")?;
     Ok(match options.wait {
-        0 => format!("installed, not waited for: {slot}"),
-        _ => format!("proved itself: {slot}"),
+        0 => format!("installed, not waited for: {slot}{notes}"),
+        _ => format!("proved itself: {slot}{notes}"),
     })
+}
+
+/// What the board's honed noted about the configuration, each on a line of its own.
+fn notes(text: &str) -> String {
+    let notes = text.lines().filter(|line| line.starts_with("note: "));
+    notes.map(|note| format!("\n{note}")).collect()
 }
 
 /// The last word on a slot; one on trial is none unless that is enough.
@@ -254,46 +265,4 @@ pub fn root_of(folder: &str) -> Result<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn boards_keep_their_order_and_canaries_come_first() {
-        let seen = Mutex::new(Vec::new());
-        let rows = on_each(0..20, &|index| {
-            seen.lock().unwrap().push(index);
-            index * 2
-        });
-        assert_eq!(rows, (0..20).map(|i| i * 2).collect::<Vec<_>>());
-        assert_eq!(seen.into_inner().unwrap().len(), 20);
-    }
-
-    #[test]
-    fn a_name_is_no_option_of_ssh() {
-        let check = |name: &str| check_boards(&[name.to_owned()]);
-        assert!(check("pi@camera-1.local").is_ok());
-        for bad in ["-oProxyCommand=x", "", "pi@a b"] {
-            assert!(check(bad).is_err(), "{bad}");
-        }
-        let boards = |names: [&str; 3]| check_boards(&names.map(str::to_owned));
-        boards(["a", "pi@a", "b"]).unwrap();
-        let error = boards(["a", "b", "a"]).unwrap_err().to_string();
-        assert_eq!(error, "'a' is named twice");
-        assert_eq!(root_of("/").unwrap(), "");
-        assert_eq!(root_of("/srv/image/").unwrap(), "/srv/image");
-        assert!(root_of("image").is_err());
-    }
-
-    #[test]
-    fn only_a_slot_that_is_on_trial_no_more_proved_itself() {
-        let trial = "wrote /etc/honed.toml\nslot b: street 2.0.0, on trial\n";
-        assert_eq!(slot_line(trial, false), None);
-        assert_eq!(
-            slot_line(trial, true),
-            Some("slot b: street 2.0.0, on trial")
-        );
-        let proven = format!("{trial}slot b: street 2.0.0\n");
-        assert_eq!(slot_line(&proven, false), Some("slot b: street 2.0.0"));
-        assert_eq!(slot_line("wrote /usr/local/bin/honed\n", true), None);
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 # Takes the files of a deploy from standard input and applies them as root. The arguments are apply.sh's.
 set -eu
+umask 022
 stage=$(mktemp -d "$1/var/tmp/hone.XXXXXX" 2>/dev/null || mktemp -d /tmp/hone.XXXXXX)
 trap 'rm -rf "$stage"' EXIT
 trap 'exit 1' HUP INT TERM PIPE

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use hone_shared::bundle::Manifest;
 use hone_shared::config::{Config, SLOTS_FOLDER};
 
@@ -40,15 +40,37 @@ pub fn check(config: &Config, root: &str, file: Option<&Path>, manifest: &Manife
     Ok(())
 }
 
+/// Whether an update can prove itself by sharpened frames as `config` has it.
+///
+/// # Errors
+/// The key that leaves frames as they come.
+pub fn provable(config: &Config) -> Result<()> {
+    let student = &config.student;
+    let key = if student.bypass {
+        "student.bypass is true"
+    } else if student.strength <= 0.0 {
+        "student.strength is 0"
+    } else if student.split >= 1.0 {
+        "student.split is 1"
+    } else {
+        return Ok(());
+    };
+    bail!(
+        "the update could not prove itself, for {key} in the configuration and no frame is sharpened: change it for the \
+         time, or say --wait 0 to leave the update on trial until it is"
+    )
+}
+
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use hone_shared::bundle::{ModelEntry, Provenance};
     use hone_shared::student::{Colour, Precision};
 
     use super::*;
 
-    fn manifest() -> Manifest {
-        let model = |name: &str, precision| ModelEntry {
+    /// A student as a manifest has it.
+    pub(in crate::deploy) fn student(name: &str, precision: Precision) -> ModelEntry {
+        ModelEntry {
             name: name.into(),
             precision,
             colour: Colour::Luma,
@@ -57,16 +79,30 @@ mod tests {
             macs_per_pixel: 1.0,
             part: 0,
             metrics: Vec::new(),
-        };
+        }
+    }
+
+    fn manifest() -> Manifest {
         Manifest {
             name: "street".into(),
             release: "1.0.0".parse().unwrap(),
             models: vec![
-                model("small", Precision::Int8),
-                model("nano", Precision::F32),
+                student("small", Precision::Int8),
+                student("nano", Precision::F32),
             ],
             parts: Vec::new(),
             provenance: Provenance::default(),
+        }
+    }
+
+    #[test]
+    fn frames_that_stay_as_they_come_prove_nothing() {
+        let provable = |text: &str| provable(&Config::parse(text).unwrap());
+        provable("student.strength = 0.1\nstudent.split = 0.9").unwrap();
+        for key in ["bypass = true", "strength = 0.0", "split = 1.0"] {
+            let error = provable(&format!("student.{key}")).unwrap_err().to_string();
+            let (name, _) = key.split_once(' ').unwrap();
+            assert!(error.contains(&format!("student.{name} is")), "{error}");
         }
     }
 

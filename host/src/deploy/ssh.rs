@@ -2,11 +2,13 @@
 //! user's own.
 
 use std::io::{Read, Write};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// Most that a script may print, in bytes; what comes beyond is not kept.
+/// Most that a script may print, in bytes, and say on standard error; who says more is not listened to.
 const MAX_OUTPUT: u64 = 1 << 20;
 /// What ssh itself ends with when there is no connection, or none any more.
 const NO_CONNECTION: i32 = 255;
@@ -16,6 +18,7 @@ const NO_CONNECTION: i32 = 255;
 pub struct Ssh {
     command: Vec<String>,
     batch: bool,
+    patience: Option<Duration>,
 }
 
 /// What a script said.
@@ -35,7 +38,11 @@ impl Ssh {
     pub fn new(command: &str, batch: bool) -> Result<Self> {
         let command: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
         ensure!(!command.is_empty(), "the ssh command is empty");
-        Ok(Self { command, batch })
+        Ok(Self {
+            command,
+            batch,
+            patience: None,
+        })
     }
 
     /// The same with compression: worth it for a few lines, not for programs on a fast network.
@@ -46,10 +53,21 @@ impl Ssh {
         ssh
     }
 
+    /// The same for scripts that are given up when they take longer than `patience`. Where ssh may ask, somebody is there to
+    /// type, and to end it.
+    #[must_use]
+    pub fn within(&self, patience: Duration) -> Self {
+        let patience = self.batch.then_some(patience);
+        Self {
+            patience,
+            ..self.clone()
+        }
+    }
+
     /// Runs `script` by the board's `sh` with arguments, `feed` writing its standard input.
     ///
     /// # Errors
-    /// One sentence: why there is no connection, or the script's last words.
+    /// One sentence: why there is no connection, that it says too much or nothing in time, or the script's last words.
     pub fn run(
         &self,
         board: &str,
@@ -75,19 +93,18 @@ impl Ssh {
             .with_context(|| format!("cannot start {}", self.command[0]))?;
         let (input, output, errors) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (fed, text, said) = std::thread::scope(|threads| {
+        let (fed, heard) = std::thread::scope(|threads| {
             let fed = threads.spawn(move || {
                 let mut input = Counted::new(input);
                 // A script that ends early closes its input; its own words tell why.
                 let _ = feed(&mut input);
                 input.bytes
             });
-            let said = threads.spawn(move || text_of(errors));
-            let text = text_of(output);
-            (fed.join(), text, said.join())
+            let heard = self.hear(&mut child, output, errors);
+            (fed.join(), heard)
         });
         let status = child.wait().context("ssh cannot be waited for")?;
-        let said = said.unwrap_or_default();
+        let [text, said] = heard?;
         if status.success() {
             let bytes = fed.unwrap_or_default() + (remote.len() + text.len() + said.len()) as u64;
             return Ok(Answer { text, bytes });
@@ -102,6 +119,52 @@ impl Ssh {
         }
         bail!("{}", last.strip_prefix("error: ").unwrap_or(last))
     }
+
+    /// What `child` says until its end on standard output and standard error; ends it where that is too much, or not over in
+    /// time.
+    fn hear(
+        &self,
+        child: &mut Child,
+        output: Option<impl Read + Send + 'static>,
+        errors: Option<impl Read + Send + 'static>,
+    ) -> Result<[String; 2]> {
+        // Of their own, for what ssh itself has started may hold the pipes open when it is ended.
+        let (tell, told) = channel();
+        let also_tell = tell.clone();
+        std::thread::spawn(move || tell.send((0, text_of(output))));
+        std::thread::spawn(move || also_tell.send((1, text_of(errors))));
+        let heard = both(&told, self.patience);
+        if heard.is_err() {
+            // It may have ended by itself.
+            let _ = child.kill();
+        }
+        heard
+    }
+}
+
+/// The two texts that come, `None` for one that is too long.
+fn both(
+    told: &Receiver<(usize, Option<String>)>,
+    patience: Option<Duration>,
+) -> Result<[String; 2]> {
+    let begun = Instant::now();
+    let mut texts = [const { String::new() }; 2];
+    for _ in 0..texts.len() {
+        let next = match patience {
+            Some(most) => told.recv_timeout(most.saturating_sub(begun.elapsed())),
+            None => told.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match (next, patience) {
+            (Ok((which, Some(text))), _) => texts[which] = text,
+            (Ok((_, None)), _) => bail!(
+                "it says more than {} MiB: does its login shell print without end?",
+                MAX_OUTPUT >> 20
+            ),
+            (Err(_), Some(most)) => bail!("its answer is not complete after {} s", most.as_secs()),
+            (Err(_), None) => bail!("ssh cannot be listened to"),
+        }
+    }
+    Ok(texts)
 }
 
 /// What to do about ssh's own complaints.
@@ -139,14 +202,15 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-fn text_of(source: Option<impl Read>) -> String {
+/// All of `source`, unless it is too much.
+fn text_of(source: Option<impl Read>) -> Option<String> {
     let mut bytes = Vec::new();
-    if let Some(mut source) = source {
+    if let Some(source) = source {
         // A pipe that breaks is told by ssh's exit status.
-        let _ = source.by_ref().take(MAX_OUTPUT).read_to_end(&mut bytes);
-        let _ = std::io::copy(&mut source, &mut std::io::sink());
+        let _ = source.take(MAX_OUTPUT + 1).read_to_end(&mut bytes);
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    let fits = bytes.len() as u64 <= MAX_OUTPUT;
+    fits.then(|| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 struct Counted<W> {
@@ -205,6 +269,22 @@ mod tests {
             "<two words>\n<it's>\n<$HOME \"x\" `y` \\>\n<>\nfed"
         );
         assert!(answer.bytes > 50 && answer.bytes < 400, "{}", answer.bytes);
+    }
+
+    #[test]
+    fn a_board_that_never_ends_is_given_up() {
+        let (_folder, ssh) = local();
+        let error = |ssh: &Ssh, script: &str| {
+            let error = ssh.run("board", script, &[], |_| Ok(())).unwrap_err();
+            error.to_string()
+        };
+        for script in ["exec yes", "exec yes >&2"] {
+            assert!(error(&ssh, script).contains("more than 1 MiB"));
+        }
+        let hasty = ssh.within(Duration::from_millis(50));
+        // The sleep is a process of its own, which holds the pipes.
+        let told = error(&hasty, "echo machine=x; sleep 5; echo end");
+        assert!(told.contains("not complete after"), "{told}");
     }
 
     #[test]

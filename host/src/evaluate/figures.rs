@@ -25,6 +25,9 @@ pub struct Figures {
     pub parameters: Option<usize>,
     /// Bytes of the model file.
     pub file_bytes: Option<u64>,
+    /// What it computes on, if not on the processor.
+    #[serde(default)]
+    pub device: Option<String>,
     /// Median time of a picture of the pairs' size in milliseconds.
     pub ms_per_frame: Option<f64>,
     /// Times at standard sizes; `null` where one would take too long.
@@ -87,15 +90,23 @@ fn spread(summary: Option<Summary>, digits: usize) -> String {
 }
 
 impl Figures {
+    /// Whether this is the row of the input. Only that takes no time and is called so: a report of an earlier
+    /// version may hold a student of that name.
+    pub fn is_input(&self) -> bool {
+        self.name == "input" && self.ms_per_frame.is_none()
+    }
+
     /// The row under [`headings`].
     pub fn cells(&self, sizes: &[(usize, usize)]) -> Vec<String> {
-        // The input's gain over itself tells nothing. Only the input takes no time and is called so: a report
-        // of an earlier version may hold a student of that name.
-        let is_input = self.name == "input" && self.ms_per_frame.is_none();
-        let gain = self.gain_db.filter(|_| !is_input);
+        // The input's gain over itself tells nothing.
+        let gain = self.gain_db.filter(|_| !self.is_input());
+        let name = match &self.device {
+            Some(device) => format!("{} ({device})", self.name),
+            None => self.name.clone(),
+        };
         let percent = |share: f64| format!("{:.0} %", 100.0 * share);
         let mut cells = vec![
-            self.name.clone(),
+            name,
             spread(self.psnr_db, 2),
             spread(self.ssim, 4),
             gain.map_or_else(|| "-".to_owned(), |gain| format!("{gain:+.2}")),

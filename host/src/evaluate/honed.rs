@@ -1,8 +1,10 @@
 //! Does the board put out what the workstation predicts?
 
+use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
+use hone_shared::frames::{PNG_HEADER, STUDIO_LUMA};
 use hone_shared::student::Colour;
 use serde::Serialize;
 
@@ -22,13 +24,29 @@ pub struct Agreement {
     pub equal: f64,
 }
 
+/// Frames that `honed` wrote.
+#[derive(Debug, Clone)]
+pub struct Frames {
+    /// With the bytes that the board computed with.
+    pub pictures: Vec<Picture>,
+    /// Whether those are video luma, from 16 to 235: the source was a film, or pictures in colour.
+    pub studio: bool,
+}
+
 /// Loads the PNGs of a folder in order of name, as the planes that are compared.
 ///
 /// # Errors
-/// When the folder or a frame cannot be read.
-pub fn frames(folder: &Path, colour: Colour) -> anyhow::Result<Vec<Picture>> {
+/// When the folder or a frame cannot be read, or only some frames are video luma.
+pub fn frames(folder: &Path, colour: Colour) -> anyhow::Result<Frames> {
     let paths = images_in(folder)?;
-    let load = |path: &std::path::PathBuf| -> anyhow::Result<Picture> {
+    let mut studio = None;
+    let mut load = |path: &std::path::PathBuf| -> anyhow::Result<Picture> {
+        let marked = is_studio(path).with_context(|| format!("cannot read {}", path.display()))?;
+        ensure!(
+            *studio.get_or_insert(marked) == marked,
+            "{} holds frames of video luma and others: take the frames of one run",
+            folder.display()
+        );
         let mut picture = Picture::load(path)?;
         let plane = picture.width * picture.height;
         let grey = picture.data[..plane] == picture.data[plane..2 * plane]
@@ -40,7 +58,29 @@ pub fn frames(folder: &Path, colour: Colour) -> anyhow::Result<Vec<Picture>> {
         }
         Ok(planes(&picture, colour))
     };
-    paths.iter().map(load).collect()
+    let pictures = paths.iter().map(&mut load).collect::<Result<_, _>>()?;
+    Ok(Frames {
+        pictures,
+        studio: studio.unwrap_or(false),
+    })
+}
+
+fn is_studio(path: &Path) -> std::io::Result<bool> {
+    let mut start = Vec::new();
+    let length = PNG_HEADER + STUDIO_LUMA.len();
+    let file = std::fs::File::open(path)?;
+    file.take(length as u64).read_to_end(&mut start)?;
+    Ok(start.get(PNG_HEADER..) == Some(&STUDIO_LUMA[..]))
+}
+
+/// Video luma as the full range that pictures have.
+fn full_range(studio: &Picture) -> Picture {
+    let bytes = studio.to_bytes().into_iter().map(|y| {
+        let full = (f32::from(y) - 16.0) * (255.0 / 219.0);
+        full.round_ties_even().clamp(0.0, 255.0) as u8
+    });
+    let bytes: Vec<u8> = bytes.collect();
+    Picture::from_bytes(studio.channels, studio.height, studio.width, &bytes)
 }
 
 /// Compares what `honed` made of `fed(i)`, the frame `i` that it got, with what `student` makes of it.
@@ -86,15 +126,27 @@ pub fn agreement(
 ///
 /// # Errors
 /// When there are fewer frames than pairs, sizes differ, or a pair cannot be loaded.
-pub fn row(shown: &[Picture], pairs: &PairSet, comparison: Comparison<'_>) -> anyhow::Result<Row> {
-    let colour = comparison.colour;
+pub fn row(shown: &Frames, pairs: &PairSet, comparison: Comparison<'_>) -> anyhow::Result<Row> {
+    let (colour, studio) = (comparison.colour, shown.studio);
     let mut results = Vec::with_capacity(pairs.len());
     let mut meter = TemporalMeter::default();
     for i in 0..pairs.len() {
         let pair = pairs.get(i)?;
-        let shown = shown
-            .get(i)
-            .with_context(|| format!("honed put out no frame for {}", pair.name))?;
+        let shown = shown.pictures.get(i);
+        let shown = shown.with_context(|| format!("honed put out no frame for {}", pair.name))?;
+        ensure!(
+            (shown.width, shown.height) == (pair.truth.width, pair.truth.height),
+            "frame {i} of honed is {}x{}, {} is {}x{}: compare with the pictures that honed got",
+            shown.width,
+            shown.height,
+            pair.name,
+            pair.truth.width,
+            pair.truth.height
+        );
+        let shown = &match colour {
+            Colour::Luma if studio => full_range(shown),
+            _ => shown.clone(),
+        };
         let rgb = match colour {
             Colour::Rgb => shown.clone(),
             Colour::Luma => recolour(&pair.input, &planes(&pair.input, colour), shown),
@@ -113,6 +165,7 @@ pub fn row(shown: &[Picture], pairs: &PairSet, comparison: Comparison<'_>) -> an
         macs_per_pixel: None,
         parameters: None,
         file_bytes: None,
+        device: None,
         ms_per_frame: None,
         speed: Vec::new(),
         temporal: pairs.is_sequence().then(|| meter.found()),

@@ -26,7 +26,7 @@ use hone_shared::student::Colour;
 use crate::metric::{Metric, MetricSet, Scores, Summary, Temporal, TemporalMeter, ssim_gaussian};
 use crate::picture::Picture;
 use crate::restore::Restore;
-pub use pairs::{Camera, Pair, PairSet};
+pub use pairs::{Camera, Pair, PairSet, Take};
 pub use speed::Speed;
 
 /// What a row stands for, whatever it is called.
@@ -77,6 +77,8 @@ pub struct Row {
     pub parameters: Option<usize>,
     /// Bytes of the model file.
     pub file_bytes: Option<u64>,
+    /// What it computes on, if not on the processor.
+    pub device: Option<String>,
     /// Median time of the pictures of the first one's size in milliseconds; `None` for the input itself.
     pub ms_per_frame: Option<f64>,
     /// Times at standard sizes; `None` where one would take too long.
@@ -107,11 +109,6 @@ impl Row {
     /// SSIM over all pairs.
     pub fn ssim(&self) -> Option<Summary> {
         Summary::of(self.results.iter().filter_map(|r| r.ssim))
-    }
-
-    /// A published metric over all pairs.
-    pub fn metric(&self, name: &str) -> Option<Summary> {
-        Summary::of(self.results.iter().filter_map(|r| r.scores.get(name)))
     }
 }
 
@@ -213,6 +210,7 @@ pub fn evaluate(
             macs_per_pixel: method.macs_per_pixel(),
             parameters: method.parameters(),
             file_bytes: method.file_bytes(),
+            device: method.device(),
             ms_per_frame: timed.then(|| speed::median_ms(&mut tally.times)),
             speed: Vec::new(),
             temporal: tally.meter.map(|meter| meter.found()),

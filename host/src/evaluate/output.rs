@@ -1,6 +1,7 @@
 //! What an evaluation leaves in its folder: `report.json`, `report.md`, `report.html`,
 //! `before_after_truth.png`, and on request `side_by_side.mp4`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -37,13 +38,17 @@ pub fn write(
         ("worst", ranking.last()),
     ];
     let name = shown.name();
+    let wanted = ranks
+        .iter()
+        .filter_map(|(_, gain)| gain.map(|gain| gain.pair));
+    let after = again(pairs, shown, evaluation.colour, &wanted.collect())?;
     let mut wipes = Vec::new();
     for (rank, gain) in ranks {
-        let Some(gain) = gain else { continue };
-        let pair = pairs.get(gain.pair)?;
-        let after = restored(shown, &pair, evaluation.colour)?.rgb;
+        let Some((gain, (pair, after))) = gain.and_then(|g| Some((g, after.get(&g.pair)?))) else {
+            continue;
+        };
         let caption = format!("{rank}: {} ({:+.2} dB by {name})", gain.name, gain.gain_db);
-        wipes.push(crop(&pair, &after, caption));
+        wipes.push(crop(pair, after, caption));
     }
     if let Some(wipe) = wipes.first() {
         let panels = [
@@ -58,6 +63,30 @@ pub fn write(
     write(&out.join("report.md"), evaluation.markdown().as_bytes())?;
     let json = serde_json::to_vec_pretty(evaluation)?;
     Ok(write(&out.join("report.json"), &json)?)
+}
+
+/// The wanted pairs, and what `shown` made of them: of a sequence all frames up to them are restored, for
+/// what a temporal student gives depends on those.
+fn again(
+    pairs: &PairSet,
+    shown: &mut dyn Restore,
+    colour: Colour,
+    wanted: &BTreeSet<usize>,
+) -> anyhow::Result<BTreeMap<usize, (Pair, Picture)>> {
+    let mut found = BTreeMap::new();
+    let end = wanted.last().map_or(0, |last| last + 1);
+    shown.follow(pairs.is_sequence());
+    for i in 0..end {
+        if pairs.is_sequence() || wanted.contains(&i) {
+            let pair = pairs.get(i)?;
+            let after = restored(shown, &pair, colour)?.rgb;
+            if wanted.contains(&i) {
+                found.insert(i, (pair, after));
+            }
+        }
+    }
+    shown.follow(false);
+    Ok(found)
 }
 
 /// The busiest part of a pair.
@@ -101,6 +130,7 @@ pub fn side_by_side(
                     width,
                     height,
                     rate: (fps, 1),
+                    aspect: (1, 1),
                 };
                 writer.insert((video::Writer::create(path, format)?, width, height))
             }
@@ -115,4 +145,47 @@ pub fn side_by_side(
     }
     shown.follow(false);
     writer.map_or(Ok(()), |(writer, ..)| writer.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::pairs;
+    use super::*;
+
+    /// Gives every picture the number of those that came before it.
+    #[derive(Default)]
+    struct Counting {
+        follows: bool,
+        seen: usize,
+    }
+
+    impl Restore for Counting {
+        fn name(&self) -> String {
+            "counting".into()
+        }
+
+        fn restore(&mut self, input: &Picture) -> anyhow::Result<Picture> {
+            let mut out = input.clone();
+            out.data.fill(self.seen as f32 / 255.0);
+            self.seen += usize::from(self.follows);
+            Ok(out)
+        }
+
+        fn follow(&mut self, sequence: bool) {
+            (self.follows, self.seen) = (sequence, 0);
+        }
+    }
+
+    #[test]
+    fn frames_are_shown_as_they_were_measured() {
+        let wanted = BTreeSet::from([1]);
+        for (pairs, seen) in [(pairs(), 0.0), (pairs().as_sequence(), 1.0)] {
+            let mut method = Counting::default();
+            let found = again(&pairs, &mut method, Colour::Rgb, &wanted).unwrap();
+            let (pair, after) = &found[&1];
+            assert_eq!((pair.name.as_str(), found.len()), ("5", 1));
+            assert_eq!(after.data[0] * 255.0, seen);
+            assert!(!method.follows);
+        }
+    }
 }

@@ -25,6 +25,8 @@ pub struct Evaluation {
     pub colour: Colour,
     /// What degraded sharp pictures, when the pairs were made so.
     pub degradation: Option<Degradation>,
+    /// What its parameters were drawn from.
+    pub seed: Option<u64>,
     /// Names of the pairs, in order.
     pub pairs: Vec<String>,
     /// Which pictures of the data those are, where it has several kinds.
@@ -107,8 +109,8 @@ pub struct Gain {
 
 impl Evaluation {
     /// Sums rows up. Gains refer to the row of the input, retention to that of the teacher; pairs are ranked by
-    /// row `ranked`. PSNR is averaged over the pairs on which it is finite in every row, so that all means are
-    /// of the same pictures.
+    /// row `ranked`. PSNR and every metric are averaged over the pairs on which they are finite in every row, so
+    /// that all means are of the same pictures.
     ///
     /// # Errors
     /// When the first pair cannot be loaded.
@@ -128,7 +130,19 @@ impl Evaluation {
         };
         let (input, teacher) = (mean(Role::Input), mean(Role::Teacher));
         let names = metrics.names();
-        let entries = rows.iter().map(|row| {
+        // Means of a metric, one for each row.
+        let of_metric = |name: &str| -> Vec<Option<Summary>> {
+            let score = |row: &Row, i: usize| row.results[i].scores.get(name);
+            let finite = |i: usize| {
+                rows.iter()
+                    .all(|row| score(row, i).is_some_and(f64::is_finite))
+            };
+            let counted: Vec<usize> = (0..pairs.len()).filter(|&i| finite(i)).collect();
+            let mean = |row| Summary::of(counted.iter().filter_map(|&i| score(row, i)));
+            rows.iter().map(mean).collect()
+        };
+        let of_metrics: Vec<_> = names.iter().map(|name| (*name, of_metric(name))).collect();
+        let entries = rows.iter().enumerate().map(|(at, row)| {
             let psnr = psnr(row);
             let gain = psnr.zip(input).map(|(psnr, input)| psnr.mean - input);
             let teacher_gain = teacher.zip(input).map(|(teacher, input)| teacher - input);
@@ -147,10 +161,14 @@ impl Evaluation {
                     macs_per_pixel: row.macs_per_pixel,
                     parameters: row.parameters,
                     file_bytes: row.file_bytes,
+                    device: row.device.clone(),
                     ms_per_frame: row.ms_per_frame,
                     speed: row.speed.clone(),
                 },
-                metrics: names.iter().map(|name| (*name, row.metric(name))).collect(),
+                metrics: of_metrics
+                    .iter()
+                    .map(|(name, means)| (*name, means[at]))
+                    .collect(),
                 temporal: row.temporal,
                 psnr_of_pairs: row.results.iter().map(|r| r.psnr).collect(),
                 ssim_of_pairs: row.results.iter().map(|r| r.ssim).collect(),
@@ -167,6 +185,7 @@ impl Evaluation {
             hone: env!("CARGO_PKG_VERSION"),
             colour,
             degradation: None,
+            seed: None,
             pairs: pairs.names(),
             split: None,
             equal: pairs.len() - counted.len(),

@@ -104,9 +104,10 @@ impl Evaluation {
             (count, None) => format!("{count} pictures"),
             (count, Some(split)) => format!("{count} {split} pictures of the data,"),
         };
+        let elsewhere = self.rows.iter().any(|row| row.figures.device.is_some());
         let mut notes = vec![format!(
             "PSNR and SSIM (11x11 Gaussian) on {planes}, mean ± standard deviation over {pictures} of \
-             {}; ms/frame is the median at {} on {}; retention is this gain over the \
+             {}; ms/frame is the median at {} on {}{}; retention is this gain over the \
              teacher's; bicubic is the input halved and enlarged again.",
             self.of_sizes(),
             match self.sizes {
@@ -116,6 +117,11 @@ impl Evaluation {
             match self.cores {
                 1 => "1 core".to_owned(),
                 cores => format!("{cores} cores"),
+            },
+            if elsewhere {
+                ", or on what a row names"
+            } else {
+                ""
             }
         )];
         if self.equal > 0 {
@@ -138,7 +144,13 @@ impl Evaluation {
                 TunedOn::Recipe => "pictures of the student's recipe",
                 TunedOn::Evaluated => "the evaluated pictures themselves, in its favour",
             };
-            let words = |Unsharp { sigma, amount }| format!("sigma {sigma}, amount {amount}");
+            let words = |mask: Unsharp| {
+                let edge = match mask.is_at_the_edge() {
+                    true => ", at the edge of what is tried: the best one may lie beyond",
+                    false => "",
+                };
+                format!("sigma {}, amount {}{edge}", mask.sigma, mask.amount)
+            };
             let found = match (tuned.found.mask, tuned.found.spoilt) {
                 (mask, _) if mask.amount != 0.0 => words(mask),
                 (_, Some(spoilt)) => format!(
@@ -213,7 +225,7 @@ impl Evaluation {
             true => Vec::new(),
             false => vec![format!(
                 "Not all {all} pictures count in every mean, for some are too small for a metric or have no \
-                 finite value: {}.",
+                 finite value in some row: {}.",
                 told.join(", ")
             )],
         }

@@ -110,6 +110,15 @@ fn a_picture_that_needs_nothing_counts_in_no_mean() {
         with.rows[1].figures.gain_db,
         without.rows[1].figures.gain_db
     );
+    let psnr = |evaluation: &Evaluation| -> Vec<_> {
+        let rows = evaluation.rows.iter();
+        rows.map(|row| row.metrics["psnr_rgb"].unwrap()).collect()
+    };
+    assert_eq!(psnr(&with), psnr(&without));
+    assert!(
+        with.markdown()
+            .contains("no finite value in some row: psnr_rgb 2, psnr_y 2")
+    );
     assert_eq!(with.ranking.len(), 2);
     assert!(
         with.markdown()
@@ -186,6 +195,7 @@ fn tables_and_json_carry_the_same_numbers() {
     );
     let markdown = evaluation.markdown();
     assert!(markdown.contains(&format!("{psnr:.2} ±")), "{markdown}");
+    assert!(!markdown.contains("at the edge") && !markdown.contains("what a row names"));
     for text in [
         "sigma 1, amount 1",
         "pictures of the student's recipe",
@@ -206,6 +216,20 @@ fn tables_and_json_carry_the_same_numbers() {
             .to_string()
             .contains(&format!("{psnr:.2} ±"))
     );
+    evaluation.rows[1].figures.device = Some("cuda:0".into());
+    mask.amount = 5.0;
+    evaluation.unsharp = Some(Tuned {
+        found: Tuning { mask, spoilt: None },
+        on: TunedOn::Recipe,
+    });
+    let markdown = evaluation.markdown();
+    for text in [
+        "| unsharp mask (cuda:0) |",
+        ", or on what a row names; retention",
+        "sigma 1, amount 5, at the edge of what is tried",
+    ] {
+        assert!(markdown.contains(text), "{text}: {markdown}");
+    }
     assert_eq!(evaluation.ranking.len(), 2);
     assert!(evaluation.ranking[0].gain_db >= evaluation.ranking[1].gain_db);
 }
@@ -263,10 +287,11 @@ fn agreement_counts_every_sample() {
             .unwrap();
     }
     let shown = frames(folder.path(), Colour::Luma).unwrap();
-    let found = agreement(&mut Unchanged, 2, fed, &shown).unwrap();
+    assert!(!shown.studio);
+    let found = agreement(&mut Unchanged, 2, fed, &shown.pictures).unwrap();
     assert_eq!((found.frames, found.max_difference), (2, 3));
     assert_eq!(found.equal, 1.0 - 1.0 / (2.0 * 64.0 * 80.0));
-    assert!(agreement(&mut Unchanged, 1, fed, &shown).is_err());
+    assert!(agreement(&mut Unchanged, 1, fed, &shown.pictures).is_err());
     let metrics = MetricSet::default();
     let comparison = Comparison {
         colour: Colour::Luma,
@@ -274,6 +299,44 @@ fn agreement_counts_every_sample() {
     };
     let row = honed::row(&shown, &pairs, comparison).unwrap();
     assert_eq!(row.results.len(), 2);
+    let mut small = shown.clone();
+    small.pictures[0] = shown.pictures[0].crop(0, 0, 32, 40);
+    let error = honed::row(&small, &pairs, comparison).unwrap_err();
+    assert!(
+        error.to_string().contains("is 40x32, 0 is 80x64"),
+        "{error}"
+    );
+}
+
+#[test]
+fn video_luma_of_honed_is_compared_as_full_range() {
+    use hone_shared::frames::{PNG_HEADER, STUDIO_LUMA};
+    let folder = tempfile::tempdir().unwrap();
+    let pairs = pairs();
+    let metrics = MetricSet::default();
+    let comparison = Comparison {
+        colour: Colour::Luma,
+        metrics: &metrics,
+    };
+    let path = |i: usize| folder.path().join(format!("{i:06}.png"));
+    for i in 0..2 {
+        // Frames that are the truth, but for their range.
+        let mut luma = planes(&pairs.get(i).unwrap().truth, Colour::Luma);
+        for sample in &mut luma.data {
+            *sample = (16.0 + 219.0 * *sample).round() / 255.0;
+        }
+        luma.save(&path(i)).unwrap();
+        let mut bytes = std::fs::read(path(i)).unwrap();
+        bytes.splice(PNG_HEADER..PNG_HEADER, STUDIO_LUMA);
+        std::fs::write(path(i), bytes).unwrap();
+    }
+    let shown = frames(folder.path(), Colour::Luma).unwrap();
+    assert!(shown.studio);
+    let row = honed::row(&shown, &pairs, comparison).unwrap();
+    assert!(row.psnr().unwrap().mean > 50.0, "{:?}", row.psnr());
+    shown.pictures[1].save(&path(1)).unwrap();
+    let error = frames(folder.path(), Colour::Luma).unwrap_err().to_string();
+    assert!(error.contains("one run"), "{error}");
 }
 
 #[test]

@@ -94,6 +94,13 @@ impl Unsharp {
         })
     }
 
+    /// Whether no larger amount, or no sigma beyond this one, is tried.
+    pub fn is_at_the_edge(&self) -> bool {
+        let [narrowest, .., widest] = SIGMAS;
+        let [.., most] = AMOUNTS;
+        self.amount == most || [narrowest, widest].contains(&self.sigma)
+    }
+
     /// Sharpens a picture; clamped to 0..1.
     pub fn apply(&self, input: &Picture) -> Picture {
         mask(input, &gaussian(input, self.sigma), self.amount)

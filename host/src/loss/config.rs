@@ -160,6 +160,14 @@ impl LossConfig {
         }
     }
 
+    /// The file of the weights that it looks through, relative to the recipe.
+    pub fn weight_file(&self) -> Option<&FilePath> {
+        match self {
+            Self::Perceptual { weights, .. } => Some(weights),
+            _ => None,
+        }
+    }
+
     /// The name in logs.
     pub fn label(&self) -> String {
         match self {

@@ -76,7 +76,9 @@ impl FeatureTerm {
                     lo: -bound,
                     up: bound,
                 };
-                path.var(&format!("{student}_{teacher}"), &[to, from, 1, 1], init)
+                // A dot parts the names of variables, and teachers' maps have some.
+                let name = format!("{student}_{teacher}").replace('.', "_");
+                path.var(&name, &[to, from, 1, 1], init)
             });
             Ok(FeaturePair {
                 student: student.clone(),

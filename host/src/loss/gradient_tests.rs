@@ -75,6 +75,7 @@ fn view<'a>(restored: &'a Tensor, truth: &'a Tensor) -> View<'a> {
         teacher_features: &[],
         second: None,
         parameters: &[],
+        scale: 1.0,
     }
 }
 
@@ -240,8 +241,8 @@ fn of_every_weighting() {
         momentum: 0.5,
     };
     for config in [
-        WeightingConfig::Static,
-        WeightingConfig::Uncertainty,
+        WeightingConfig::Static {},
+        WeightingConfig::Uncertainty {},
         never_again,
     ] {
         let store = VarStore::new(Device::Cpu);
@@ -254,17 +255,17 @@ fn of_every_weighting() {
         let measured = picture.copy().set_requires_grad(true);
         let shared = [measured.shallow_clone()];
         let _ = weighting
-            .total(&terms(&measured), &weights, &shared)
+            .total(&terms(&measured), &weights, &shared, 1.0)
             .unwrap();
         agree(&format!("{config:?}"), &picture, F32, &|x| {
-            weighting.total(&terms(x), &weights, &[]).unwrap()
+            weighting.total(&terms(x), &weights, &[], 1.0).unwrap()
         });
     }
     let logs = Tensor::from_slice(&[0.4f32, -0.7]);
     let values = terms(&picture);
     agree("logarithms of variances", &logs, F32, &|x| {
         Weighting::Uncertainty(x.shallow_clone())
-            .total(&values, &weights, &[])
+            .total(&values, &weights, &[], 1.0)
             .unwrap()
     });
 }

@@ -20,7 +20,7 @@ use tch::Tensor;
 use tch::nn::Path;
 
 pub use config::LossConfig;
-pub use feature::{FeatureShapes, FeatureTerm};
+pub use feature::FeatureShapes;
 pub use measure::{FeatureMode, Measure};
 pub use perceptual::{Vgg, VggKind};
 pub use picture::{charbonnier, lab, missing_decibels, overshoot, sobel_magnitude, spectrum};
@@ -46,6 +46,8 @@ pub struct View<'a> {
     pub second: Option<&'a SecondLook>,
     /// The student's parameters, for weightings that measure gradients.
     pub parameters: &'a [Tensor],
+    /// Factor on what is differentiated, so that small half-precision gradients do not vanish; 1 elsewhere.
+    pub scale: f64,
 }
 
 /// One term of the loss.
@@ -126,7 +128,7 @@ impl Loss {
         let values = values.collect::<Result<Vec<Tensor>>>()?;
         let total = self
             .weighting
-            .total(&values, &self.weights, view.parameters)?;
+            .total(&values, &self.weights, view.parameters, view.scale)?;
         Ok((total, Tensor::stack(&values, 0).detach()))
     }
 

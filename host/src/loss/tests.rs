@@ -138,7 +138,7 @@ fn a_feature_term_names_the_maps_there_are() {
     };
     let error = Loss::new(
         &[config],
-        &WeightingConfig::Static,
+        &WeightingConfig::Static {},
         &shapes,
         &store.root(),
         "/".as_ref(),
@@ -159,12 +159,12 @@ fn an_adaptor_learns_and_terms_are_reported_apart() {
         Tensor::rand([1, 4, 4, 4], tch::kind::FLOAT_CPU),
     )];
     let teacher = [(
-        "enc1".to_owned(),
+        "layers.0".to_owned(),
         Tensor::rand([1, 6, 8, 8], tch::kind::FLOAT_CPU),
     )];
     let shapes = FeatureShapes::of(&student, &teacher);
     let store = VarStore::new(Device::Cpu);
-    let pairs = vec![("conv1".to_owned(), "enc1".to_owned())];
+    let pairs = vec![("conv1".to_owned(), "layers.0".to_owned())];
     let mode = FeatureMode::Adaptor;
     let configs = [
         LossConfig::L1 { weight: 2.0 },
@@ -176,13 +176,14 @@ fn an_adaptor_learns_and_terms_are_reported_apart() {
     ];
     let loss = Loss::new(
         &configs,
-        &WeightingConfig::Static,
+        &WeightingConfig::Static {},
         &shapes,
         &store.root(),
         "/".as_ref(),
     )
     .unwrap();
     assert_eq!(loss.names(), ["l1", "feature"]);
+    assert!(store.variables().contains_key("feature.conv1_layers_0"));
     let truth = Tensor::zeros([1, 1, 8, 8], tch::kind::FLOAT_CPU);
     let restored = &truth + 0.25;
     let view = View {
@@ -193,6 +194,7 @@ fn an_adaptor_learns_and_terms_are_reported_apart() {
         teacher_features: &teacher,
         second: None,
         parameters: &[],
+        scale: 1.0,
     };
     let (total, values) = loss.evaluate(&view).unwrap();
     let (l1, feature) = (values.double_value(&[0]), values.double_value(&[1]));

@@ -8,15 +8,15 @@ use tch::nn::Path;
 use tch::{Kind, Tensor};
 
 /// The `[weighting]` table of a recipe.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum WeightingConfig {
+    // With braces: serde takes any key beside a variant that has none.
     /// The recipe's weights throughout.
-    #[default]
-    Static,
+    Static {},
     /// Each term is divided by a learned variance (Kendall, Gal, Cipolla: "Multi-Task Learning Using
     /// Uncertainty to Weigh Losses", CVPR 2018): `weight * (exp(-s) * term + s)`, `s` learned.
-    Uncertainty,
+    Uncertainty {},
     /// The terms' gradients are brought to sizes in proportion to the recipe's weights, their sum
     /// kept: GradNorm's aim (Chen et al., ICML 2018) at equal training rates, solved directly.
     GradientNorm {
@@ -28,6 +28,12 @@ pub enum WeightingConfig {
         #[serde(default = "most")]
         momentum: f64,
     },
+}
+
+impl Default for WeightingConfig {
+    fn default() -> Self {
+        Self::Static {}
+    }
 }
 
 fn ten() -> u64 {
@@ -80,8 +86,10 @@ impl Weighting {
     pub(super) fn new(config: &WeightingConfig, weights: &[f64], path: &Path) -> Self {
         let size = [weights.len() as i64];
         match config {
-            WeightingConfig::Static => Self::Static,
-            WeightingConfig::Uncertainty => Self::Uncertainty(path.zeros("log_variances", &size)),
+            WeightingConfig::Static {} => Self::Static,
+            WeightingConfig::Uncertainty {} => {
+                Self::Uncertainty(path.zeros("log_variances", &size))
+            }
             WeightingConfig::GradientNorm { every, momentum } => {
                 let mut factors = path.zeros_no_train("factors", &size);
                 let start = Tensor::from_slice(weights).to_kind(Kind::Float);
@@ -97,12 +105,13 @@ impl Weighting {
         }
     }
 
-    /// The sum. `shared` are the parameters whose gradients are balanced.
+    /// The sum. `shared` are the parameters whose gradients are balanced, measured under the loss `scale`.
     pub(super) fn total(
         &self,
         terms: &[Tensor],
         weights: &[f64],
         shared: &[Tensor],
+        scale: f64,
     ) -> Result<Tensor> {
         let weighted = |factor: &dyn Fn(usize) -> Tensor| {
             let parts: Vec<Tensor> = (0..terms.len()).map(factor).collect();
@@ -124,7 +133,7 @@ impl Weighting {
                 if !past.get() {
                     let seen = count.double_value(&[0]) as u64;
                     if seen.is_multiple_of(*every) && !shared.is_empty() {
-                        let norms = gradient_norms(terms, shared)?;
+                        let norms = gradient_norms(terms, shared, scale)?;
                         let keep = if seen == 0 { 0.0 } else { *momentum };
                         balance(factors, weights, &norms, keep);
                     }
@@ -152,15 +161,28 @@ impl Weighting {
     }
 }
 
-/// Size of each term's gradient.
-fn gradient_norms(terms: &[Tensor], shared: &[Tensor]) -> Result<Vec<f64>> {
-    let norm = |term: &Tensor| {
-        let gradients = Tensor::f_run_backward(&[term], shared, true, false)?;
+/// How much smaller a loss scale becomes for a term whose gradient does not fit half precision under it.
+const SMALLER: f64 = 256.0;
+
+/// Size of each term's gradient, taken of the term times `scale`.
+fn gradient_norms(terms: &[Tensor], shared: &[Tensor], scale: f64) -> Result<Vec<f64>> {
+    let scaled = |term: &Tensor, scale: f64| {
+        let gradients = Tensor::f_run_backward(&[term * scale], shared, true, false)?;
         let squares = gradients
             .iter()
             .filter(|g| g.defined())
             .map(|g| g.square().sum(Kind::Float).double_value(&[]));
-        Ok(squares.sum::<f64>().sqrt())
+        anyhow::Ok(squares.sum::<f64>().sqrt() / scale)
+    };
+    let norm = |term: &Tensor| {
+        let mut scale = scale;
+        loop {
+            let norm = scaled(term, scale)?;
+            if norm.is_finite() || scale <= 1.0 {
+                return Ok(norm);
+            }
+            scale = (scale / SMALLER).max(1.0);
+        }
     };
     terms.iter().map(norm).collect()
 }
@@ -203,7 +225,7 @@ mod tests {
         // Gradients of size 2 and 20.
         let terms = || [x.sum(Kind::Float), x.sum(Kind::Float) * 10.0];
         let shared = [x.shallow_clone()];
-        let total = weighting.total(&terms(), &weights, &shared).unwrap();
+        let total = weighting.total(&terms(), &weights, &shared, 1.0).unwrap();
         let Weighting::GradientNorm { factors, .. } = &weighting else {
             panic!("another weighting");
         };
@@ -217,7 +239,7 @@ mod tests {
         // Nothing else in this step is measured, nor the second step; the third moves half of the way.
         let before = share(0);
         let smaller = || [x.sum(Kind::Float), x.sum(Kind::Float)];
-        let again = || weighting.total(&smaller(), &weights, &shared).unwrap();
+        let again = || weighting.total(&smaller(), &weights, &shared, 1.0).unwrap();
         for pieces in [3, 2] {
             for _ in 0..pieces {
                 let _ = again();
@@ -230,6 +252,22 @@ mod tests {
             let _ = again();
             assert!((share(0) - f64::midpoint(before, aim)).abs() < 1e-4);
         }
+    }
+
+    #[test]
+    fn gradients_are_measured_under_the_loss_scale_of_half_precision() {
+        let store = VarStore::new(Device::Cpu);
+        let x = store.root().ones("x", &[4]);
+        // Half precision holds neither the first gradient as it is, nor the second under the scale.
+        let term = |factor: f64| {
+            let half = x.to_kind(Kind::Half).to_kind(Kind::Float);
+            half.sum(Kind::Float) * factor
+        };
+        let terms = [term(1e-9), term(1e3)];
+        let shared = [x.shallow_clone()];
+        let norms = gradient_norms(&terms, &shared, 65_536.0).unwrap();
+        assert!((norms[0] / 2e-9 - 1.0).abs() < 0.01, "{norms:?}");
+        assert!((norms[1] / 2e3 - 1.0).abs() < 0.01, "{norms:?}");
     }
 
     #[test]
@@ -252,7 +290,7 @@ mod tests {
         for step in 0..25 {
             let before = factors.double_value(&[0]);
             let _ = weighting
-                .total(&terms(), &weights, &[x.shallow_clone()])
+                .total(&terms(), &weights, &[x.shallow_clone()], 1.0)
                 .unwrap();
             if factors.double_value(&[0]) != before {
                 moved.push(step);
@@ -265,11 +303,11 @@ mod tests {
     #[test]
     fn uncertainty_learns_the_variance() {
         let store = VarStore::new(Device::Cpu);
-        let weighting = Weighting::new(&WeightingConfig::Uncertainty, &[1.0], &store.root());
+        let weighting = Weighting::new(&WeightingConfig::Uncertainty {}, &[1.0], &store.root());
         let term = || [Tensor::from(0.25f32)];
         // The best s is the logarithm of the term.
         for _ in 0..300 {
-            let total = weighting.total(&term(), &[1.0], &[]).unwrap();
+            let total = weighting.total(&term(), &[1.0], &[], 1.0).unwrap();
             for mut variable in store.trainable_variables() {
                 variable.zero_grad();
                 total.backward();

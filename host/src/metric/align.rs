@@ -2,6 +2,8 @@
 
 use rayon::prelude::*;
 
+use super::MetricError;
+
 /// Cells of a thumbnail, across and down.
 const CELLS: (usize, usize) = (32, 18);
 /// Least cost of a break in step, in mean squared steps of 1/255 of a thumbnail: a frame must fit this
@@ -11,6 +13,17 @@ const LEAST_BREAK: f32 = 0.02;
 const BREAK_OVER_NOISE: f32 = 0.5;
 /// How far the two may run apart beyond the difference in length, in frames.
 const SLACK: usize = 90;
+/// Most places of all frames together, a byte each.
+const MAX_PLACES: usize = 1 << 31;
+
+/// A step from the frame before: to the next frame of the reference.
+const ON: u8 = 0;
+/// To the same frame again.
+const AGAIN: u8 = 1;
+/// From the cheapest place that lies two or more back.
+const OVER: u8 = 2;
+/// Beside one of the steps: no place before this one is as cheap.
+const CHEAPEST: u8 = 4;
 
 /// A frame's luma as means over a grid of cells, in steps of 1/255: what blur and codecs leave alone.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,7 +68,10 @@ pub struct Alignment {
 /// programming; time only moves on), each break in step at a small price.
 ///
 /// Both must hold a frame.
-pub fn align(reference: &[Thumbnail], distorted: &[Thumbnail]) -> Alignment {
+///
+/// # Errors
+/// When there are too many frames to look for each of them all along.
+pub fn align(reference: &[Thumbnail], distorted: &[Thumbnail]) -> Result<Alignment, MetricError> {
     let (total, count) = (reference.len(), distorted.len());
     let slack = SLACK + total.abs_diff(count);
     // Where frame `j` may lie; one place where lengths differ by more than the slack allows for.
@@ -63,20 +79,23 @@ pub fn align(reference: &[Thumbnail], distorted: &[Thumbnail]) -> Alignment {
         let low = j.saturating_sub(slack).min(total.saturating_sub(1));
         low..(j + slack + 1).clamp(low + 1, total.max(low + 1))
     };
-    let distances: Vec<Vec<f32>> = distorted
-        .par_iter()
-        .enumerate()
-        .map(|(j, frame)| {
-            reference[band(j)]
-                .iter()
-                .map(|r| frame.distance(r))
-                .collect()
-        })
-        .collect();
-    let price = price_of_a_break(&distances);
+    if (0..count).map(|j| band(j).len()).sum::<usize>() > MAX_PLACES {
+        return Err(MetricError::TooLong {
+            reference: total,
+            distorted: count,
+        });
+    }
+    // Made twice: all of them at once would fill the memory.
+    let distances = |j: usize| {
+        let places = reference[band(j)].par_iter();
+        places.map(move |r| distorted[j].distance(r))
+    };
+    let least = |j: usize| distances(j).reduce(|| f32::INFINITY, f32::min);
+    let price = price_of_a_break((0..count).into_par_iter().map(least).collect());
     let mut costs: Vec<f32> = Vec::new();
-    let mut steps: Vec<Vec<usize>> = Vec::with_capacity(count);
-    for (j, distances) in distances.iter().enumerate() {
+    let mut steps: Vec<Vec<u8>> = Vec::with_capacity(count);
+    for j in 0..count {
+        let distances: Vec<f32> = distances(j).collect();
         let (here, before) = (band(j), j.checked_sub(1).map(band));
         let cost = |i: usize| {
             let place = before.as_ref().filter(|b| b.contains(&i));
@@ -85,33 +104,35 @@ pub fn align(reference: &[Thumbnail], distorted: &[Thumbnail]) -> Alignment {
         let mut next = Vec::with_capacity(here.len());
         let mut from = Vec::with_capacity(here.len());
         // The cheapest place of the frame before that lies two or more back.
-        let mut far = (f32::INFINITY, 0);
+        let mut far = f32::INFINITY;
+        let mut cheapest = f32::INFINITY;
         let mut seen = before.as_ref().map_or(0, |b| b.start);
         for (i, distance) in here.zip(distances) {
             let reached = match before {
-                None => (if i == 0 { 0.0 } else { price }, 0),
+                None => (if i == 0 { 0.0 } else { price }, ON),
                 Some(_) => {
                     while seen + 2 <= i {
-                        if cost(seen) < far.0 {
-                            far = (cost(seen), seen);
-                        }
+                        far = far.min(cost(seen));
                         seen += 1;
                     }
-                    let mut best = (cost(i) + price, i);
-                    if far.0 + price < best.0 {
-                        best = (far.0 + price, far.1);
+                    let mut best = (cost(i) + price, AGAIN);
+                    if far + price < best.0 {
+                        best = (far + price, OVER);
                     }
                     // Ties go to the step that drops and repeats nothing.
                     if let Some(last) = i.checked_sub(1)
                         && cost(last) <= best.0
                     {
-                        best = (cost(last), last);
+                        best = (cost(last), ON);
                     }
                     best
                 }
             };
-            next.push(reached.0 + distance);
-            from.push(reached.1);
+            let cost = reached.0 + distance;
+            let mark = if cost < cheapest { CHEAPEST } else { 0 };
+            cheapest = cheapest.min(cost);
+            next.push(cost);
+            from.push(reached.1 | mark);
         }
         costs = next;
         steps.push(from);
@@ -128,7 +149,15 @@ pub fn align(reference: &[Thumbnail], distorted: &[Thumbnail]) -> Alignment {
     let mut at = best.1;
     for j in (0..count).rev() {
         shows[j] = at;
-        at = steps[j][at - band(j).start];
+        at = match steps[j][at - band(j).start] & !CHEAPEST {
+            AGAIN => at,
+            OVER if j > 0 => {
+                let start = band(j - 1).start;
+                let mut places = steps[j - 1].iter().take(at.saturating_sub(start + 1));
+                start + places.rposition(|place| place & CHEAPEST != 0).unwrap_or(0)
+            }
+            _ => at.saturating_sub(1),
+        };
     }
     let repeated = (1..count).filter(|&j| shows[j] == shows[j - 1]).collect();
     let mut dropped = Vec::new();
@@ -138,16 +167,15 @@ pub fn align(reference: &[Thumbnail], distorted: &[Thumbnail]) -> Alignment {
         next = next.max(i + 1);
     }
     dropped.extend(next..total);
-    Alignment {
+    Ok(Alignment {
         shows,
         dropped,
         repeated,
-    }
+    })
 }
 
-fn price_of_a_break(distances: &[Vec<f32>]) -> f32 {
-    let least = |row: &Vec<f32>| row.iter().copied().fold(f32::INFINITY, f32::min);
-    let mut noise: Vec<f32> = distances.iter().map(least).collect();
+/// From each frame's least distance.
+fn price_of_a_break(mut noise: Vec<f32>) -> f32 {
     noise.sort_by(f32::total_cmp);
     let middle = noise.get(noise.len() / 2).copied().unwrap_or(0.0);
     (BREAK_OVER_NOISE * middle).max(LEAST_BREAK)
@@ -183,7 +211,7 @@ mod tests {
             .chain(32..39)
             .collect();
         let distorted: Vec<_> = given.iter().map(|&t| frame(t, 2)).collect();
-        let found = align(&reference, &distorted);
+        let found = align(&reference, &distorted).unwrap();
         assert_eq!(found.shows, given);
         assert_eq!(found.dropped, [5, 6, 31, 39]);
         assert_eq!(found.repeated, [18, 19]);
@@ -193,10 +221,18 @@ mod tests {
     fn a_still_scene_keeps_step_and_short_videos_fit() {
         let still: Vec<_> = (0..12).map(|t| frame(3, t)).collect();
         let other: Vec<_> = (0..12).map(|t| frame(3, 100 + t)).collect();
-        assert_eq!(align(&still, &other).shows, (0..12).collect::<Vec<_>>());
-        let one = align(&still[..1], &other[..3]);
+        let found = align(&still, &other).unwrap();
+        assert_eq!(found.shows, (0..12).collect::<Vec<_>>());
+        let one = align(&still[..1], &other[..3]).unwrap();
         assert_eq!((one.shows, one.repeated), (vec![0, 0, 0], vec![1, 2]));
-        let few = align(&still, &other[..1]);
+        let few = align(&still, &other[..1]).unwrap();
         assert_eq!((few.shows.len(), few.dropped.len()), (1, 11));
+    }
+
+    #[test]
+    fn too_many_frames_are_refused_before_they_fill_the_memory() {
+        let frames = vec![Thumbnail(Vec::new()); 100_000];
+        let error = align(&frames, &frames[..50_000]).unwrap_err().to_string();
+        assert!(error.contains("100000 and 50000 frames"), "{error}");
     }
 }

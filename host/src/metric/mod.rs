@@ -3,7 +3,7 @@
 //! | name | definition | source |
 //! |---|---|---|
 //! | `psnr_rgb` | `-10 log10(MSE)` over all samples, peak 1 | |
-//! | `psnr_y` | peak 255 on BT.601 studio-range luma (16..235, unrounded) | SwinIR, RCAN tables |
+//! | `psnr_y` | peak 255 on BT.601 studio-range luma (16..235, unrounded) | SwinIR, RCAN tables; those of super-resolution cut a border of `scale` pixels off first, which is not done here |
 //! | `ssim_gaussian_rgb`, `_y` | 11x11 Gaussian of sigma 1.5, population covariance, windows wholly inside, mean over channels; `_y` on studio-range luma with L = 255 | Wang et al. 2004; scikit-image `gaussian_weights=True, use_sample_covariance=False` |
 //! | `ssim_uniform7_rgb` | 7x7 box, sample covariance | scikit-image's default |
 //! | `ssim_valid_window11_rgb` | the same windows as `ssim_gaussian_rgb` (`pytorch_msssim` 1.0 does it in f32) | `pytorch_msssim.ssim` |
@@ -42,7 +42,6 @@ pub use colour::{lab_l1, studio_luma};
 pub use edge::sobel_magnitude_l1;
 pub use gopro::ssim_gopro_3d;
 pub use lpips::Lpips;
-pub use ms_ssim::ms_ssim;
 pub use perceptual::VggDistance;
 pub use pixel::{charbonnier, l1, mse};
 pub use scores::{Better, METRICS, Metric, Scores, Summary};
@@ -92,6 +91,16 @@ pub enum MetricError {
         /// Name of the metric.
         metric: &'static str,
     },
+    /// Two videos of many frames, and lengths that differ.
+    #[error(
+        "videos of {reference} and {distorted} frames are too long to find which frames were dropped: cut both into shorter parts"
+    )]
+    TooLong {
+        /// Frames of the reference.
+        reference: usize,
+        /// Frames of the distorted video.
+        distorted: usize,
+    },
     /// No metric has this name.
     #[error("unknown metric '{0}'; `hone metrics --list` names them all")]
     Unknown(String),
@@ -101,11 +110,6 @@ pub enum MetricError {
 /// pictures of different shapes.
 pub fn psnr(reference: &Picture, distorted: &Picture) -> f64 {
     mse(reference, distorted).map_or(f64::NAN, |mse| -10.0 * mse.log10())
-}
-
-/// [`ssim_gaussian`], NaN where that is undefined: for progress lines, which must not stop a training.
-pub fn ssim(reference: &Picture, distorted: &Picture) -> f64 {
-    ssim_gaussian(reference, distorted).unwrap_or(f64::NAN)
 }
 
 /// Fails unless both pictures have the same shape.

@@ -14,13 +14,8 @@ const WEIGHTS: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
 /// and SSIM of the coarsest, each cut off at 0, to the power of its weight.
 ///
 /// # Errors
-/// When the pictures differ in shape or have a side of 160 pixels or less, where the coarsest scale
-/// is smaller than the window.
-pub fn ms_ssim(reference: &Picture, distorted: &Picture) -> Result<f64, MetricError> {
-    of_pair(&Pair::new(reference, distorted)?)
-}
-
-/// [`ms_ssim`] of a pair whose finest scale may be known already.
+/// When the pictures have a side of 160 pixels or less, where the coarsest scale is smaller than the
+/// window.
 pub(super) fn of_pair(pair: &Pair<'_>) -> Result<f64, MetricError> {
     at_least(pair.reference, 161, "MS-SSIM")?;
     let mut factors: Vec<Vec<Similarity>> = vec![pair.gaussian()?.to_vec()];

@@ -101,7 +101,7 @@ pub struct Row {
     /// The connection has held since the newest message.
     held: bool,
     /// It is a broker, not a board.
-    broker: bool,
+    pub(super) broker: bool,
 }
 
 impl Row {

@@ -113,19 +113,22 @@ fn columns<T>(all: [T; 11], wide: bool) -> Vec<T> {
 }
 
 fn summary(rows: &[&Row], turned_away: bool, now: Instant) -> Line<'static> {
-    let count = |trouble| {
-        rows.iter()
-            .filter(|row| row.verdict(now).1 == trouble)
-            .count()
-    };
+    let boards = || rows.iter().filter(|row| !row.broker);
+    let count = |trouble| boards().filter(|row| row.verdict(now).1 == trouble).count();
     let missed: u64 = rows.iter().map(|row| row.missed).sum();
     let mut text = format!(
         " hone monitor: {} boards, {} well, {} to look at, {} in trouble, {missed} messages missed",
-        rows.len(),
+        boards().count(),
         count(Trouble::None),
         count(Trouble::Some),
         count(Trouble::Much),
     );
+    // One that works is no row.
+    match rows.len() - boards().count() {
+        0 => {}
+        1 => text.push_str(", 1 broker away"),
+        away => text.push_str(&format!(", {away} brokers away")),
+    }
     if turned_away {
         text.push_str(", no room for more");
     }

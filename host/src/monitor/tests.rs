@@ -126,6 +126,12 @@ fn a_broker_is_a_row_only_while_it_is_away_and_boards_have_an_end() {
     fleet.expect("broker:1883", true);
     fleet.hear(event("broker:1883", News::Lost("no answer".into())), now);
     assert_eq!(fleet.sorted(Column::Trouble, false, now).len(), 1);
+    let head = &picture(&mut View::default(), &fleet, 8)[0].0;
+    assert!(
+        head.contains("0 boards, 0 well, 0 to look at, 0 in trouble")
+            && head.contains("1 broker away"),
+        "{head}"
+    );
     fleet.hear(event("broker:1883", News::Connected), now);
     for n in 0..5000 {
         fleet.hear(event(&format!("broker:1883/{n}"), News::Online(true)), now);
@@ -163,6 +169,7 @@ fn the_table_shows_trouble_first_and_in_colour() {
         text[0].contains("3 boards, 1 well, 1 to look at, 1 in trouble"),
         "{text:#?}"
     );
+    assert!(!text[0].contains("broker"), "{text:#?}");
     let columns: Vec<&str> = text[1].split_whitespace().collect();
     assert_eq!(
         columns.join(" "),

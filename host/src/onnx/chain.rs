@@ -1,6 +1,6 @@
 //! Writing chains of convolutions, f32 and INT8.
 
-use hone_shared::quant::{Affine, INPUT, QuantChain, QuantConv};
+use hone_shared::quant::{Affine, INPUT, QuantConv};
 use hone_shared::student::{Colour, ConvChain, ConvLayer, INPUT_NAME, sees_previous};
 use serde::{Deserialize, Serialize};
 
@@ -47,20 +47,6 @@ pub fn write_chain_f32(chain: &ConvChain, metadata: &Metadata) -> Vec<u8> {
         limited: chain.limited,
     };
     write_layers(ends, &layers, Format::Qdq, metadata)
-}
-
-/// An INT8 student's file.
-pub fn write_chain_int8(chain: &QuantChain, format: Format, metadata: &Metadata) -> Vec<u8> {
-    let numbered = chain.layers.iter().enumerate();
-    let layers: Vec<_> = numbered
-        .map(|(i, layer)| Layer::Int8(layer, chain.input_of(i)))
-        .collect();
-    let ends = Ends {
-        colour: chain.colour,
-        scale: chain.scale,
-        limited: chain.limited,
-    };
-    write_layers(ends, &layers, format, metadata)
 }
 
 /// A student's file whose layers may differ in number format.

@@ -33,7 +33,7 @@ mod parameters;
 mod runtimes;
 mod simplify;
 
-pub use chain::{Ends, Format, Layer, write_chain_f32, write_chain_int8, write_layers};
+pub use chain::{Ends, Format, Layer, write_chain_f32, write_layers};
 pub use graph::{Attribute, Graph};
 pub use network::write_graph;
 pub use parameters::parameters;

@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::check::second_opinion::{Runtime, SecondOpinion};
+use crate::quantise::MixedChain;
 
 pub(crate) fn float_chain(colour: Colour, scale: usize, kernels: &[usize], seed: u64) -> ConvChain {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -170,7 +171,7 @@ fn int8_files_agree_with_onnx_runtime_to_the_bit() {
         let floats: Vec<f32> = frame.iter().map(|&b| f32::from(b) / 255.0).collect();
         let shape = [colour.channels(), h, w];
         for format in [Format::Qdq, Format::Qoperator] {
-            let bytes = write_chain_int8(&chain, format, &metadata(scale, 2 * scale));
+            let bytes = MixedChain::from_int8(&chain).write(format, &metadata(scale, 2 * scale));
             let opinion = SecondOpinion::new(&bytes).unwrap();
             if seed == 0 {
                 opinion.expect_integer().unwrap();
@@ -210,7 +211,7 @@ fn limited_files_agree_with_onnx_runtime_to_the_bit_and_are_known_for_it() {
         assert_ne!(want, free.restore(&frame, h, w, 1.0), "nothing was held");
         let floats: Vec<f32> = frame.iter().map(|&b| f32::from(b) / 255.0).collect();
         let shape = [colour.channels(), h, w];
-        let file = write_chain_int8(&chain, Format::Qdq, &metadata(scale, 2 * scale));
+        let file = MixedChain::from_int8(&chain).write(Format::Qdq, &metadata(scale, 2 * scale));
         let known = hone_device::engine::describe(&file).unwrap();
         assert!(known.student.limited && known.layers.is_ok());
         let opinion = SecondOpinion::new(&file).unwrap();

@@ -7,9 +7,10 @@ use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
 use super::graph::convolutions;
+use super::of_graph::quantise_graph_after;
 use super::sensitivity::sensitivity_of_graph;
 use super::tests::{bytes, frames};
-use super::{Calibration, QuantiseConfig, quantise_graph};
+use super::{Before, Calibration, QuantiseConfig, quantise_graph};
 use crate::check::second_opinion::{Runtime, SecondOpinion};
 use crate::onnx::{Metadata, parameters, write_graph};
 use crate::student::{Graph, Student, StudentConfig, build};
@@ -152,7 +153,17 @@ fn layers_kept_in_f32_and_the_table_of_layers() {
     let got = on_the_board(&model, &pictures[0]);
     assert!(got.iter().zip(&want).all(|(a, b)| a.abs_diff(*b) <= 1));
 
-    let every = quantised(with(vec![])).unwrap();
+    let every = with(vec![]);
+    let every = quantise_graph_after(graph, Colour::Rgb, &pictures, &every, Before::Float, |_| ());
+    let every = every.unwrap();
+    for layer in [0, 1, layers - 1] {
+        let others = (0..layers).filter(|other| *other != layer).collect();
+        let node = convolutions(graph)[layer];
+        assert_eq!(
+            quantised(with(others)).unwrap().convs[&node],
+            every.convs[&node]
+        );
+    }
     let truth = (&float + 0.02, float.shallow_clone());
     let pairs = [(pictures[0].shallow_clone(), truth.0)];
     let mut seen = 0;

@@ -51,15 +51,37 @@ pub fn quantise(
     frames: &[Tensor],
     config: &QuantiseConfig,
 ) -> Result<MixedChain> {
+    quantise_after(chain, frames, config, Before::Int8)
+}
+
+/// What the layers before one are when its bias is corrected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// INT8, with the errors that they will have.
+    Int8,
+    /// f32: each layer is to be INT8 alone.
+    Float,
+}
+
+/// [`quantise`] with biases corrected behind such layers.
+///
+/// # Errors
+/// As [`quantise`].
+fn quantise_after(
+    chain: &ConvChain,
+    frames: &[Tensor],
+    config: &QuantiseConfig,
+    before: Before,
+) -> Result<MixedChain> {
     let chain = &prepared(chain, frames, config)?;
     tch::no_grad(|| {
         if config.calibration == Calibration::Search {
-            return search::search(chain, frames, config);
+            return search::search(chain, frames, config, before);
         }
         let blocks = blocks(chain, frames);
         let ranges = Ranges::measure(chain, &blocks);
         let affines = ranges.choose(config.calibration, config.percentile)?;
-        with_ranges(chain, &blocks, &affines, config)
+        with_ranges(chain, &blocks, &affines, config, before)
     })
 }
 
@@ -69,6 +91,7 @@ fn with_ranges(
     blocks: &[Tensor],
     affines: &[Affine],
     config: &QuantiseConfig,
+    before: Before,
 ) -> Result<MixedChain> {
     let mut mixed = MixedChain {
         colour: chain.colour,
@@ -84,10 +107,11 @@ fn with_ranges(
         let input = i.checked_sub(1).map_or(INPUT, |before| affines[before]);
         if config.correct_bias && !kept {
             let rounded = weights::rounded(&layer, input.scale);
-            let seen: Vec<_> = approximate
-                .iter()
-                .map(|x| fake::round_trip(x, input))
-                .collect();
+            let given = match before {
+                Before::Int8 => &approximate,
+                Before::Float => &exact,
+            };
+            let seen: Vec<_> = given.iter().map(|x| fake::round_trip(x, input)).collect();
             let error = mixed::mean_sum(&layer, &exact) - mixed::mean_sum(&rounded, &seen);
             let error = Vec::<f32>::try_from(error)?;
             layer.bias.iter_mut().zip(error).for_each(|(b, e)| *b += e);

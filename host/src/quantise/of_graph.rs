@@ -7,10 +7,10 @@ use hone_shared::quant::Affine;
 use hone_shared::student::Colour;
 use tch::Tensor;
 
-use super::QuantiseConfig;
 use super::fake::round_trip;
 use super::graph::{ConvOp, FRAME, GraphConv, MixedGraph, convolutions, read, written};
 use super::histogram::Histogram;
+use super::{Before, QuantiseConfig};
 use crate::student::graph::{Graph, Node};
 
 /// What a node gave on every picture: in f32, and in INT8 so far.
@@ -34,6 +34,21 @@ pub fn quantise_graph<'a>(
     config: &QuantiseConfig,
     progress: impl FnMut(u64),
 ) -> Result<MixedGraph<'a>> {
+    quantise_graph_after(graph, colour, frames, config, Before::Int8, progress)
+}
+
+/// [`quantise_graph`] with biases corrected behind such layers.
+///
+/// # Errors
+/// As [`quantise_graph`].
+pub(super) fn quantise_graph_after<'a>(
+    graph: &'a Graph,
+    colour: Colour,
+    frames: &[Tensor],
+    config: &QuantiseConfig,
+    before: Before,
+    progress: impl FnMut(u64),
+) -> Result<MixedGraph<'a>> {
     let layers = convolutions(graph);
     super::check_frames(frames, (colour, colour.channels()), graph.multiple)?;
     super::check_config(config, layers.len())?;
@@ -44,14 +59,15 @@ pub fn quantise_graph<'a>(
         .filter(kept)
         .map(|(_, n)| *n)
         .collect();
-    tch::no_grad(|| calibrate(graph, colour, frames, config, &int8, progress))
+    let corrected = config.correct_bias.then_some(before);
+    tch::no_grad(|| calibrate((graph, colour), frames, config, corrected, &int8, progress))
 }
 
 fn calibrate<'a>(
-    graph: &'a Graph,
-    colour: Colour,
+    (graph, colour): (&'a Graph, Colour),
     frames: &[Tensor],
     config: &QuantiseConfig,
+    corrected: Option<Before>,
     int8: &BTreeSet<Node>,
     mut progress: impl FnMut(u64),
 ) -> Result<MixedGraph<'a>> {
@@ -66,7 +82,7 @@ fn calibrate<'a>(
         let mut now = match ConvOp::of(op).filter(|_| int8.contains(&node)) {
             Some(op) => {
                 let input = (inputs[0], affines[&inputs[0]]);
-                let (conv, now) = convolve(op, input, &values[&inputs[0]], config.correct_bias)
+                let (conv, now) = convolve(op, input, &values[&inputs[0]], corrected)
                     .with_context(|| format!("layer {} cannot be INT8", layer_of[&node]))?;
                 convs.insert(node, conv);
                 now
@@ -120,13 +136,17 @@ fn convolve(
     op: ConvOp<'_>,
     (node, input): (Node, Affine),
     values: &Values,
-    correct_bias: bool,
+    corrected: Option<Before>,
 ) -> Result<(GraphConv, Values)> {
     let (kernel, mut bias) = op.learned(node);
     let float = op.kernel.detach();
     let each = |sums: &dyn Fn(&Tensor) -> Tensor, of: &[Tensor]| of.iter().map(sums).collect();
     let exact: Vec<Tensor> = each(&|x| op.run(x, &float, &bias), &values.exact);
-    let seen: Vec<Tensor> = each(&|x| read(x, node, input), &values.approximate);
+    let given = match corrected {
+        Some(Before::Float) => &values.exact,
+        Some(Before::Int8) | None => &values.approximate,
+    };
+    let seen: Vec<Tensor> = each(&|x| read(x, node, input), given);
     // The step of the output is not known before its range is.
     let open = FRAME;
     let mut conv = GraphConv::new(&kernel, &bias, input, open)?;
@@ -135,7 +155,7 @@ fn convolve(
         each(&|x| op.run(x, &kernel, &bias), &seen)
     };
     let mut approximate: Vec<Tensor> = rounded(&conv);
-    if correct_bias {
+    if corrected.is_some() {
         bias = bias + mean(&exact) - mean(&approximate);
         conv = GraphConv::new(&kernel, &bias, input, open)?;
         approximate = rounded(&conv);

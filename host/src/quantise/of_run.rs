@@ -5,11 +5,13 @@ use hone_shared::student::{Colour, ConvChain};
 use tch::Tensor;
 
 use super::graph::convolutions;
-use super::search::split;
+use super::of_graph::quantise_graph_after;
+use super::pictures::judges;
 use super::sensitivity::psnr;
 use super::{
-    LayerLoss, MixedChain, MixedGraph, QuantiseConfig, calibration_pairs, calibration_sequences,
-    fine_tune_on, quantise, quantise_graph, sensitivity, sensitivity_of_graph,
+    Before, LayerLoss, MixedChain, MixedGraph, QuantiseConfig, calibration_pairs,
+    calibration_sequences, fine_tune_on, quantise, quantise_graph, sensitivity,
+    sensitivity_of_graph,
 };
 use crate::data;
 use crate::data::source::PairSource;
@@ -105,7 +107,7 @@ pub fn of_run<'a>(
             false => calibration_pairs(source.as_ref(), colour, config.pictures(), seed)?,
         };
         let frames = inputs(&pairs);
-        let seen = (source.as_ref(), pairs.as_slice(), frames.as_slice());
+        let seen = (source.as_ref(), frames.as_slice());
         let updates = |done, loss| progress(Progress::Updates { done, loss });
         let int8;
         (int8, fine_tuning_was_worse) = of_chain(&float, seen, seed, config, updates)?;
@@ -123,7 +125,7 @@ pub fn of_run<'a>(
 /// A chain's INT8 student, and whether it is without the fine-tuning that was asked for.
 fn of_chain(
     float: &ConvChain,
-    (source, pairs, frames): (&dyn PairSource, &[(Tensor, Tensor)], &[Tensor]),
+    (source, frames): (&dyn PairSource, &[Tensor]),
     seed: u64,
     config: &QuantiseConfig,
     progress: impl FnMut(u64, f64),
@@ -136,9 +138,9 @@ fn of_chain(
         let tuned = fine_tune_on(source, &balanced, &start, &steps, seed, progress)?;
         let tuned = MixedChain::from_int8(&tuned);
         // A student that calibration alone served well may come out of fine-tuning worse. Patches
-        // that ranges and biases were measured on would judge for those.
-        let (_, judges) = split(pairs);
-        let db = |chain: &MixedChain| psnr(chain, judges.iter().copied());
+        // that either has seen would judge for it.
+        let judges = judges(source, float.colour, frames.len(), seed)?;
+        let db = |chain: &MixedChain| psnr(chain, &judges);
         let worse = db(&tuned) < db(&int8);
         return Ok((if worse { int8 } else { tuned }, worse));
     }
@@ -159,8 +161,8 @@ impl Quantised<'_> {
         }
     }
 
-    /// Whether a fine-tuning that was asked for came out worse than calibration alone on held-out
-    /// patches, and was left out.
+    /// Whether a fine-tuning that was asked for came out worse than calibration alone on patches that
+    /// neither had seen, and was left out.
     pub fn fine_tuning_was_worse(&self) -> bool {
         self.fine_tuning_was_worse
     }
@@ -210,7 +212,72 @@ impl Quantised<'_> {
             ..self.config.clone()
         };
         let frames: Vec<_> = self.pairs.iter().map(|p| p.0.shallow_clone()).collect();
-        let every = quantise_graph(int8.graph, int8.colour, &frames, &whole, |_| ())?;
+        let (graph, colour) = (int8.graph, int8.colour);
+        let every = quantise_graph_after(graph, colour, &frames, &whole, Before::Float, |_| ())?;
         Ok(sensitivity_of_graph(int8, &every, &self.pairs, progress))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::data::source::Pair;
+    use crate::onnx::tests::float_chain;
+
+    /// Drawn scenes, and the numbers of those that were asked for.
+    #[derive(Default)]
+    struct Recorded(Mutex<Vec<u64>>);
+
+    impl PairSource for Recorded {
+        fn sequence(&self, seed: u64, index: u64, crop: usize, _: usize) -> Result<Vec<Pair>> {
+            self.0.lock().unwrap().push(index);
+            let truth = data::synth::scene(seed, index, crop, crop);
+            let input = truth.clone();
+            Ok(vec![Pair { input, truth }])
+        }
+
+        fn validation(&self) -> Result<Vec<Pair>> {
+            Ok(Vec::new())
+        }
+
+        fn validation_sequences(&self, _: usize) -> Result<Vec<Vec<Pair>>> {
+            Ok(Vec::new())
+        }
+
+        fn fingerprint(&self) -> Result<String> {
+            Ok(String::new())
+        }
+
+        fn pictures(&self) -> usize {
+            0
+        }
+
+        fn describe(&self) -> String {
+            String::new()
+        }
+    }
+
+    #[test]
+    fn a_fine_tuning_is_judged_by_patches_that_neither_has_seen() {
+        let source = Recorded::default();
+        let chain = float_chain(Colour::Luma, 2, &[3, 3], 5);
+        let frames = [Tensor::rand([1, 1, 16, 16], tch::kind::FLOAT_CPU)];
+        let config = QuantiseConfig {
+            qat: true,
+            qat_steps: 1,
+            ..QuantiseConfig::default()
+        };
+        of_chain(&chain, (&source, &frames), 7, &config, |_, _| ()).unwrap();
+        let mut asked = source.0.lock().unwrap().clone();
+        asked.sort_unstable();
+        // A batch to learn from, and those that judge.
+        let right: Vec<u64> = (0..16).chain(1024..1056).collect();
+        assert_eq!(asked, right);
+
+        let source = Recorded::default();
+        judges(&source, Colour::Luma, 4096, 7).unwrap();
+        assert_eq!(source.0.lock().unwrap().first(), Some(&4096));
     }
 }

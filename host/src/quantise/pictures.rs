@@ -1,5 +1,7 @@
 //! Calibration and fine-tuning pictures from a recipe's data.
 
+use std::ops::Range;
+
 use anyhow::{Context, Result, bail};
 use hone_shared::quant::QuantChain;
 use hone_shared::student::{Colour, ConvChain};
@@ -21,6 +23,8 @@ const CROP: usize = 64;
 const BATCH: usize = 16;
 /// Patches drawn for a fine-tuning.
 const POOL: usize = 1024;
+/// Patches that a fine-tuning is judged by.
+const JUDGES: u64 = 32;
 /// Keeps these patches apart from those of the training with the same seed.
 const APART: u64 = 0x7155_414e_5449_5345;
 
@@ -35,6 +39,32 @@ pub fn calibration_pairs(
     count: usize,
     seed: u64,
 ) -> Result<Vec<(Tensor, Tensor)>> {
+    let indices = 0..count as u64;
+    pairs(source, colour, indices, seed).context("cannot read the pictures to calibrate on")
+}
+
+/// As [`calibration_pairs`], but none of the `calibrated` ones that those are, and none that a fine-tuning
+/// draws: patches to judge both by.
+///
+/// # Errors
+/// When a picture cannot be read.
+pub(super) fn judges(
+    source: &dyn PairSource,
+    colour: Colour,
+    calibrated: usize,
+    seed: u64,
+) -> Result<Vec<(Tensor, Tensor)>> {
+    let first = calibrated.max(POOL) as u64;
+    let indices = first..first + JUDGES;
+    pairs(source, colour, indices, seed).context("cannot read the pictures to judge by")
+}
+
+fn pairs(
+    source: &dyn PairSource,
+    colour: Colour,
+    indices: Range<u64>,
+    seed: u64,
+) -> Result<Vec<(Tensor, Tensor)>> {
     let pair = |index: u64| {
         let pair = source.patch(seed ^ APART, index, SIDE)?;
         Ok((
@@ -42,8 +72,7 @@ pub fn calibration_pairs(
             tensor(&pair.truth, colour, false)?,
         ))
     };
-    let pairs: Result<Vec<_>> = (0..count as u64).map(pair).collect();
-    pairs.context("cannot read the pictures to calibrate on")
+    indices.map(pair).collect()
 }
 
 /// As [`calibration_pairs`] for a temporal chain: `[1,2C,H,W]`, the second of two frames and what the

@@ -98,6 +98,11 @@ impl Trainee {
         })
     }
 
+    /// Whether any scale is learnt: the residual's is not, and a single convolution has no other.
+    fn learns_scales(&self) -> bool {
+        self.layers.iter().any(|layer| layer.change.is_some())
+    }
+
     /// Residual levels as reals `[N,C,H,W]`, and the last inner map.
     pub fn forward(&self, frame: &Tensor) -> (Tensor, Tensor) {
         let s = self.shape.scale as i64;
@@ -107,7 +112,7 @@ impl Trainee {
             INPUT.zero_point,
         );
         let mut inner = q.shallow_clone();
-        let mut last = q.shallow_clone();
+        let mut last = (&q - f64::from(INPUT.zero_point)) * f64::from(INPUT.scale);
         for layer in &self.layers {
             inner = last;
             q = layer.integer(&input.0, input.1).forward(&q);
@@ -221,7 +226,9 @@ pub fn fine_tune(
         let share = step as f64 / config.steps as f64;
         let rate = config.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * share).cos());
         adam.set_lr_group(0, rate);
-        adam.set_lr_group(SCALES, SCALES_FASTER * rate);
+        if trainee.learns_scales() {
+            adam.set_lr_group(SCALES, SCALES_FASTER * rate);
+        }
         adam.backward_step(&loss);
         progress(step + 1, value);
     }

@@ -13,7 +13,7 @@ use tch::{Kind, Tensor};
 
 use super::calibrate::Ranges;
 use super::histogram::with_hidden_step;
-use super::{Calibration, MixedChain, QuantiseConfig, blocks, with_ranges};
+use super::{Before, Calibration, MixedChain, QuantiseConfig, blocks, with_ranges};
 
 /// Who proposes ranges, and the share in percent that a percentile keeps.
 const PROPOSALS: [(Calibration, f64); 6] = [
@@ -28,7 +28,7 @@ const PROPOSALS: [(Calibration, f64); 6] = [
 const FACTORS: [f32; 2] = [0.85, 1.18];
 
 /// Every other picture measures ranges, the rest judge; a single one does both.
-pub(super) fn split<T>(pictures: &[T]) -> (Vec<&T>, Vec<&T>) {
+fn split<T>(pictures: &[T]) -> (Vec<&T>, Vec<&T>) {
     if pictures.len() < 2 {
         return (pictures.iter().collect(), pictures.iter().collect());
     }
@@ -44,7 +44,8 @@ struct Found {
     distance: f64,
 }
 
-/// Quantises `chain`, whose channels are balanced, on `frames`.
+/// Quantises `chain`, whose channels are balanced, on `frames`; `before` says how biases are corrected in
+/// what comes out, not in what is tried.
 ///
 /// # Errors
 /// When a layer gave values that are no numbers, or every choice could overflow.
@@ -52,18 +53,22 @@ pub(super) fn search(
     chain: &ConvChain,
     frames: &[Tensor],
     config: &QuantiseConfig,
+    before: Before,
 ) -> Result<MixedChain> {
     let (seen, judges) = split(frames);
     let seen: Vec<Tensor> = seen.into_iter().map(Tensor::shallow_clone).collect();
     let seen = blocks(chain, &seen);
     let float = MixedChain::from_float(chain);
     let wanted: Vec<Tensor> = judges.iter().map(|j| float.restore(j)).collect();
-    let value = |affines: Vec<Affine>, correct_bias: bool| -> Result<Found> {
+    let made = |affines: &[Affine], correct_bias: bool, before: Before| {
         let config = QuantiseConfig {
             correct_bias,
             ..config.clone()
         };
-        let int8 = with_ranges(chain, &seen, &affines, &config)?;
+        with_ranges(chain, &seen, affines, &config, before)
+    };
+    let value = |affines: Vec<Affine>, correct_bias: bool| -> Result<Found> {
+        let int8 = made(&affines, correct_bias, Before::Int8)?;
         let pairs = judges.iter().zip(&wanted);
         let errors =
             pairs.map(|(j, wanted)| (int8.restore(j) - wanted).square().mean(Kind::Double));
@@ -111,5 +116,8 @@ pub(super) fn search(
             }
         }
     }
-    Ok(best.int8)
+    match before {
+        Before::Int8 => Ok(best.int8),
+        Before::Float => made(&best.affines, best.correct_bias, before),
+    }
 }

@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 
 use super::graph::{MixedGraph, convolutions};
 use super::mixed::MixedChain;
-use super::{QuantiseConfig, quantise};
+use super::{Before, QuantiseConfig, quantise_after};
 use crate::student::graph::Op;
 
 /// One row of the sensitivity table.
@@ -34,7 +34,7 @@ impl LayerLoss {
 /// rounded to bytes first, as a screen shows them. `pairs` are (degraded, truth), `[1,C,H,W]`.
 ///
 /// # Errors
-/// As [`quantise`].
+/// As [`quantise`](super::quantise).
 pub fn sensitivity(
     chain: &ConvChain,
     quantised: &MixedChain,
@@ -48,7 +48,7 @@ pub fn sensitivity(
         keep_float: Vec::new(),
         ..config.clone()
     };
-    let every = quantise(chain, &frames, &plain)?;
+    let every = quantise_after(chain, &frames, &plain, Before::Float)?;
     let mut mixed = MixedChain::from_float(chain);
     let float_db = psnr(&mixed, pairs);
     let row = |layer, what, int8_db| LayerLoss {

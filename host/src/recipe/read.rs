@@ -60,7 +60,8 @@ impl RecipeText {
     }
 
     /// Sets `key.of.table=value` pairs (`stage.0.crop=64` reaches into lists); a value that is no
-    /// TOML is taken as a string.
+    /// TOML is taken as a string. Who types a relative path means the folder that he is in: it becomes absolute, while one in
+    /// the file starts from the file's folder.
     ///
     /// # Errors
     /// When a pair has no `=` or a key leads through something that is no table.
@@ -75,10 +76,21 @@ impl RecipeText {
                 .with_context(|| format!("--set {pair}: write it as key=value"))?;
             let typed = format!("v = {value}").parse::<Table>().ok();
             let typed = typed.and_then(|mut t| t.remove("v"));
-            let value = typed.unwrap_or_else(|| Value::String(value.to_owned()));
+            let mut value = typed.unwrap_or_else(|| Value::String(value.to_owned()));
             let keys: Vec<&str> = key.trim().split('.').collect();
+            from_here(&keys, &mut value).map_err(|e| anyhow!("--set {pair}: {e}"))?;
             place(&mut table, &keys, value).map_err(|e| anyhow!("--set {pair}: {e}"))?;
         }
+        self.replace(&table)
+    }
+
+    /// Has a teacher's recipe start from the weights at `path`, which starts from the recipe's folder if it is relative.
+    ///
+    /// # Errors
+    /// When the text is no TOML.
+    pub fn start_from(&mut self, path: &Path) -> Result<()> {
+        let mut table = self.table()?;
+        table.insert("from".into(), Value::String(path.display().to_string()));
         self.replace(&table)
     }
 
@@ -198,6 +210,38 @@ impl RecipeText {
 
 fn one_line(error: &toml::de::Error) -> String {
     error.message().replace('\n', ", ")
+}
+
+/// Makes the paths in `value`, which `keys` lead to, absolute.
+fn from_here(keys: &[&str], value: &mut Value) -> std::io::Result<()> {
+    match value {
+        Value::Table(inner) => {
+            for (key, value) in inner.iter_mut() {
+                from_here(&[keys, &[key.as_str()]].concat(), value)?;
+            }
+        }
+        Value::Array(list) => {
+            for value in list {
+                from_here(&[keys, &["0"]].concat(), value)?;
+            }
+        }
+        Value::String(path) if names_a_file(keys) && !path.is_empty() => {
+            *path = std::path::absolute(&*path)?.display().to_string();
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Whether what stands under `keys` of a recipe is a path.
+fn names_a_file(keys: &[&str]) -> bool {
+    matches!(
+        keys,
+        ["from"]
+            | ["data", "root" | "index"]
+            | ["teacher", "from" | "cache"]
+            | ["loss", _, "weights"]
+    )
 }
 
 fn place(table: &mut Table, keys: &[&str], value: Value) -> Result<(), String> {

@@ -61,6 +61,24 @@ fn mistakes_are_named_with_their_line() {
             "mesure",
         ),
         ("[optimizer]", "[optimiser]", "line 24", "optimiser"),
+        (
+            "[optimizer]",
+            "[schedule]\nkind = \"constant\"\nwarmpu = 5\n\n[optimizer]",
+            "line 26",
+            "warmpu",
+        ),
+        (
+            "[optimizer]",
+            "[weighting]\nkind = \"static\"\nevery = 5\n\n[optimizer]",
+            "line 26",
+            "every",
+        ),
+        (
+            "[optimizer]",
+            "[weighting]\nkind = \"uncertainty\"\nevery = 5\n\n[optimizer]",
+            "line 26",
+            "every",
+        ),
     ];
     for (from, to, line, what) in cases {
         let error = error(&GOOD.replace(from, to));
@@ -176,6 +194,30 @@ fn overrides_reach_tables_and_lists() {
         .to_string();
     assert!(error.contains("no table 7"), "{error}");
     assert!(changed.set(&["crop".into()]).is_err());
+}
+
+#[test]
+fn paths_in_overrides_start_from_the_folder_one_is_in() {
+    let here = |path: &str| std::env::current_dir().unwrap().join(path);
+    let mut changed = text(GOOD);
+    changed.base = "/elsewhere".into();
+    let set = [
+        "data.root=photos",
+        "teacher={from='t', cache='/c'}",
+        "loss=[{kind='perceptual', weight=1, network='vgg16', weights='v.pth', layers=['relu2_2']}, {kind='teacher', weight=1}]",
+    ];
+    changed.set(&set.map(String::from)).unwrap();
+    let recipe = Recipe::from_text(&changed).unwrap();
+    let teacher = recipe.teacher.unwrap();
+    assert_eq!(recipe.data.root, Some(here("photos")));
+    assert_eq!(teacher.from, Some(here("t")));
+    assert_eq!(teacher.cache, Some("/c".into()));
+    let LossConfig::Perceptual { weights, .. } = &recipe.losses[0] else {
+        panic!("{:?}", recipe.losses);
+    };
+    assert_eq!(*weights, here("v.pth"));
+    changed.set(&["name=photos".into()]).unwrap();
+    assert_eq!(Recipe::from_text(&changed).unwrap().name, "photos");
 }
 
 #[test]

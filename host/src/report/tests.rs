@@ -272,6 +272,39 @@ fn reports_compare_side_by_side() {
     assert_eq!(warning, None);
     let (_, warning) = compare::compare(&[path("a.json"), path("b")]).unwrap();
     assert!(warning.unwrap().contains("different pictures"));
+    // Frames of another video have the same names; and a row may give another picture exactly.
+    let told = |change: &dyn Fn(&mut Evaluation)| {
+        let mut evaluation = self::evaluation();
+        change(&mut evaluation);
+        std::fs::write(path("c.json"), serde_json::to_vec(&evaluation).unwrap()).unwrap();
+        compare::compare(&[path("a.json"), path("c.json")])
+            .unwrap()
+            .1
+    };
+    assert_eq!(told(&|e| e.rows[0].psnr_of_pairs[1] += 0.001), None);
+    assert_eq!(told(&|e| e.rows[1].psnr_of_pairs[1] += 1.0), None);
+    let other = told(&|e| e.rows[0].psnr_of_pairs[1] += 1.0).unwrap();
+    assert!(other.contains("different pictures:"), "{other}");
+    let other = told(&|e| e.size_range = [(60, 40), (80, 40)]).unwrap();
+    assert!(other.contains("different pictures:"), "{other}");
+    let other = told(&|e| e.rows[1].psnr_of_pairs[0] = f64::INFINITY).unwrap();
+    assert!(other.contains("different pictures out of PSNR"), "{other}");
+    evaluation = self::evaluation();
+    evaluation.colour = Colour::Luma;
+    evaluation.degradation = Some("motion".parse().unwrap());
+    evaluation.seed = Some(2);
+    let mut changed = serde_json::to_value(&evaluation).unwrap();
+    std::fs::write(path("c.json"), changed.to_string()).unwrap();
+    let (_, warning) = compare::compare(&[path("a.json"), path("c.json")]).unwrap();
+    let told = "different planes, degradations, draws of the degradation:";
+    assert!(warning.unwrap().contains(told));
+    // As earlier versions wrote them.
+    for key in ["colour", "degradation", "seed"] {
+        changed.as_object_mut().unwrap().remove(key);
+    }
+    std::fs::write(path("c.json"), changed.to_string()).unwrap();
+    let (_, warning) = compare::compare(&[path("a.json"), path("c.json")]).unwrap();
+    assert_eq!(warning, None);
     std::fs::write(path("a.json"), "{}").unwrap();
     assert!(compare::compare(&[path("a.json")]).is_err());
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use hone_shared::order;
 
 /// Endings of the image files that folders are searched for.
 const IMAGE_ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp"];
@@ -14,7 +15,7 @@ pub fn is_image(path: &Path) -> bool {
         .is_some_and(|ending| IMAGE_ENDINGS.contains(&ending.to_ascii_lowercase().as_str()))
 }
 
-/// The image files of a folder, sorted by name.
+/// The image files of a folder, sorted by name, numbers as numbers.
 ///
 /// # Errors
 /// When the folder cannot be read or holds no image.
@@ -22,7 +23,7 @@ pub fn images_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(sorted_out(folder)?.0)
 }
 
-/// The image files of a folder, and its other files; each sorted by name.
+/// The image files of a folder, and its other files; each sorted by name, numbers as numbers.
 ///
 /// # Errors
 /// When the folder cannot be read or holds no image.
@@ -36,7 +37,7 @@ pub fn sorted_out(folder: &Path) -> anyhow::Result<(Vec<PathBuf>, Vec<PathBuf>)>
             paths.push(path);
         }
     }
-    paths.sort();
+    paths.sort_by(|a, b| order::paths(a, b));
     let (images, others): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| is_image(path));
     if images.is_empty() {
         bail!(

@@ -33,6 +33,11 @@ pub trait Restore {
     /// each stands for itself. Nothing to methods that see single pictures.
     fn follow(&mut self, _sequence: bool) {}
 
+    /// Whether [`Self::follow`] makes a difference.
+    fn is_temporal(&self) -> bool {
+        false
+    }
+
     /// Restores interleaved bytes of 1 or 3 channels.
     ///
     /// # Errors
@@ -55,6 +60,11 @@ pub trait Restore {
 
     /// Time the last [`Self::restore`] spent on inference alone, where it is measured.
     fn elapsed(&self) -> Option<std::time::Duration> {
+        None
+    }
+
+    /// What it computes on, if not on the processor.
+    fn device(&self) -> Option<String> {
         None
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow, bail};
 use image::codecs::webp::WebPEncoder;
 use image::codecs::{bmp::BmpEncoder, jpeg::JpegEncoder, png::PngEncoder};
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageError, ImageFormat, ImageReader};
 
 use super::tiff_file::{self, Fields};
@@ -22,6 +23,8 @@ pub struct Photo {
     image: DynamicImage,
     icc: Option<Vec<u8>>,
     exif: Option<Vec<u8>>,
+    /// How the samples are to be turned.
+    orientation: Orientation,
     /// What a TIFF file says beside its samples, EXIF among it.
     fields: Arc<Fields>,
 }
@@ -30,7 +33,7 @@ impl Photo {
     /// Reads an image file.
     ///
     /// # Errors
-    /// When the file is missing, no image, damaged, cut off, larger than 32,768 pixels on a side, of
+    /// When the file is missing, no image, damaged, cut off, larger than 32,768 pixels on a side or 1 GiB, of
     /// floating-point samples, or holds several pictures, of which the first alone would be restored.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
         let named = |error| match error {
@@ -58,10 +61,14 @@ impl Photo {
         // Metadata that cannot be read is lost with a photo that still can.
         let icc = decoder.icc_profile().unwrap_or_default();
         let exif = decoder.exif_metadata().unwrap_or_default();
+        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
         let image = match format {
             // This decoder fills what a cut-off file lacks with grey.
             Some(ImageFormat::Jpeg) => read::jpeg_as_stored(path)
                 .with_context(|| format!("cannot use {}", path.display()))?,
+            _ if decoder.total_bytes() > read::MAX_BYTES => {
+                bail!("{} {}", path.display(), Unusable::TooLarge)
+            }
             _ => DynamicImage::from_decoder(decoder).map_err(named)?,
         };
         if matches!(
@@ -81,6 +88,7 @@ impl Photo {
             image,
             icc: icc.or_else(|| fields.icc.clone()),
             exif,
+            orientation,
             fields: Arc::new(fields),
         })
     }
@@ -140,7 +148,7 @@ impl Photo {
 
     /// Writes the photo by the file's ending, whole or not at all, with ICC and EXIF where the
     /// format has them (PNG, JPEG, WebP; TIFF's fields go into TIFF files only) and 16 bits where it
-    /// can (PNG, TIFF). A profile of other colours than are written, such as that of a CMYK file, would
+    /// can (PNG, TIFF). Where the file cannot say how the picture is to be turned, its samples are. A profile of other colours than are written, such as that of a CMYK file, would
     /// show them wrongly: it is left out, and what comes back says so.
     ///
     /// # Errors
@@ -149,7 +157,7 @@ impl Photo {
         let format = ImageFormat::from_path(path)
             .with_context(|| format!("{}: unknown image ending", path.display()))?;
         let mut encoded = std::io::Cursor::new(Vec::new());
-        let image = match format {
+        let mut image = match format {
             ImageFormat::Png => self.image.clone(),
             ImageFormat::Tiff => tiff_file::fitting(&self.image),
             ImageFormat::Jpeg if self.image.color().has_color() => self.image.to_rgb8().into(),
@@ -157,6 +165,9 @@ impl Photo {
             _ if self.image.color().has_alpha() => self.image.to_rgba8().into(),
             _ => self.image.to_rgb8().into(),
         };
+        if !self.orientation_stays(format) {
+            image.apply_orientation(self.orientation);
+        }
         let (icc, lost) = self.profile_for(&image, path);
         let writer = &mut encoded;
         match format {
@@ -176,6 +187,15 @@ impl Photo {
         }
         hone_device::atomic::write_bytes(path, encoded.get_ref())?;
         Ok(lost)
+    }
+
+    /// Whether what says how the samples are to be turned goes into a file of this format.
+    fn orientation_stays(&self, format: ImageFormat) -> bool {
+        match format {
+            ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP => self.exif.is_some(),
+            ImageFormat::Tiff => self.fields.tell_orientation(),
+            _ => false,
+        }
     }
 
     /// The profile that describes `image`, or why it is left out of `path`.

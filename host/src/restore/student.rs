@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use hone_device::engine::{self, Engine, EngineOptions, FrameView, FrameViewMut, PixelFormat};
-use hone_shared::bundle::{self, ModelEntry};
+use hone_shared::bundle::ModelEntry;
 use hone_shared::student::{Colour, Precision};
 use hone_shared::tiling::spans;
 
 use super::Restore;
+use crate::bundle;
 use crate::onnx;
 use crate::picture::Picture;
 
@@ -72,7 +73,7 @@ impl Student {
         precision: Precision,
         options: EngineOptions,
     ) -> anyhow::Result<Self> {
-        let bundle = read_bundle(path)?;
+        let bundle = bundle::open(path)?;
         let models = &bundle.manifest().models;
         let fits =
             |m: &&ModelEntry| m.precision == precision && level.is_none_or(|level| m.name == level);
@@ -98,7 +99,7 @@ impl Student {
     /// # Errors
     /// When the bundle is damaged or empty.
     pub fn all_of_bundle(path: &Path, options: EngineOptions) -> anyhow::Result<Vec<Self>> {
-        let bundle = read_bundle(path)?;
+        let bundle = bundle::open(path)?;
         let students = bundle.manifest().models.iter().map(|model| {
             let name = format!("{} {}", model.name, model.precision);
             Self::from_bytes(bundle.model_bytes(model), &name, options)
@@ -244,12 +245,6 @@ impl Student {
     }
 }
 
-fn read_bundle(path: &Path) -> anyhow::Result<bundle::Bundle> {
-    let file =
-        std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    bundle::read(std::io::BufReader::new(file)).with_context(|| path.display().to_string())
-}
-
 /// BT.601 full-range luma of R, G, B, rounded half to even, as [`Picture::luma`] gives.
 fn luma_byte(rgb: &[u8]) -> u8 {
     let sum = 0.299 * f32::from(rgb[0]) + 0.587 * f32::from(rgb[1]) + 0.114 * f32::from(rgb[2]);
@@ -284,6 +279,10 @@ impl Restore for Student {
     fn follow(&mut self, sequence: bool) {
         self.sequence = sequence;
         self.engine.reset();
+    }
+
+    fn is_temporal(&self) -> bool {
+        self.engine.student().temporal
     }
 
     fn takes_luma(&self) -> bool {

@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 use super::Restore;
 use super::tiles::{self, Tiling};
 use crate::picture::Picture;
-use crate::teacher::{self, LoadOptions, Teacher, config, layer::count_macs};
+use crate::teacher::{self, LoadOptions, Teacher, config};
 
 /// Pixels that neighbouring tiles share on each side; they fade into each other over twice that.
 const OVERLAP: usize = 32;
@@ -22,7 +22,6 @@ pub struct TeacherRestorer {
     parameters: usize,
     strength: f32,
     tile: usize,
-    macs_per_pixel: Option<f64>,
     elapsed: Duration,
 }
 
@@ -63,7 +62,6 @@ impl TeacherRestorer {
             bytes: std::fs::metadata(weights)?.len(),
             strength: 1.0,
             tile: 512,
-            macs_per_pixel: None,
             elapsed: Duration::ZERO,
         })
     }
@@ -88,9 +86,7 @@ impl TeacherRestorer {
         let x = Tensor::from_slice(&input.data)
             .view(size)
             .to_device(self.device);
-        let (y, macs) = tch::no_grad(|| count_macs(|| self.teacher.forward(&x)));
-        let y = teacher::checked(y)?;
-        self.macs_per_pixel = Some(macs as f64 / (h * w) as f64);
+        let y = teacher::checked(tch::no_grad(|| self.teacher.forward(&x)))?;
         let y = (&x + (y - &x) * f64::from(self.strength)).clamp(0.0, 1.0);
         let y = y.to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
         let mut out = Picture::new(c, h, w);
@@ -139,8 +135,16 @@ impl Restore for TeacherRestorer {
         Some(self.elapsed)
     }
 
+    fn device(&self) -> Option<String> {
+        match self.device {
+            Device::Cpu => None,
+            Device::Cuda(index) => Some(format!("cuda:{index}")),
+            other => Some(format!("{other:?}").to_lowercase()),
+        }
+    }
+
     fn macs_per_pixel(&self) -> Option<f64> {
-        self.macs_per_pixel
+        Some(self.teacher.macs_per_pixel(self.device) as f64)
     }
 
     fn parameters(&self) -> Option<usize> {

@@ -16,10 +16,24 @@ use tiff::encoder::{TiffEncoder, TiffValue};
 use tiff::tags::{ByteOrder, ExtraSamples, Tag, Type, ValueBuffer};
 use tiff::{Directory, TiffResult};
 
+const ORIENTATION: u16 = 274;
 /// Fields of the picture's own directory that do not describe its samples: description, make, model,
 /// orientation, resolution, software, date, artist, computer, XMP, copyright, IPTC.
 const TOLD: [u16; 14] = [
-    270, 271, 272, 274, 282, 283, 296, 305, 306, 315, 316, 700, 33_432, 33_723,
+    270,
+    271,
+    272,
+    ORIENTATION,
+    282,
+    283,
+    296,
+    305,
+    306,
+    315,
+    316,
+    700,
+    33_432,
+    33_723,
 ];
 /// Most values kept of all fields together, of up to eight bytes each.
 const MAX_VALUES: u64 = 4 << 20;
@@ -96,6 +110,11 @@ impl Fields {
             }
         }
         Ok(fields)
+    }
+
+    /// Whether they say how the picture is to be turned.
+    pub fn tell_orientation(&self) -> bool {
+        self.told.iter().any(|(tag, _)| *tag == ORIENTATION)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Video files through an installed `ffmpeg` or `gst-launch-1.0`, as a child process with a pipe. Frames are
-//! BT.601 of studio range, upright, whatever the file holds, and files are written and marked as such.
+//! progressive, upright and, unless one asks for what the film delivers, BT.601 of studio range, whatever the file
+//! holds; files are written and marked as such.
 
 mod timing;
 mod writer;
@@ -14,28 +15,17 @@ use anyhow::{Context, bail};
 use super::codec::{Codec, Tool};
 pub use super::y4m::{Format, Frame};
 use super::y4m::{find_padding, read_frame, read_header};
-use crate::data::clips::colours::{self, Colours};
+use crate::data::clips::colours::{self, Colours, Stream};
 use crate::data::clips::container;
+pub use crate::data::clips::is_clip as is_video;
 pub use writer::Writer;
-
-/// Endings of the files that are taken for videos; the last four are streams without a container.
-const VIDEO_ENDINGS: [&str; 12] = [
-    "mp4", "mkv", "mov", "avi", "webm", "m4v", "ts", "y4m", "h264", "264", "h265", "265",
-];
-
-/// Whether the ending is one of a video file.
-pub fn is_video(path: &Path) -> bool {
-    path.extension()
-        .and_then(|ending| ending.to_str())
-        .is_some_and(|ending| VIDEO_ENDINGS.contains(&ending.to_ascii_lowercase().as_str()))
-}
 
 fn words(text: &str) -> Vec<OsString> {
     text.split_whitespace().map(OsString::from).collect()
 }
 
 /// ffmpeg turns pictures upright and, into this format, brings them to a constant rate by itself.
-const FFMPEG_DECODES: &str = "-map 0:v:0 -vf scale=in_range=auto:out_range=tv:out_color_matrix=bt601 \
+const FFMPEG_DECODES: &str = "-map 0:v:0 -vf bwdif=mode=send_frame:deint=interlaced,scale=in_range=auto:out_range=tv:out_color_matrix=bt601 \
      -f yuv4mpegpipe -pix_fmt yuv444p -strict -1 -";
 
 /// Frames of a video file, in order.
@@ -54,7 +44,8 @@ impl Reader {
     /// standard error says so.
     ///
     /// # Errors
-    /// When the file is missing, cut off or no video, or no decoder is installed.
+    /// When the file is missing, cut off or no video, when its pictures change to another size of as many pixels, or no
+    /// decoder is installed.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         Self::start(path, true)
     }
@@ -83,11 +74,10 @@ impl Reader {
             }
             Codec::GStreamer => {
                 let stream = colours::probe(path)?;
+                let deinterlacer = Stream::deinterlacer(stream);
                 let rate = stream.and_then(|stream| stream.rate);
-                let evened = match evenly {
-                    true => timing::look(path, rate)?,
-                    false => None,
-                };
+                // Pictures that change are refused whoever reads them; their times matter at a constant rate only.
+                let evened = timing::look(path, rate)?.filter(|_| evenly);
                 // No Y, U and V to begin with: then the converter has to know which are wanted.
                 let mut caps = "video/x-raw,format=Y444".to_owned();
                 match stream.and_then(|stream| stream.colours) {
@@ -109,7 +99,7 @@ impl Reader {
                 // y4menc passes buffers on as they lie in memory. Without an answer about memory, decoders
                 // leave out the borders that they would like around each plane.
                 words.extend(self::words(&format!(
-                    "! decodebin ! videoconvert ! {even} {caps} ! videoflip video-direction=auto \
+                    "! decodebin ! videoconvert ! {deinterlacer} ! {even} {caps} ! videoflip video-direction=auto \
                      ! identity drop-allocation=true ! y4menc ! fdsink fd=1"
                 )));
                 words
@@ -147,21 +137,36 @@ impl Reader {
         }
     }
 
-    /// Size and rate.
+    /// Size, rate and aspect.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// The next frame; `None` at the end. An end that comes too early is told on standard error: what was
+    /// The next frame, in BT.601 of studio range; `None` at the end.
+    ///
+    /// # Errors
+    /// As for [`Self::next_delivered`].
+    pub fn next_frame(&mut self) -> anyhow::Result<Option<Frame>> {
+        let frame = self.next_delivered()?;
+        Ok(frame.map(|frame| self.studio(frame)))
+    }
+
+    /// A frame of [`Self::next_delivered`], in BT.601 of studio range.
+    pub fn studio(&self, mut frame: Frame) -> Frame {
+        self.colours.to_studio(&mut frame);
+        frame
+    }
+
+    /// The next frame with the bytes that the film delivers, in its own colours, as a board restores them; `None` at
+    /// the end. ffmpeg, which does not say what colours those are, has made them BT.601 of studio range. An end that comes too early is told on standard error: what was
     /// decoded until then may be hours of work.
     ///
     /// # Errors
     /// When the file is damaged, or its pictures change their size.
-    pub fn next_frame(&mut self) -> anyhow::Result<Option<Frame>> {
+    pub fn next_delivered(&mut self) -> anyhow::Result<Option<Frame>> {
         match read_frame(&mut self.output, &self.format, self.padding) {
-            Ok(Some(mut frame)) => {
+            Ok(Some(frame)) => {
                 self.decoded += 1;
-                self.colours.to_studio(&mut frame);
                 Ok(Some(frame))
             }
             Ok(None) => {
@@ -187,7 +192,7 @@ impl Reader {
                 let file = self.tool.file.display();
                 if changed > 0 {
                     bail!(
-                        "{file} changes the size of its pictures at frame {changed}: restore its parts one by one"
+                        "{file} changes the size of its pictures at frame {changed}: take its parts one by one"
                     );
                 }
                 let what = format!("cannot decode {file}");

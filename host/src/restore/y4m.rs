@@ -1,5 +1,5 @@
 //! YUV4MPEG2 streams of 8-bit 4:4:4 frames: what ffmpeg and GStreamer both read and write, with the
-//! size and the frame rate in front.
+//! size, the frame rate and the pixels' aspect in front.
 
 use std::io::{self, BufRead, Read, Write};
 
@@ -11,7 +11,7 @@ const MAX_SIDE: usize = 16_384;
 /// What stands before each frame.
 const FRAME: &[u8] = b"FRAME\n";
 
-/// Size and rate of a stream.
+/// Size, rate and aspect of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Format {
     /// Width in pixels.
@@ -20,6 +20,8 @@ pub struct Format {
     pub height: usize,
     /// Frames in `rate.1` seconds.
     pub rate: (u32, u32),
+    /// Width and height of a pixel as it is shown.
+    pub aspect: (u32, u32),
 }
 
 impl Format {
@@ -56,6 +58,12 @@ fn line(input: &mut impl BufRead) -> io::Result<String> {
     String::from_utf8(bytes).map_err(|_| bad("has a header that is no text"))
 }
 
+fn ratio(text: &str) -> Option<(u32, u32)> {
+    let (n, d) = text.split_once(':')?;
+    let (n, d) = (n.parse().ok()?, d.parse().ok()?);
+    (n > 0 && d > 0).then_some((n, d))
+}
+
 /// Reads the stream's header.
 pub fn read_header(input: &mut impl BufRead) -> io::Result<Format> {
     let header = line(input)?;
@@ -70,6 +78,7 @@ pub fn read_header(input: &mut impl BufRead) -> io::Result<Format> {
         width: 0,
         height: 0,
         rate: (30, 1),
+        aspect: (1, 1),
     };
     for field in fields {
         let Some((key, value)) = field.split_at_checked(1) else {
@@ -83,14 +92,9 @@ pub fn read_header(input: &mut impl BufRead) -> io::Result<Format> {
         match key {
             "W" => format.width = number()?,
             "H" => format.height = number()?,
-            "F" => {
-                let rate = value.split_once(':').and_then(|(n, d)| {
-                    let (n, d) = (n.parse().ok()?, d.parse().ok()?);
-                    (n > 0 && d > 0).then_some((n, d))
-                });
-                // 0:0 and 0:1 stand for "unknown".
-                format.rate = rate.unwrap_or(format.rate);
-            }
+            // 0:0 and 0:1 stand for "unknown".
+            "F" => format.rate = ratio(value).unwrap_or(format.rate),
+            "A" => format.aspect = ratio(value).unwrap_or(format.aspect),
             "C" if !value.starts_with("444") || value.starts_with("444p") => {
                 return Err(bad("is not 8-bit 4:4:4"));
             }
@@ -156,7 +160,11 @@ pub fn find_padding(input: &mut impl BufRead, format: &Format) -> io::Result<(us
 /// Writes the stream's header.
 pub fn write_header(output: &mut impl Write, format: &Format) -> io::Result<()> {
     let (w, h, (n, d)) = (format.width, format.height, format.rate);
-    writeln!(output, "YUV4MPEG2 W{w} H{h} F{n}:{d} Ip A1:1 C444")
+    let (across, down) = format.aspect;
+    writeln!(
+        output,
+        "YUV4MPEG2 W{w} H{h} F{n}:{d} Ip A{across}:{down} C444"
+    )
 }
 
 /// Writes a frame.
@@ -215,6 +223,7 @@ mod tests {
             width: 3,
             height: 2,
             rate: (30_000, 1001),
+            aspect: (16, 11),
         };
         let frame = Frame {
             y: vec![1; 6],
@@ -231,6 +240,8 @@ mod tests {
         let mut short = &bytes[..bytes.len() - 1];
         read_header(&mut short).unwrap();
         assert!(read_frame(&mut short, &format, 0).is_err());
+        let unknown = read_header(&mut &b"YUV4MPEG2 W3 H2 F0:0 A0:0 C444\n"[..]).unwrap();
+        assert_eq!((unknown.rate, unknown.aspect), ((30, 1), (1, 1)));
         assert!(read_header(&mut &b"YUV4MPEG2 W3 H2 F1:1 C420jpeg\n"[..]).is_err());
         assert!(read_header(&mut &b"YUV4MPEG2 W99999999 H2 C444\n"[..]).is_err());
     }
@@ -241,6 +252,7 @@ mod tests {
             width: 3,
             height: 2,
             rate: (10, 1),
+            aspect: (1, 1),
         };
         let plane =
             |k: u8, end: &[u8]| [&[k, k + 1, k + 2], end, &[k + 3, k + 4, k + 5], end].concat();
@@ -270,6 +282,7 @@ mod tests {
             width: 8,
             height: 8,
             rate: (1, 1),
+            aspect: (1, 1),
         };
         let back = Frame::from_picture(&picture).to_picture(&format).to_bytes();
         assert!(

@@ -83,6 +83,17 @@ impl BranchedConv {
         (kernel, self.bias.shallow_clone())
     }
 
+    /// Takes the identity back out of a new convolution, whose plain branch then begins at its negative: what is to begin near
+    /// zero must not begin by passing its input on.
+    pub(super) fn without_identity(&self) {
+        if let Some(identity) = &self.identity {
+            tch::no_grad(|| {
+                let mut plain = self.plain.shallow_clone();
+                plain -= identity;
+            });
+        }
+    }
+
     /// Takes over a merged kernel `[O,I,3,3]` and bias `[O]`: the plain branch holds it less the identity, the others begin
     /// at zero and can learn.
     pub(super) fn unmerge(&self, kernel: &Tensor, bias: &Tensor) {

@@ -59,8 +59,13 @@ pub fn catalogue() -> Vec<(&'static str, Colour, StudentConfig)> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use hone_shared::student::Precision;
+
     use super::*;
-    use crate::student::build;
+    use crate::recipe::{Recipe, RecipeText};
+    use crate::student::{Student, build};
 
     #[test]
     fn the_students_have_the_sizes_they_are_known_for() {
@@ -77,18 +82,18 @@ mod tests {
             found.push((name, parameters, student.macs_per_pixel().unwrap()));
         }
         let macs = |name| found.iter().find(|f| f.0 == name).unwrap().2;
-        for (name, about) in [
-            ("nano", 400.0),
-            ("small", 700.0),
-            ("medium", 2000.0),
-            ("large", 3000.0),
+        for (name, published) in [
+            ("nano", 432.0),
+            ("small", 720.0),
+            ("medium", 1836.0),
+            ("large", 2988.0),
             ("temporal", 792.0),
+            ("cnn4", 10_080.0),
+            ("studentcnn", 77_184.0),
+            ("studentnet", 114_048.0),
+            ("nafnet-lite", 129_216.0),
         ] {
-            assert!(
-                (macs(name) / about - 1.0f64).abs() < 0.1,
-                "{name}: {}",
-                macs(name)
-            );
+            assert_eq!(macs(name), published, "{name}");
         }
         let parameters = |name| found.iter().find(|f| f.0 == name).unwrap().1;
         let ranges = [
@@ -102,6 +107,34 @@ mod tests {
                 "{name}: {}",
                 parameters(name)
             );
+        }
+    }
+
+    #[test]
+    fn the_ladder_is_the_recipes_and_what_ships() {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+        let bundle = crate::bundle::open(&models.join("mixed.hone")).unwrap();
+        let shipped = &bundle.manifest().models;
+        assert_eq!(shipped.len(), 8);
+        for (name, colour, config) in catalogue().into_iter().take(4) {
+            let path = models.join(format!("recipes/ladder-{name}.toml"));
+            let recipe = Recipe::from_text(&RecipeText::read(&path).unwrap()).unwrap();
+            let store = tch::nn::VarStore::new(tch::Device::Cpu);
+            let student = build(&config, colour, &store.root()).unwrap();
+            let store = tch::nn::VarStore::new(tch::Device::Cpu);
+            let trained = build(&recipe.student, recipe.colour, &store.root()).unwrap();
+            assert_eq!(recipe.colour, colour);
+            let layers = |student: &dyn Student| {
+                let chain = student.fold().unwrap();
+                let shapes = chain.layers.iter().map(|l| (l.inputs, l.outputs, l.kernel));
+                (chain.scale, chain.limited, shapes.collect::<Vec<_>>())
+            };
+            assert_eq!(layers(trained.as_ref()), layers(student.as_ref()), "{name}");
+            for precision in [Precision::F32, Precision::Int8] {
+                let found = bundle.manifest().model(name, precision).unwrap();
+                let macs = student.macs_per_pixel().unwrap();
+                assert_eq!(found.macs_per_pixel, macs, "{name} {precision}");
+            }
         }
     }
 }

@@ -48,6 +48,9 @@ impl ChainStudent {
             units.push(Unit::new(&path, inputs, *shape, gain));
             inputs = shape.outputs as i64;
         }
+        if let Some(last) = units.last() {
+            last.begin_near_zero();
+        }
         Self {
             colour,
             scale,
@@ -201,6 +204,29 @@ mod tests {
             assert_ne!(after, crate::student::restore(student, &second));
             assert_eq!(after.size(), [1, 1, 7, 10]);
         });
+    }
+
+    #[test]
+    fn training_starts_near_the_frame_however_many_channels_there_are() {
+        tch::manual_seed(5);
+        let frame = Tensor::rand([1, 1, 32, 32], tch::kind::FLOAT_CPU);
+        for shape in [
+            "scale = 4\nchannels = 12\nconvs = 3",
+            // The last convolution, or the only one, gives as many planes as it gets.
+            "scale = 4\nchannels = 16\nconvs = 3",
+            "scale = 2\nchannels = 8\nconvs = 1",
+        ] {
+            let text = format!("architecture = 'plain'\n{shape}");
+            let config: StudentConfig = toml::from_str(&text).unwrap();
+            let store = VarStore::new(Device::Cpu);
+            let student = build(&config, Colour::Luma, &store.root()).unwrap();
+            let restored = tch::no_grad(|| student.forward(&frame, false).restored);
+            let far = (restored - &frame)
+                .abs()
+                .mean(Kind::Float)
+                .double_value(&[]);
+            assert!(far < 0.1, "{shape}: {far}");
+        }
     }
 
     #[test]

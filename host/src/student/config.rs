@@ -263,10 +263,8 @@ impl StudentConfig {
                     "student.groups is {groups}; it must divide the width {}",
                     net.width
                 );
-                net.encoder
-                    .iter()
-                    .chain(&net.decoder)
-                    .try_for_each(|n| size("encoder", *n))?;
+                net.encoder.iter().try_for_each(|n| size("encoder", *n))?;
+                net.decoder.iter().try_for_each(|n| size("decoder", *n))?;
             }
             Self::Studentnet(net) => {
                 size("channels", net.channels)?;
@@ -300,7 +298,6 @@ pub fn build(config: &StudentConfig, colour: Colour, path: &Path) -> Result<Box<
     let chain = |scale: usize, widths: &[usize], branches: bool, norm: bool| -> Box<dyn Student> {
         let conv = |outputs: usize, norm: bool| ConvShape {
             outputs,
-            kernel: 3,
             branches,
             norm,
         };
@@ -322,4 +319,22 @@ pub fn build(config: &StudentConfig, colour: Colour, path: &Path) -> Result<Box<
         StudentConfig::Dsunet(c) => Box::new(GraphStudent::dsunet(c, colour, path)),
         StudentConfig::NafnetLite(c) => Box::new(GraphStudent::nafnet_lite(c, colour, path)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_without_blocks_is_named() {
+        for (key, text) in [
+            ("encoder", "encoder = [0, 2, 2]"),
+            ("decoder", "decoder = [0, 2, 2]"),
+        ] {
+            let config = format!("architecture = 'nafnet-lite'\n{text}");
+            let config: StudentConfig = toml::from_str(&config).unwrap();
+            let error = config.validate().unwrap_err().to_string();
+            assert_eq!(error, format!("student.{key} is 0; it must be 1 to 1024"));
+        }
+    }
 }

@@ -24,12 +24,11 @@ use tch::{Kind, Tensor};
 
 pub use branched::BranchedConv;
 pub use catalogue::catalogue;
-pub use chain::{ChainStudent, shape};
+pub use chain::shape;
 pub use config::{Channels, PlainConfig, StudentConfig, build};
 pub use graph::Graph;
 pub use limit::limit;
 pub use space::{depth_to_space, space_to_depth};
-pub use unet::GraphStudent;
 
 /// What a forward pass gives.
 #[derive(Debug)]

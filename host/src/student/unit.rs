@@ -6,6 +6,9 @@ use tch::{Kind, Tensor};
 
 use super::BranchedConv;
 
+/// Side of every kernel.
+const SIDE: i64 = 3;
+
 /// How one convolution of a chain trains; all fold into a kernel and a bias.
 #[derive(Debug)]
 pub(super) enum Unit {
@@ -21,28 +24,27 @@ pub(super) enum Unit {
     },
 }
 
-/// Shape of one convolution to build.
+/// Shape of one 3x3 convolution to build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ConvShape {
     pub outputs: usize,
-    pub kernel: usize,
     pub branches: bool,
     pub norm: bool,
 }
 
 impl Unit {
     pub fn new(path: &Path, inputs: i64, shape: ConvShape, gain: f64) -> Self {
-        let (outputs, k) = (shape.outputs as i64, shape.kernel as i64);
-        if shape.branches && shape.kernel == 3 {
+        let outputs = shape.outputs as i64;
+        if shape.branches {
             return Self::Branched(BranchedConv::new(path, inputs, outputs, gain));
         }
         // He's uniform initialisation for ReLU, scaled.
-        let bound = gain * (6.0 / (inputs * k * k) as f64).sqrt();
+        let bound = gain * (6.0 / (inputs * SIDE * SIDE) as f64).sqrt();
         let init = Init::Uniform {
             lo: -bound,
             up: bound,
         };
-        let kernel = path.var("kernel", &[outputs, inputs, k, k], init);
+        let kernel = path.var("kernel", &[outputs, inputs, SIDE, SIDE], init);
         let bias = path.zeros("bias", &[outputs]);
         if shape.norm {
             let config = BatchNormConfig::default();
@@ -50,6 +52,13 @@ impl Unit {
             return Self::Normed { kernel, bias, norm };
         }
         Self::Plain { kernel, bias }
+    }
+
+    /// Makes a new unit begin near zero, where its gain is small.
+    pub fn begin_near_zero(&self) {
+        if let Self::Branched(conv) = self {
+            conv.without_identity();
+        }
     }
 
     pub fn forward(&self, x: &Tensor, train: bool) -> Tensor {

@@ -224,6 +224,11 @@ mod tests {
         for published in all() {
             let vs = nn::VarStore::new(Device::Cpu);
             let teacher = build(&published.config, &vs.root()).unwrap();
+            let nothing = nn::VarStore::new(Device::Cpu);
+            let (_, counted) =
+                layer::count_parameters(|| build(&published.config, &nothing.root()));
+            assert_eq!(counted as u64, published.parameters);
+            assert!(nothing.variables().is_empty());
             let side = 32 / teacher.multiple() * teacher.multiple();
             let x = Tensor::zeros(
                 [1, teacher.channels(), side, side],

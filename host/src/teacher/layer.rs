@@ -1,6 +1,7 @@
 //! Layers as PyTorch defines and initialises them, with their multiply-accumulates counted.
 
 use std::cell::Cell;
+use std::thread::LocalKey;
 
 use tch::nn::{self, Init, Path};
 use tch::{Kind, Tensor};
@@ -8,15 +9,29 @@ use tch::{Kind, Tensor};
 thread_local! {
     static MACS: Cell<Option<i64>> = const { Cell::new(None) };
     static KIND: Cell<Option<Kind>> = const { Cell::new(None) };
+    static PARAMETERS: Cell<Option<i64>> = const { Cell::new(None) };
+}
+
+/// Gives a cell its old value back when it goes, also when torch panics for want of memory, which is caught.
+struct Set<T: Copy + 'static>(&'static LocalKey<Cell<T>>, T);
+
+impl<T: Copy> Set<T> {
+    fn to(cell: &'static LocalKey<Cell<T>>, value: T) -> Self {
+        Self(cell, cell.replace(value))
+    }
+}
+
+impl<T: Copy> Drop for Set<T> {
+    fn drop(&mut self) {
+        self.0.set(self.1);
+    }
 }
 
 /// Runs `f` with convolutions and matrix products computing in `kind` on this thread, whatever they
 /// are given; weights stay as they are, and so does a sum with the f32 picture.
 pub fn computing_in<T>(kind: Kind, f: impl FnOnce() -> T) -> T {
-    let before = KIND.replace(Some(kind));
-    let value = f();
-    KIND.set(before);
-    value
+    let _set = Set::to(&KIND, Some(kind));
+    f()
 }
 
 /// What a layer computes on: `x`, in the kind of [`computing_in`] if one is running.
@@ -33,14 +48,32 @@ pub fn in_kind_of(parameter: &Tensor, x: &Tensor) -> Tensor {
 /// Runs `f` and gives the multiply-accumulates of its convolutions and matrix products on this
 /// thread.
 pub fn count_macs<T>(f: impl FnOnce() -> T) -> (T, i64) {
-    MACS.set(Some(0));
+    let _set = Set::to(&MACS, Some(0));
     let value = f();
-    (value, MACS.take().unwrap_or(0))
+    (value, MACS.get().unwrap_or(0))
 }
 
 /// Adds to the count of [`count_macs`], if one is running.
 pub fn add_macs(macs: i64) {
     MACS.set(MACS.get().map(|sum| sum + macs));
+}
+
+/// Runs `f`, which builds a network, and gives the number of its learned values on this thread. What is built holds none:
+/// it costs nothing, however large it would be, and computes nothing.
+pub fn count_parameters<T>(f: impl FnOnce() -> T) -> (T, i64) {
+    let _set = Set::to(&PARAMETERS, Some(0));
+    let value = f();
+    (value, PARAMETERS.get().unwrap_or(0))
+}
+
+/// The variable `name` of `vs`; in [`count_parameters`] a tensor without values, which is counted.
+pub fn variable(vs: &Path, name: &str, sides: &[i64], init: Init) -> Tensor {
+    let Some(sum) = PARAMETERS.get() else {
+        return vs.var(name, sides, init);
+    };
+    let count = sides.iter().fold(1, |n: i64, &side| n.saturating_mul(side));
+    PARAMETERS.set(Some(sum.saturating_add(count)));
+    Tensor::zeros([0], (Kind::Float, vs.device()))
 }
 
 /// A convolution `torch.nn.Conv2d`.
@@ -74,8 +107,13 @@ impl Conv {
             up: bound,
         };
         Self {
-            weight: vs.var("weight", &[outputs, inputs / groups, kernel, kernel], init),
-            bias: bias.then(|| vs.var("bias", &[outputs], init)),
+            weight: variable(
+                vs,
+                "weight",
+                &[outputs, inputs / groups, kernel, kernel],
+                init,
+            ),
+            bias: bias.then(|| variable(vs, "bias", &[outputs], init)),
             stride: 1,
             padding: kernel / 2,
             groups,
@@ -141,8 +179,8 @@ impl UpConv {
             up: bound,
         };
         Self {
-            weight: vs.var("weight", &[inputs, outputs, 2, 2], init),
-            bias: vs.var("bias", &[outputs], init),
+            weight: variable(vs, "weight", &[inputs, outputs, 2, 2], init),
+            bias: variable(vs, "bias", &[outputs], init),
         }
     }
 
@@ -171,8 +209,8 @@ impl Linear {
             up: bound,
         };
         Self {
-            weight: vs.var("weight", &[outputs, inputs], init),
-            bias: vs.var("bias", &[outputs], init),
+            weight: variable(vs, "weight", &[outputs, inputs], init),
+            bias: variable(vs, "bias", &[outputs], init),
         }
     }
 
@@ -199,8 +237,8 @@ impl LayerNorm {
     /// Over `features` features; PyTorch's default `eps` is 1e-5.
     pub fn new(vs: &Path, features: i64, eps: f64) -> Self {
         Self {
-            weight: vs.ones("weight", &[features]),
-            bias: vs.zeros("bias", &[features]),
+            weight: variable(vs, "weight", &[features], Init::Const(1.0)),
+            bias: variable(vs, "bias", &[features], Init::Const(0.0)),
             eps,
         }
     }
@@ -251,4 +289,17 @@ pub fn matmul(a: &Tensor, b: &Tensor) -> Tensor {
 pub fn spatial_mean(x: &Tensor) -> Tensor {
     x.mean_dim([2i64, 3].as_slice(), true, Kind::Float)
         .to_kind(x.kind())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_the_kind_of_number_that_is_computed_in() {
+        let broken = || computing_in(Kind::BFloat16, || -> () { panic!("out of memory") });
+        assert!(std::panic::catch_unwind(broken).is_err());
+        let x = Tensor::zeros([1], (Kind::Float, tch::Device::Cpu));
+        assert_eq!(given(&x).kind(), Kind::Float);
+    }
 }

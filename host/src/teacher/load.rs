@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::allocator::keep_freed_memory;
 use crate::checkpoint::{self, Element, Entry};
 
-use super::layer::channels_last;
+use super::layer::{channels_last, count_parameters};
 use super::{Taps, Teacher, TeacherConfig, build, finite};
 
 /// How [`load_with`] loads.
@@ -33,30 +33,17 @@ impl Default for LoadOptions {
     }
 }
 
+/// A network has at most so many times the values of the file that it is filled from, and [`SPARE`] more. Beside a little
+/// more than the file's the differences are worth a list; beside a thousand times as many the machine's memory goes first.
+const TIMES: i64 = 8;
+/// See [`TIMES`].
+const SPARE: i64 = 1 << 24;
+
 /// Builds the teacher of `config` and fills it from `weights`; its parameters need no gradient.
 ///
 /// # Errors
 /// When the file cannot be read, or its entries are not the network's: each missing, unexpected
 /// or wrongly shaped one is listed.
-pub fn load(
-    config: &TeacherConfig,
-    weights: &Path,
-    device: Device,
-) -> anyhow::Result<Box<dyn Teacher>> {
-    load_with(
-        config,
-        weights,
-        &LoadOptions {
-            device,
-            ..LoadOptions::default()
-        },
-    )
-}
-
-/// As [`load`], with all options.
-///
-/// # Errors
-/// As [`load`].
 pub fn load_with(
     config: &TeacherConfig,
     weights: &Path,
@@ -79,9 +66,33 @@ pub fn from_entries(
     options: &LoadOptions,
 ) -> anyhow::Result<Box<dyn Teacher>> {
     let vs = nn::VarStore::new(options.device);
-    let teacher = build(config, &vs.root())?;
-    fill(teacher.as_ref(), &vs, &tensors(entries)?)?;
+    let teacher = filled(config, entries, &vs)?;
     Ok(ready(teacher, vs, options.kind))
+}
+
+/// Builds the teacher of `config` in `vs` and fills it from a checkpoint's entries.
+///
+/// # Errors
+/// As [`from_entries`].
+pub fn filled(
+    config: &TeacherConfig,
+    entries: &[Entry],
+    vs: &nn::VarStore,
+) -> anyhow::Result<Box<dyn Teacher>> {
+    // Before anything is allocated: a small file can claim to be of a huge network.
+    let nothing = nn::VarStore::new(Device::Cpu);
+    let (built, needed) = count_parameters(|| build(config, &nothing.root()));
+    built?;
+    let values = |entry: &Entry| entry.data.len() as i64 / entry.element.size() as i64;
+    let held: i64 = entries.iter().map(values).sum();
+    ensure!(
+        needed <= TIMES.saturating_mul(held).saturating_add(SPARE),
+        "{} of these options has {needed} values, and the file holds {held}",
+        config.name()
+    );
+    let teacher = build(config, &vs.root())?;
+    fill(teacher.as_ref(), vs, &tensors(entries)?)?;
+    Ok(teacher)
 }
 
 /// A teacher with random weights, for measuring.
@@ -257,6 +268,7 @@ impl Teacher for Inference {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::teacher::infer::infer;
     use crate::teacher::unet::UNetConfig;
 
     fn small() -> TeacherConfig {
@@ -278,7 +290,7 @@ mod tests {
         let _ = tch::no_grad(|| weight.fill_(0.1));
         vs.save(&path).unwrap();
         let x = Tensor::rand([1, 1, 8, 8], (Kind::Float, Device::Cpu));
-        let loaded = load(&small(), &path, Device::Cpu).unwrap();
+        let loaded = load_with(&small(), &path, &LoadOptions::default()).unwrap();
         let error = loaded.forward(&x) - teacher.forward(&x);
         assert!(error.abs().max().double_value(&[]) < 1e-6);
         assert!(!loaded.forward(&x).requires_grad());
@@ -326,5 +338,34 @@ mod tests {
             error.contains("wrong shape: output.bias is [3], the network has [1]"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_small_file_of_a_huge_network_is_refused_before_it_is_built() {
+        let entry = |name: &str, shape: &[u64]| Entry {
+            name: name.to_owned(),
+            element: Element::F32,
+            shape: shape.to_vec(),
+            data: vec![0; 4 * shape.iter().product::<u64>() as usize],
+        };
+        let mut entries = vec![
+            entry("patch_embed.proj.weight", &[128, 3, 1, 1]),
+            entry("output.weight", &[3, 1, 1, 1]),
+        ];
+        let levels = [
+            "encoder_level1",
+            "encoder_level2",
+            "encoder_level3",
+            "latent",
+        ];
+        for (level, name) in levels.into_iter().enumerate() {
+            let hidden = [512 << level, 1, 1, 1];
+            entries.push(entry(&format!("{name}.0.ffn.project_in.weight"), &hidden));
+            entries.push(entry(&format!("{name}.0.attn.temperature"), &[1, 1, 1]));
+        }
+        let config = infer(&entries).unwrap();
+        let refused = from_entries(&config, &entries, &LoadOptions::default());
+        let error = refused.unwrap_err().to_string();
+        assert!(error.starts_with("restormer of these options"), "{error}");
     }
 }

@@ -30,14 +30,14 @@ pub mod tile;
 pub mod unet;
 
 pub use config::{TeacherConfig, build};
-pub use load::{LoadOptions, load, load_with};
+pub use load::{LoadOptions, load_with};
 pub use pad::Padding;
 pub use taps::Taps;
 
 use std::borrow::Cow;
 
 use anyhow::ensure;
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 /// Whether `x` holds numbers only.
 pub fn finite(x: &Tensor) -> bool {
@@ -89,6 +89,15 @@ pub trait Teacher: std::fmt::Debug + Send {
         Some(Cow::Borrowed(name))
     }
 
+    /// Multiply-accumulates per pixel of a picture that needs no padding; weights are on `device`.
+    fn macs_per_pixel(&self, device: Device) -> i64 {
+        let (multiple, least) = (self.multiple(), 64);
+        let side = (least + multiple - 1) / multiple * multiple;
+        let x = Tensor::zeros([1, self.channels(), side, side], (Kind::Float, device));
+        let (_, macs) = tch::no_grad(|| layer::count_macs(|| self.forward(&x)));
+        macs / (side * side)
+    }
+
     /// Restores `x` `[N,C,H,W]`, 0..1, any size: pads, runs, crops. Not clamped. Gradients flow
     /// unless the caller switched them off.
     fn forward(&self, x: &Tensor) -> Tensor {
@@ -103,12 +112,7 @@ pub trait Teacher: std::fmt::Debug + Send {
         (output, taps.into_maps())
     }
 
-    /// Every stage's output, the final one first: what multi-stage networks are trained on.
-    fn outputs(&self, x: &Tensor) -> Vec<Tensor> {
-        self.run_padded(x, &mut Taps::closed())
-    }
-
-    /// Pads, runs [`Teacher::stages`], crops every output.
+    /// Pads, runs [`Teacher::stages`], crops every output, the final one first.
     fn run_padded(&self, x: &Tensor, taps: &mut Taps) -> Vec<Tensor> {
         let (_, _, height, width) = x.size4().unwrap_or((0, 0, 0, 0));
         let padded = pad::to_multiple(x, self.multiple(), self.padding());

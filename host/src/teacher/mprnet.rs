@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::{Init, Path};
 
-use super::layer::{Conv, spatial_mean};
+use super::layer::{Conv, spatial_mean, variable};
 use super::mprnet_parts::{Cab, Decoder, Encoder, Levels, OrsNet, Sam};
 use super::{Taps, Teacher};
 
@@ -102,7 +102,8 @@ impl MprNet {
             "mprnet: reduction must be 1 to n_feat"
         );
         let (n, k, wide) = (c.n_feat, c.kernel_size, c.n_feat + c.scale_orsnetfeats);
-        let prelu = (vs / "shallow_feat1" / 1 / "body" / 1).var("weight", &[1], Init::Const(0.25));
+        let at = vs / "shallow_feat1" / 1 / "body" / 1;
+        let prelu = variable(&at, "weight", &[1], Init::Const(0.25));
         let conv = |name: &str, i, o| Conv::new(&(vs / name), i, o, k, c.bias);
         let shallow = |i: i64| {
             let vs = vs / format!("shallow_feat{i}");

@@ -1,9 +1,9 @@
 //! NAFNet's block: gates in place of nonlinearities, and channel weights from a pooled map.
 
-use tch::nn::Path;
+use tch::nn::{Init, Path};
 use tch::{Kind, Tensor};
 
-use super::layer::{Conv, LayerNorm, in_kind_of, spatial_mean};
+use super::layer::{Conv, LayerNorm, in_kind_of, spatial_mean, variable};
 use super::strip::{self, Strip};
 
 /// See the module.
@@ -32,6 +32,7 @@ impl Block {
     /// A block of `c` channels that pools over `window` pixels, or over the whole map.
     pub fn new(vs: &Path, c: i64, window: Option<i64>) -> Self {
         let conv = |name: &str, outputs| Conv::new(&(vs / name), c, outputs, 1, true);
+        let scale = |name: &str| variable(vs, name, &[1, c, 1, 1], Init::Const(0.0));
         Self {
             norm1: LayerNorm::new(&(vs / "norm1"), c, 1e-6),
             conv1: conv("conv1", 2 * c),
@@ -41,8 +42,8 @@ impl Block {
             norm2: LayerNorm::new(&(vs / "norm2"), c, 1e-6),
             conv4: conv("conv4", 2 * c),
             conv5: conv("conv5", c),
-            beta: vs.zeros("beta", &[1, c, 1, 1]),
-            gamma: vs.zeros("gamma", &[1, c, 1, 1]),
+            beta: scale("beta"),
+            gamma: scale("gamma"),
             window,
         }
     }

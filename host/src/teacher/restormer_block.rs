@@ -3,7 +3,7 @@
 use tch::nn::{Init, Path};
 use tch::{Kind, Tensor};
 
-use super::layer::{Conv, in_kind_of, matmul};
+use super::layer::{Conv, in_kind_of, matmul, variable};
 use super::restormer::{Norm, RestormerConfig};
 use super::strip::{self, Strip};
 
@@ -18,8 +18,8 @@ impl ChannelNorm {
     fn new(vs: &Path, dim: i64, kind: Norm) -> Self {
         let vs = vs / "body";
         Self {
-            weight: vs.ones("weight", &[dim]),
-            bias: (kind == Norm::WithBias).then(|| vs.zeros("bias", &[dim])),
+            weight: variable(&vs, "weight", &[dim], Init::Const(1.0)),
+            bias: (kind == Norm::WithBias).then(|| variable(&vs, "bias", &[dim], Init::Const(0.0))),
         }
     }
 
@@ -61,7 +61,7 @@ impl Block {
         Self {
             heads,
             norm1: ChannelNorm::new(&(vs / "norm1"), dim, c.LayerNorm_type),
-            temperature: attn.var("temperature", &[heads, 1, 1], Init::Const(1.0)),
+            temperature: variable(&attn, "temperature", &[heads, 1, 1], Init::Const(1.0)),
             qkv: Conv::new(&(&attn / "qkv"), dim, dim * 3, 1, b),
             qkv_dwconv: Conv::grouped(&(&attn / "qkv_dwconv"), dim * 3, dim * 3, 3, dim * 3, b),
             attn_out: Conv::new(&(&attn / "project_out"), dim, dim, 1, b),

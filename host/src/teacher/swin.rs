@@ -3,7 +3,7 @@
 use tch::nn::Path;
 use tch::{Device, Kind, Tensor};
 
-use super::layer::{LayerNorm, Linear, add_macs, in_kind_of};
+use super::layer::{LayerNorm, Linear, add_macs, in_kind_of, variable};
 use super::strip::pixels_at_once;
 use super::swinir::BIAS_INIT;
 
@@ -77,7 +77,12 @@ impl Block {
             window,
             shift,
             norm1: LayerNorm::new(&(vs / "norm1"), dim, 1e-5),
-            table: attn.var("relative_position_bias_table", &[pairs, heads], BIAS_INIT),
+            table: variable(
+                &attn,
+                "relative_position_bias_table",
+                &[pairs, heads],
+                BIAS_INIT,
+            ),
             qkv: Linear::new(&(&attn / "qkv"), dim, dim * 3),
             proj: Linear::new(&(&attn / "proj"), dim, dim),
             norm2: LayerNorm::new(&(vs / "norm2"), dim, 1e-5),

@@ -68,21 +68,75 @@ mod tests {
     use super::*;
     use crate::teacher::{TeacherConfig, build, unet::UNetConfig};
 
-    #[test]
-    fn tiles_cover_the_picture() {
+    fn far(a: &Tensor, b: &Tensor) -> f64 {
+        assert_eq!(a.size(), b.size());
+        (a - b).abs().max().double_value(&[])
+    }
+
+    /// A teacher that sees 10 pixels around, and changes what it sees.
+    fn teacher() -> Box<dyn Teacher> {
+        tch::manual_seed(2);
         let vs = tch::nn::VarStore::new(Device::Cpu);
         let config = TeacherConfig::UNet(UNetConfig {
             channels: 3,
-            width: 2,
+            width: 4,
             depth: 1,
             scale: 1,
         });
         let teacher = build(&config, &vs.root()).unwrap();
+        // It would begin with its input.
+        let mut output = vs.variables()["output.weight"].shallow_clone();
+        let _ = tch::no_grad(|| output.normal_(0.0, 0.5));
+        teacher
+    }
+
+    #[test]
+    fn tiles_give_their_mean_and_the_whole_where_they_see_enough() {
+        let _guard = tch::no_grad_guard();
+        let (teacher, kind) = (teacher(), (Kind::Float, Device::Cpu));
+        let x = Tensor::rand([1, 3, 52, 88], kind);
+        let whole = teacher.forward(&x);
+        let mut tiles = 0;
+        let y = run(teacher.as_ref(), &x, 32, 4, |total| {
+            assert_eq!(total, 6);
+            tiles += 1;
+        });
+        let y = y.unwrap();
+        assert_eq!(tiles, 6);
+
+        let (mut sum, mut count) = (x.zeros_like(), x.zeros_like());
+        for (top, left) in [0, 20]
+            .into_iter()
+            .flat_map(|t| [0, 28, 56].map(|l| (t, l)))
+        {
+            let part = teacher.forward(&x.narrow(2, top, 32).narrow(3, left, 32));
+            let around = [left, 56 - left, top, 20 - top];
+            sum += part.constant_pad_nd(around);
+            count += part.ones_like().constant_pad_nd(around);
+        }
+        assert!(far(&y, &(sum / count)) < 1e-5);
+
+        // Each of one tile, 10 pixels and more from where that ends within the picture.
+        for (top, rows) in [(0, 20), (32, 20)] {
+            for (left, columns) in [(0, 22), (38, 12), (66, 22)] {
+                let part = |t: &Tensor| t.narrow(2, top, rows).narrow(3, left, columns);
+                let error = far(&part(&y), &part(&whole));
+                assert!(error < 1e-5, "{top} {left}: {error}");
+                assert!(far(&part(&y), &part(&x)) > 0.1);
+            }
+        }
+        assert!(far(&y, &whole) > 1e-3, "no tile's end shows");
+    }
+
+    #[test]
+    fn a_tile_as_large_as_the_picture_is_the_whole() {
+        let _guard = tch::no_grad_guard();
+        let teacher = teacher();
         let x = Tensor::rand([1, 3, 37, 50], (Kind::Float, Device::Cpu));
-        for (tile, overlap) in [(16, 4), (64, 8), (37, 0)] {
+        let whole = teacher.forward(&x);
+        for (tile, overlap) in [(64, 8), (50, 0)] {
             let y = run(teacher.as_ref(), &x, tile, overlap, |_| ()).unwrap();
-            let error = (y - &x).abs().max().double_value(&[]);
-            assert!(error < 1e-6, "{tile}: {error}");
+            assert!(far(&y, &whole) < 1e-6, "{tile}");
         }
         assert!(run(teacher.as_ref(), &x, 8, 8, |_| ()).is_err());
     }

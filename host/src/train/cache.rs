@@ -8,13 +8,14 @@ use rayon::prelude::*;
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
+use super::cached::check_single;
 use super::guide::Guide;
 use super::interrupt::Interrupt;
 use super::teacher_source::{FoundTeacher, check_instead};
 use crate::cli::progress;
 use crate::data;
 use crate::data::pool::{
-    self, CHUNK, ChunkWriter, CropMaps, Manifest, MapShape, Record, RecordLayout, chunk_path,
+    self, CHUNK, CropMaps, Manifest, MapShape, Record, RecordLayout, chunk_path, write_chunk,
 };
 use crate::data::source::{Pair, PairSource};
 use crate::loss::LossConfig;
@@ -96,6 +97,7 @@ pub struct CacheOutcome {
 pub fn run(options: &CacheOptions) -> Result<CacheOutcome> {
     let recipe = Recipe::from_text(&options.text)?;
     check_instead(&recipe, options.teacher.as_deref())?;
+    check_single(&recipe)?;
     let source = data::open(&recipe.data, &options.text.base)?;
     let sides: Vec<usize> = recipe.stages.iter().map(|s| s.crop).collect();
     let mut manifest = Manifest::new(&recipe.data, source.as_ref(), recipe.colour, &sides)?;
@@ -105,7 +107,8 @@ pub fn run(options: &CacheOptions) -> Result<CacheOutcome> {
         Some(from) => {
             let found = FoundTeacher::find(from, &options.text, options.teacher.as_deref())?;
             let teacher = found.load(options.device, TrainPrecision::F32)?;
-            let guide = Guide::new(teacher, !wanted.is_empty(), recipe.colour)?;
+            let features = !wanted.is_empty();
+            let guide = Guide::new(teacher, features, recipe.colour, &recipe.stages)?;
             manifest.teacher = Some(found.identity);
             for crop in &mut manifest.crops {
                 crop.maps = map_shapes(&guide, crop.crop, &wanted, options.device)?;
@@ -151,7 +154,7 @@ pub fn run(options: &CacheOptions) -> Result<CacheOutcome> {
                 bar.inc((last - first) as u64);
             }
             let path = chunk_path(&options.out, maps.crop, number);
-            outcome.bytes += ChunkWriter::new(&key, records).write(&path)?;
+            outcome.bytes += write_chunk(&path, &key, &records)?;
             outcome.patches += count;
         }
         bar.finish_and_clear();
@@ -268,7 +271,6 @@ impl Maker<'_> {
             .reshape(shape)
             .to_device(self.device);
         let guidance = guide.guide(&(input.to_kind(Kind::Float) / 255.0));
-        let flat = |t: &Tensor| t.to_device(Device::Cpu).contiguous().flatten(0, -1);
         let output = teacher::checked(guidance.output)?;
         let answers = Vec::try_from(flat(&output.to_kind(Kind::Float)))?;
         let mut maps = Vec::with_capacity(self.layout.maps.len());
@@ -280,20 +282,45 @@ impl Maker<'_> {
                 map.numel() == count,
                 "the teacher's map '{name}' changed its size"
             );
-            let mut raw = vec![0; 2 * count];
-            flat(&map.to_kind(Kind::Half)).f_copy_data_u8(&mut raw, count)?;
-            let words = raw
-                .chunks_exact(2)
-                .map(|b| u16::from_ne_bytes([b[0], b[1]]));
-            maps.push(words.collect());
+            maps.push(halves(name, map)?);
         }
         Ok((answers, maps))
     }
 }
 
+fn flat(tensor: &Tensor) -> Tensor {
+    tensor.to_device(Device::Cpu).contiguous().flatten(0, -1)
+}
+
+/// The bits of a map as f16.
+fn halves(name: &str, map: &Tensor) -> Result<Vec<u16>> {
+    let half = flat(&map.to_kind(Kind::Half));
+    ensure!(
+        half.isfinite().all().int64_value(&[]) != 0,
+        "the teacher's map '{name}' has values that a cache cannot hold (beyond 65504, or no numbers): take another map in \
+         the recipe's feature loss, or distil without a cache"
+    );
+    let mut raw = vec![0; 2 * half.numel()];
+    half.f_copy_data_u8(&mut raw, half.numel())?;
+    let words = raw
+        .chunks_exact(2)
+        .map(|b| u16::from_ne_bytes([b[0], b[1]]));
+    Ok(words.collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_map_that_f16_does_not_hold_is_named() {
+        let bits = halves("body", &Tensor::from_slice(&[1.0f32, -65_504.0])).unwrap();
+        assert_eq!(bits, [0x3c00, 0xfbff]);
+        for value in [7e4, f32::NAN] {
+            let error = halves("body", &Tensor::from_slice(&[1.0, value])).unwrap_err();
+            assert!(error.to_string().contains("map 'body'"), "{error}");
+        }
+    }
 
     #[test]
     fn shards_share_the_work() {

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use hone_shared::student::Colour;
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
+use super::cached::{cache_folder, check_single, kept_maps, open_pool};
 use super::checkpoint::Checkpoint;
 use super::feed::{DataFeed, FeedSource, PoolFeed, validation_pairs};
 use super::guide::Guide;
@@ -21,7 +22,7 @@ use super::teacher_source::{FoundTeacher, check_instead, provenance};
 use super::trainer::{Outcome, Trainer};
 use super::validate::ValidationPair;
 use crate::data;
-use crate::data::pool::{Manifest, Pool};
+use crate::data::pool::Pool;
 use crate::data::source::PairSource;
 use crate::loss::{FeatureShapes, Loss, LossConfig};
 use crate::recipe::{Recipe, RecipeText, TeacherSource, TrainPrecision};
@@ -110,8 +111,10 @@ pub(super) fn run_from(options: &DistillOptions, weights: Option<&Checkpoint>) -
             options.from.as_deref(),
         )?,
     };
-    let mut inputs =
-        RunInputs::new(RunKind::Student, &options.text, parts.teacher).started_from(start);
+    let mut inputs = RunInputs::new(RunKind::Student, &options.text, parts.teacher)
+        .of_pictures(source.as_ref())
+        .with_losses(&recipe.losses, &options.text.base)?
+        .started_from(start);
     if let Some(pool) = &pool {
         inputs.pool = Some(pool.manifest().key()?);
     }
@@ -189,7 +192,7 @@ fn sample_rows(
         (None, Some(from)) => {
             let found = FoundTeacher::find(from, &options.text, options.teacher.as_deref())?;
             let teacher = found.load(options.device, TrainPrecision::F32)?;
-            Some(Guide::new(teacher, false, recipe.colour)?)
+            Some(Guide::new(teacher, false, recipe.colour, &recipe.stages)?)
         }
         _ => None,
     };
@@ -199,38 +202,6 @@ fn sample_rows(
     let frames = recipe.student.unrolled();
     let for_teacher = validation_pairs(source, guide.batch_colour(), frames, options.device)?;
     Ok(samples::choose(validation, Some(guide), &for_teacher))
-}
-
-/// The cache that a distillation uses, if any.
-pub fn cache_folder(recipe: &Recipe, text: &RecipeText, instead: Option<&Path>) -> Option<PathBuf> {
-    let named = recipe.teacher.as_ref().and_then(|t| t.cache.as_ref());
-    let named = named.map(|path| text.base.join(path));
-    instead.map(Path::to_path_buf).or(named)
-}
-
-/// Opens a cache that holds what this recipe would see, and nothing else.
-pub(super) fn open_pool(
-    folder: &Path,
-    recipe: &Recipe,
-    source: &dyn PairSource,
-) -> Result<Arc<Pool>> {
-    let pool = Pool::open(folder, recipe.data.memory_mb)?;
-    let sides: Vec<usize> = recipe.stages.iter().map(|s| s.crop).collect();
-    let mut expected = Manifest::new(&recipe.data, source, recipe.colour, &sides)?;
-    let found = pool.manifest();
-    expected.teacher.clone_from(&found.teacher);
-    expected.crops.clone_from(&found.crops);
-    if let Some(what) = found.difference(&expected) {
-        bail!(
-            "{} was made from other {what} than the recipe has now: make the cache again in another folder",
-            folder.display()
-        );
-    }
-    pool.check_against(source)?;
-    for side in sides {
-        pool.maps(side)?;
-    }
-    Ok(Arc::new(pool))
 }
 
 /// Builds student, teacher and loss; with a `pool` the teacher itself stays away.
@@ -244,15 +215,12 @@ pub fn prepare(
     pool: Option<&Pool>,
     device: Device,
 ) -> Result<Apprentice> {
-    for loss in &recipe.losses {
-        if let LossConfig::Perceptual { weights, .. } = loss {
-            text.require(weights)?;
-        }
+    for weights in recipe.losses.iter().filter_map(LossConfig::weight_file) {
+        text.require(weights)?;
     }
-    ensure!(
-        pool.is_none() || recipe.student.unrolled() == 1,
-        "a cache holds single patches, a temporal student sees sequences: distil it without one"
-    );
+    if pool.is_some() {
+        check_single(recipe)?;
+    }
     tch::manual_seed(recipe.seed as i64);
     let network = VarStore::new(device);
     let student: Rc<dyn Student> =
@@ -269,6 +237,7 @@ pub fn prepare(
                 found.load(device, recipe.training.precision)?,
                 features,
                 recipe.colour,
+                &recipe.stages,
             )?;
             (Some(guide), Some(found.input()))
         }
@@ -303,8 +272,7 @@ pub fn prepare(
     };
     let mut shapes = FeatureShapes::of(&of_student.features, &of_teacher);
     if let Some(pool) = pool {
-        let maps = pool.maps(side)?.iter();
-        shapes.teacher = maps.map(|m| (m.name.clone(), m.channels as i64)).collect();
+        shapes.teacher = kept_maps(pool, side, recipe)?;
     }
     let adaptors = VarStore::new(device);
     let loss = Loss::new(

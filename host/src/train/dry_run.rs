@@ -7,8 +7,9 @@ use anyhow::Result;
 use serde::Serialize;
 use tch::{Kind, Tensor};
 
-use super::distill::{DistillOptions, cache_folder, open_pool, prepare};
-use super::feed::validation_pairs;
+use super::cached::{cache_folder, open_pool};
+use super::distill::{DistillOptions, prepare};
+use super::feed::{TrainBatch, validation_pairs};
 use super::guide::{Guidance, Guide, to_colour};
 use super::plan::Plan;
 use super::run::RunFolder;
@@ -18,6 +19,7 @@ use super::trial::Trial;
 use crate::data;
 use crate::data::pool::{MapShape, Pool};
 use crate::recipe::Recipe;
+use crate::teacher::memory::peak_bytes;
 
 /// How long steps are measured.
 const MEASURE: Duration = Duration::from_secs(1);
@@ -75,7 +77,7 @@ pub fn measure(options: &DistillOptions) -> Result<DryRun> {
     check_instead(&recipe, teacher)?;
     let named = !options.out.as_os_str().is_empty();
     if named && !options.resume {
-        RunFolder::check_free(&options.out)?;
+        RunFolder::check_free(&options.out, text)?;
     }
     let source = data::open(&recipe.data, &text.base)?;
     let pool = match cache_folder(&recipe, text, cache) {
@@ -97,8 +99,8 @@ pub fn measure(options: &DistillOptions) -> Result<DryRun> {
     let guided = parts.teacher.is_some();
     let mut trial = Trial::new(&recipe, parts);
     let mut step = |batch: i64, crop: i64| -> Result<f64> {
-        let shape = [batch, batch_colour.channels() as i64, crop, crop];
-        let patches = Tensor::f_rand(shape, (Kind::Float, device))?;
+        let planes = frames * batch_colour.channels();
+        let patches = Tensor::f_rand([batch, planes as i64, crop, crop], (Kind::Float, device))?;
         let guidance = match &pool {
             Some(pool) if guided => {
                 let input = to_colour(&patches, recipe.colour);
@@ -106,10 +108,12 @@ pub fn measure(options: &DistillOptions) -> Result<DryRun> {
             }
             _ => None,
         };
-        let seconds = trial.step(&patches, &patches, guidance)?;
-        // A trial sees one frame of a sequence; the others cost the same.
-        let times = recipe.training.accumulate * recipe.student.unrolled() as u64;
-        Ok(seconds * times as f64)
+        let batch = TrainBatch {
+            input: patches.shallow_clone(),
+            truth: patches,
+            guidance,
+        };
+        Ok(trial.step(&batch)? * recipe.training.accumulate as f64)
     };
     let mut stages = Vec::new();
     for stage in &recipe.stages {
@@ -147,7 +151,7 @@ pub fn measure(options: &DistillOptions) -> Result<DryRun> {
         steps: Plan::new(&recipe.stages).steps(),
         seconds: stages.iter().map(|s| updates(s) * s.seconds_per_step).sum(),
         stages,
-        peak_mib: peak_mib(),
+        peak_mib: peak_bytes().map(|bytes| bytes as u64 >> 20),
     })
 }
 
@@ -166,14 +170,6 @@ fn cached_guidance(pool: &Pool, input: &Tensor, crop: usize) -> Result<Guidance>
         output: input.shallow_clone(),
         features: pool.maps(crop)?.iter().map(map).collect(),
     })
-}
-
-/// Peak resident memory as Linux counts it.
-fn peak_mib() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
-    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib / 1024)
 }
 
 impl fmt::Display for DryRun {

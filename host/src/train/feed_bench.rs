@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use tch::Device;
 
-use super::distill::{cache_folder, feed_source, open_pool, prepare};
+use super::cached::{cache_folder, open_pool};
+use super::distill::{feed_source, prepare};
 use super::guide::Guide;
 use super::trial::Trial;
 use crate::data;
@@ -81,7 +82,7 @@ pub fn measure(options: &FeedBenchOptions) -> Result<FeedBench> {
     };
     let patches = match &pool {
         Some(pool) => pool.manifest().count,
-        None => source.len(),
+        None => source.pictures(),
     };
     let described = match &cache {
         Some(folder) => format!("{patches} patches in {}", folder.display()),
@@ -129,8 +130,7 @@ pub fn measure(options: &FeedBenchOptions) -> Result<FeedBench> {
             drop(feed);
             let (begin, mut alone) = (Instant::now(), Vec::new());
             while (alone.len() as u64) < FEWEST || begin.elapsed() < options.span / 2 {
-                let guidance = held.narrow(0, stage.batch as i64).guidance;
-                alone.push(trial.step(&held.input, &held.truth, guidance)?);
+                alone.push(trial.step(&held)?);
             }
             alone.sort_by(f64::total_cmp);
             let mut feed = feeds.open(0, stage, 0)?;
@@ -139,7 +139,7 @@ pub fn measure(options: &FeedBenchOptions) -> Result<FeedBench> {
                 let asked = Instant::now();
                 let batch = feed.next()?;
                 waited += asked.elapsed();
-                trial.step(&batch.input, &batch.truth, batch.guidance)?;
+                trial.step(&batch)?;
                 steps += 1;
             }
             let whole = begin.elapsed().as_secs_f64();

@@ -1,9 +1,10 @@
 //! The frozen teacher beside a training.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use hone_shared::student::Colour;
 use tch::{Kind, Tensor};
 
+use crate::recipe::Stage;
 use crate::teacher::Teacher;
 
 /// A teacher and what the student wants of it.
@@ -24,11 +25,24 @@ pub struct Guidance {
 }
 
 impl Guide {
-    /// Puts `teacher` beside a student of `colour`; `features` asks for inner maps too.
+    /// Puts `teacher` beside a student of `colour` that is trained in `stages`; `features` asks for inner maps too.
     ///
     /// # Errors
-    /// When the teacher's planes cannot serve the student.
-    pub fn new(teacher: Box<dyn Teacher>, features: bool, colour: Colour) -> Result<Self> {
+    /// When the teacher's planes, or its size of the stages' crops, cannot serve the student.
+    pub fn new(
+        teacher: Box<dyn Teacher>,
+        features: bool,
+        colour: Colour,
+        stages: &[Stage],
+    ) -> Result<Self> {
+        let scale = teacher.scale();
+        for Stage { crop, .. } in stages {
+            ensure!(
+                (*crop as i64) % scale == 0,
+                "teacher {} enlarges {scale} times, and a stage crops {crop} pixels: choose a multiple of {scale}",
+                teacher.name()
+            );
+        }
         match (teacher.channels(), colour) {
             (3, _) | (1, Colour::Luma) => Ok(Self {
                 teacher,
@@ -86,4 +100,33 @@ pub fn to_colour(x: &Tensor, colour: Colour) -> Tensor {
     let weights = Tensor::from_slice(&[0.299f32, 0.587, 0.114]).reshape([1, 3, 1, 1]);
     let weights = weights.to_device(x.device()).to_kind(x.kind());
     (x * weights).sum_dim_intlist([1i64].as_slice(), true, None::<Kind>)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::teacher::load::untrained;
+    use crate::teacher::{LoadOptions, TeacherConfig};
+
+    #[test]
+    fn crops_fit_a_teacher_that_enlarges() {
+        let config: TeacherConfig = toml::from_str(
+            "architecture = 'swinir'\nupscale = 3\nupsampler = 'pixelshuffle'\nembed_dim = 8\n\
+             depths = [1]\nnum_heads = [2]",
+        )
+        .unwrap();
+        let guide = |crop: usize| {
+            let teacher = untrained(&config, &LoadOptions::default()).unwrap();
+            let stage = Stage {
+                epochs: 1,
+                steps: 1,
+                batch: 1,
+                crop,
+            };
+            Guide::new(teacher, false, Colour::Rgb, &[stage])
+        };
+        assert!(guide(48).is_ok());
+        let error = guide(64).unwrap_err().to_string();
+        assert!(error.ends_with("choose a multiple of 3"), "{error}");
+    }
 }

@@ -10,6 +10,7 @@
 //! whole state is one file that is replaced at once, and batches depend on seed and step only.
 
 pub mod cache;
+mod cached;
 pub mod checkpoint;
 pub mod distill;
 mod diverged;
@@ -19,8 +20,9 @@ pub mod feed;
 pub mod feed_bench;
 pub mod guide;
 pub mod interrupt;
+mod lesson;
 pub mod log;
-mod memory;
+pub(crate) mod memory;
 pub mod optimizer;
 pub mod plan;
 mod plots;

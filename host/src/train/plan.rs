@@ -39,12 +39,6 @@ impl Plan {
         self.stages.iter().map(|s| s.epochs * s.steps).sum()
     }
 
-    /// Patches that are looked at, without accumulation.
-    pub fn patches(&self) -> u64 {
-        let patches = |s: &Stage| s.epochs * s.steps * s.batch as u64;
-        self.stages.iter().map(patches).sum()
-    }
-
     /// The place of `epoch` (from 0); none after the last.
     pub fn place(&self, epoch: u64) -> Option<Place<'_>> {
         let (mut first, mut step) = (0, 0);
@@ -78,7 +72,7 @@ mod tests {
             crop: 32,
         };
         let plan = Plan::new(&[stage(2, 10), stage(3, 5)]);
-        assert_eq!((plan.epochs(), plan.steps(), plan.patches()), (5, 35, 70));
+        assert_eq!((plan.epochs(), plan.steps()), (5, 35));
         let at = |epoch| plan.place(epoch).map(|p| (p.index, p.stage_step, p.step));
         assert_eq!(at(1), Some((0, 10, 10)));
         assert_eq!(at(2), Some((1, 0, 20)));

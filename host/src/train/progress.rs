@@ -17,7 +17,7 @@ pub(super) struct Progress {
     pub adam: Adam,
     /// Moving average of the master weights.
     pub average: Option<Tensor>,
-    /// Pieces that a batch is cut into; more than 1 after the GPU's memory ran out.
+    /// Pieces that a batch is cut into; more than 1 after the memory ran out.
     pub pieces: usize,
     started: Instant,
     seconds_before: f64,

@@ -44,9 +44,6 @@ pub struct Pruned {
 /// # Errors
 /// When the run holds no `plain` student, or the fine-tuning fails.
 pub fn run(from: &Path, prune: PruneOptions, options: &DistillOptions) -> Result<Pruned> {
-    if !options.resume {
-        RunFolder::check_free(&options.out)?;
-    }
     let old = run::open(from)?;
     let StudentConfig::Plain(_) = old.recipe.student else {
         bail!(
@@ -59,6 +56,9 @@ pub fn run(from: &Path, prune: PruneOptions, options: &DistillOptions) -> Result
     let smaller = shrink(&chain, prune)?;
     let mut text = options.text.clone();
     text.set(&overrides(&smaller))?;
+    if !options.resume {
+        RunFolder::check_free(&options.out, &text)?;
+    }
     let start = (!options.resume).then(|| weights(&smaller));
     let training = DistillOptions {
         text,

@@ -4,12 +4,15 @@ use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 /// The `[schedule]` table of a recipe. Steps count optimiser updates.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum ScheduleConfig {
     /// The same rate throughout, after the warm-up.
-    #[default]
-    Constant,
+    Constant {
+        /// Steps of linear rise before.
+        #[serde(default, skip_serializing_if = "none")]
+        warmup: u64,
+    },
     /// Half a cosine from the peak to `floor` times the peak (Loshchilov and Hutter, ICLR 2017).
     Cosine {
         /// Steps of linear rise before.
@@ -42,6 +45,17 @@ pub enum ScheduleConfig {
         #[serde(default)]
         warmup: u64,
     },
+}
+
+impl Default for ScheduleConfig {
+    fn default() -> Self {
+        Self::Constant { warmup: 0 }
+    }
+}
+
+/// What is not asked for is not written, so that settings of before keep their text.
+fn none(steps: &u64) -> bool {
+    *steps == 0
 }
 
 fn tenth() -> f64 {
@@ -78,7 +92,7 @@ impl ScheduleConfig {
     /// A sentence that names the key.
     pub fn validate(&self) -> Result<()> {
         let factor = match self {
-            Self::Constant => return Ok(()),
+            Self::Constant { .. } => return Ok(()),
             Self::Cosine { floor, .. } => {
                 ensure!(
                     (0.0..=1.0).contains(floor),
@@ -107,7 +121,7 @@ impl ScheduleConfig {
             warmup => ((step + 1) as f64 / warmup as f64).min(1.0),
         };
         match *self {
-            Self::Constant => 1.0,
+            Self::Constant { warmup } => rise(warmup),
             Self::Cosine { warmup, .. } if step < warmup => rise(warmup),
             Self::Cosine { warmup, floor } => {
                 let span = total.saturating_sub(warmup).max(1) as f64;
@@ -160,6 +174,15 @@ mod tests {
         assert_eq!((at(0), at(9), at(10)), (0.1, 1.0, 1.0));
         assert!((at(60) - 0.55).abs() < 1e-12);
         assert!((at(110) - 0.1).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_constant_rate_may_rise_first() {
+        let constant = ScheduleConfig::Constant { warmup: 4 };
+        let at = |step| constant.factor(step, 10, 0, &Plateau::default());
+        assert_eq!((at(0), at(3), at(9)), (0.25, 1.0, 1.0));
+        let plain = serde_json::to_string(&ScheduleConfig::default()).unwrap();
+        assert_eq!(plain, r#"{"kind":"constant"}"#);
     }
 
     #[test]

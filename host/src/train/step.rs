@@ -1,16 +1,14 @@
 //! One optimiser update: forward and backward passes, loss scaling, clipping, moving average.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use tch::{Kind, Tensor};
 
-use super::feed::{Feed, TrainBatch};
-use super::guide::{Guidance, to_colour};
+use super::feed::TrainBatch;
+use super::lesson::Lesson;
 use super::memory;
 use super::progress::Progress;
 use super::trainer::Trainer;
-use crate::loss::{SecondLook, View};
 use crate::recipe::TrainPrecision;
-use crate::student::{fed_back, joined};
 
 /// Updates without overflow before the loss scale doubles (Micikevicius et al., "Mixed Precision
 /// Training", ICLR 2018).
@@ -56,16 +54,13 @@ impl Pass {
 }
 
 impl Trainer {
-    /// Makes one update at this learning rate.
+    /// Makes one update at this learning rate from all `batches`.
     pub(super) fn step(
         &self,
         rate: f64,
         progress: &mut Progress,
-        feed: &mut dyn Feed,
+        batches: &[TrainBatch],
     ) -> Result<()> {
-        let batches = (0..self.training.accumulate)
-            .map(|_| feed.next())
-            .collect::<Result<Vec<_>>>()?;
         let Pass {
             values,
             mut gradient,
@@ -74,10 +69,10 @@ impl Trainer {
         } = loop {
             progress.adam.zero_gradients();
             let scale = self.scale(progress);
-            let pass = || self.pass(&batches, progress, scale);
+            let pass = || self.pass(batches, progress, scale);
             match memory::guard(pass)? {
                 Some(pass) => break pass,
-                None => progress.pieces = self.halve(&batches, progress.pieces)?,
+                None => progress.pieces = self.halve(batches, progress.pieces)?,
             }
         };
         self.loss.next_step();
@@ -144,25 +139,38 @@ impl Trainer {
     /// Cuts batches into twice as many pieces after the memory ran out.
     fn halve(&self, batches: &[TrainBatch], pieces: usize) -> Result<usize> {
         let batch = batches.first().map_or(0, |b| b.input.size()[0]) as usize;
-        if 2 * pieces > batch {
+        let length = batch.div_ceil(pieces);
+        if length <= 1 {
             bail!(
-                "the GPU's memory does not hold a single patch of this training: lower the stage's \
+                "the memory does not hold a single patch of this training: lower the stage's \
                  crop, choose training.precision = \"bf16\", or cache the teacher (hone teacher cache)"
             );
         }
+        let pieces = (2 * pieces).min(batch);
+        let shorter = batch.div_ceil(pieces);
         eprintln!(
-            "note: the GPU's memory does not hold {} patches: going on with pieces of {}, the \
+            "note: the memory does not hold {length} patches: going on with pieces of {shorter}, the \
              gradients of {} of them make one update",
-            batch.div_ceil(pieces),
-            batch.div_ceil(2 * pieces),
-            2 * pieces
+            batch.div_ceil(shorter)
         );
-        Ok(2 * pieces)
+        Ok(pieces)
     }
 
     /// Adds the gradients of all batches, each cut into `pieces`.
     fn pass(&self, batches: &[TrainBatch], progress: &Progress, scale: f64) -> Result<Pass> {
         let pieces = progress.pieces;
+        let kind = self.training.precision.kind();
+        let forward = |x: &Tensor| (self.forward)(x, kind);
+        let lesson = Lesson {
+            forward: &forward,
+            guide: self.guide.as_ref(),
+            loss: &self.loss,
+            colour: self.colour,
+            frames: self.frames,
+            multiple: self.multiple,
+            network: &self.network.trainable_variables(),
+            scale,
+        };
         let mut losses = Vec::new();
         for (number, batch) in batches.iter().enumerate() {
             let size = batch.input.size()[0];
@@ -173,82 +181,10 @@ impl Trainer {
                 let piece = batch.narrow(first, count);
                 let state = &progress.state;
                 let name = [state.epoch, state.step, number as u64, first as u64];
-                let parameters = &progress.adam.parameters;
-                let parts = self.gradients(&piece, share * scale, parameters, &name)?;
+                let parts = lesson.gradients(&piece, share * scale, &name)?;
                 losses.extend(parts.into_iter().map(|(part, loss)| (part * share, loss)));
             }
         }
         Pass::read(&losses, progress.adam.gradient() / scale)
-    }
-
-    /// Adds a batch's gradients times `factor`; gives each frame's share, loss and terms. `name`
-    /// names the random draws of this batch. Of a sequence every frame counts the same; what goes back
-    /// into the network carries no gradients, so that memory does not grow with its length.
-    fn gradients(
-        &self,
-        batch: &TrainBatch,
-        factor: f64,
-        parameters: &[Tensor],
-        name: &[u64],
-    ) -> Result<Vec<(f64, Tensor)>> {
-        let frames = self.frames as i64;
-        let share = 1.0 / frames as f64;
-        let mut losses = Vec::with_capacity(self.frames);
-        let mut before: Option<Tensor> = None;
-        for t in 0..frames {
-            let frame = |planes: &Tensor| {
-                let count = planes.size()[1] / frames;
-                planes.narrow(1, t * count, count)
-            };
-            let (input, truth) = (frame(&batch.input), frame(&batch.truth));
-            let asked = || self.guide.as_ref().map(|g| g.guide(&input));
-            let live = batch.guidance.is_none().then(asked).flatten();
-            let guidance = batch.guidance.as_ref().or(live.as_ref());
-            let truth = to_colour(&truth, self.colour);
-            let input = joined(&to_colour(&input, self.colour), before.as_ref());
-            let (loss, restored) =
-                self.frame_gradients((&input, &truth), guidance, factor * share, parameters, name)?;
-            losses.push((share, loss));
-            before = (frames > 1).then(|| fed_back(&restored));
-        }
-        Ok(losses)
-    }
-
-    /// One frame's part of [`Trainer::gradients`]: loss and terms, and what was restored.
-    fn frame_gradients(
-        &self,
-        (input, truth): (&Tensor, &Tensor),
-        guidance: Option<&Guidance>,
-        factor: f64,
-        parameters: &[Tensor],
-        name: &[u64],
-    ) -> Result<(Tensor, Tensor)> {
-        let kind = self.training.precision.kind();
-        let output = (self.forward)(input, kind);
-        let again = |x: &Tensor| (self.forward)(x, kind).restored;
-        let second = match self.loss.second_look() {
-            Some(noise) => {
-                let (first, multiple) = (&output.restored, self.multiple);
-                Some(SecondLook::take(
-                    input, first, noise, multiple, name, &again,
-                )?)
-            }
-            None => None,
-        };
-        let view = View {
-            restored: &output.restored,
-            truth,
-            teacher: guidance.map(|g| &g.output),
-            student_features: &output.features,
-            teacher_features: guidance.map_or(&[], |g| &g.features),
-            second: second.as_ref(),
-            parameters,
-        };
-        let (total, terms) = self.loss.evaluate(&view)?;
-        (&total * factor)
-            .f_backward()
-            .context("the backward pass failed")?;
-        let all = Tensor::cat(&[total.detach().reshape([1]), terms], 0);
-        Ok((all, output.restored))
     }
 }

@@ -12,7 +12,7 @@ use super::cache::Shard;
 use super::distill::{self, DistillOptions};
 use super::interrupt::Interrupt;
 use super::log;
-use super::run::{RunFolder, RunStatus, read_inputs, status, take_turn};
+use super::run::{HeldElsewhere, RunFolder, RunStatus, read_inputs, status, take_turn};
 use super::state::Scores;
 use crate::recipe::{Recipe, RecipeText};
 pub use grid::{Axis, Setting, combinations};
@@ -32,11 +32,22 @@ pub struct SweepRow {
     pub seconds: f64,
 }
 
-/// Trains what is missing of the shard's runs in `options.out`, then reads all runs there are.
+/// What a sweep leaves.
+#[derive(Debug)]
+pub struct SweepOutcome {
+    /// All runs there are.
+    pub rows: Vec<SweepRow>,
+    /// The shard's runs that failed, each with its reason: the same command tries them again.
+    pub failed: Vec<String>,
+}
+
+/// Trains what is missing of the shard's runs in `options.out`, then reads all runs there are. A run that fails, as one
+/// that diverges does, keeps no other from its turn.
 ///
 /// # Errors
-/// When a combination's recipe is refused or a run fails; finished runs stay.
-pub fn run(options: &DistillOptions, grid: &[Axis], shard: Shard) -> Result<Vec<SweepRow>> {
+/// When a combination's recipe is refused, another process trains one of the shard's runs, or the user ends the sweep;
+/// finished runs stay.
+pub fn run(options: &DistillOptions, grid: &[Axis], shard: Shard) -> Result<SweepOutcome> {
     let settings = combinations(grid)?;
     let out = &options.out;
     let recipe =
@@ -49,6 +60,7 @@ pub fn run(options: &DistillOptions, grid: &[Axis], shard: Shard) -> Result<Vec<
     for (number, text) in recipes.iter().enumerate() {
         same_recipe(&out.join(name(number)), text)?;
     }
+    let mut failed = Vec::new();
     for (number, text) in recipes.into_iter().enumerate() {
         let path = out.join(name(number));
         let state = status(&path)?;
@@ -61,21 +73,30 @@ pub fn run(options: &DistillOptions, grid: &[Axis], shard: Shard) -> Result<Vec<
             settings.len(),
             list[number]
         );
-        RunFolder::clear_unstarted(&path)?;
         let one = DistillOptions {
             text,
             out: path,
             resume: state == RunStatus::Started,
             ..options.clone()
         };
-        let outcome = distill::run(&one).with_context(|| list[number].clone())?;
-        if outcome.interrupted {
+        let outcome = RunFolder::clear_unstarted(&one.out).and_then(|()| distill::run(&one));
+        if interrupt.is_set() && !outcome.as_ref().is_ok_and(|o| !o.interrupted) {
             bail!("stopped in run {}; the same command goes on", number + 1);
         }
-        // A later run may fail; what is known by then is worth a table.
+        if let Err(error) = outcome {
+            // The same sweep, started twice.
+            if error.is::<HeldElsewhere>() {
+                return Err(error);
+            }
+            let reason = format!("{} ({}): {error:#}", name(number), list[number]);
+            eprintln!("run {reason}");
+            failed.push(reason);
+        }
+        // The sweep may be ended at any time; what is known by then is worth a table.
         sum_up(out, &settings, interrupt)?;
     }
-    sum_up(out, &settings, interrupt)
+    let rows = sum_up(out, &settings, interrupt)?;
+    Ok(SweepOutcome { rows, failed })
 }
 
 /// The recipe of a combination, seen to be one: a mistake in the last is told before the first is trained.

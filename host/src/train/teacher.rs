@@ -81,7 +81,9 @@ pub fn run(options: &TeacherOptions) -> Result<Outcome> {
         &options.text.base,
     )?;
     let validation = validation_pairs(source.as_ref(), colour, 1, options.device)?;
-    let inputs = RunInputs::new(RunKind::Teacher, &options.text, start);
+    let inputs = RunInputs::new(RunKind::Teacher, &options.text, start)
+        .of_pictures(source.as_ref())
+        .with_losses(&recipe.losses, &options.text.base)?;
     let folder = RunFolder::prepare(&options.out, &options.text, &inputs, options.resume)?;
     let config = serde_json::to_vec_pretty(&recipe.network)?;
     hone_device::atomic::write_bytes(&options.out.join("teacher.json"), &config)?;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tch::nn::VarStore;
 use tch::{Kind, Tensor};
 
-use super::feed::{Feed, FeedSource};
+use super::feed::{Feed, FeedSource, TrainBatch};
 use super::guide::Guide;
 use super::interrupt::Interrupt;
 use super::log::Log;
@@ -151,7 +151,14 @@ impl Trainer {
                 return Ok(false);
             }
             rate = self.rate(place, progress);
-            self.step(rate, progress, feed)?;
+            let batches = match self.draw(feed) {
+                Ok(batches) => batches,
+                Err(error) => {
+                    bar.abandon();
+                    return Err(self.stopped(progress, error));
+                }
+            };
+            self.step(rate, progress, &batches)?;
             progress.state.step += 1;
             self.show(&bar, progress);
         }
@@ -161,6 +168,24 @@ impl Trainer {
         let speed = patches / begin.elapsed().as_secs_f64().max(1e-9);
         self.close_epoch(place, progress, rate, speed, log)?;
         Ok(true)
+    }
+
+    /// The batches of one update.
+    fn draw(&self, feed: &mut dyn Feed) -> Result<Vec<TrainBatch>> {
+        (0..self.training.accumulate).map(|_| feed.next()).collect()
+    }
+
+    /// Saves the steps since the last checkpoint, for the data may be back at `--resume`; gives the error to end with.
+    fn stopped(&self, progress: &Progress, error: anyhow::Error) -> anyhow::Error {
+        let state = &progress.state;
+        if state.step == 0 {
+            return error;
+        }
+        let place = format!("stopped in epoch {}, step {}", state.epoch + 1, state.step);
+        match self.save(progress) {
+            Ok(()) => error.context(format!("{place}; the state is saved, --resume goes on")),
+            Err(unsaved) => error.context(format!("{place}, not saved: {unsaved:#}")),
+        }
     }
 
     fn rate(&self, place: &Place, progress: &Progress) -> f64 {

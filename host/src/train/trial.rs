@@ -2,15 +2,15 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tch::nn::VarStore;
 use tch::{Kind, Tensor};
 
 use super::distill::Apprentice;
-use super::guide::{Guidance, to_colour};
+use super::feed::TrainBatch;
+use super::lesson::Lesson;
 use super::optimizer::Adam;
 use crate::allocator::keep_freed_memory;
-use crate::loss::{SecondLook, View};
 use crate::recipe::Recipe;
 use hone_shared::student::Colour;
 
@@ -19,6 +19,7 @@ pub struct Trial {
     parts: Apprentice,
     adam: Adam,
     colour: Colour,
+    frames: usize,
     kind: Kind,
 }
 
@@ -35,6 +36,7 @@ impl Trial {
             parts,
             adam,
             colour: recipe.colour,
+            frames: recipe.student.unrolled(),
             kind: recipe.training.precision.kind(),
         }
     }
@@ -44,49 +46,34 @@ impl Trial {
         self.parts
     }
 
-    /// Seconds of one update at learning rate 0 on these patches, `[N,C,H,W]` in the batch's colour; without
-    /// `guidance` the teacher is asked, if there is one.
+    /// Seconds of one update at learning rate 0 on these patches, in the batch's colour; where they bring no answers of the
+    /// teacher it is asked, if there is one.
     ///
     /// # Errors
     /// When torch fails.
-    pub fn step(
-        &mut self,
-        input: &Tensor,
-        truth: &Tensor,
-        guidance: Option<Guidance>,
-    ) -> Result<f64> {
+    pub fn step(&mut self, batch: &TrainBatch) -> Result<f64> {
         let begin = Instant::now();
         self.adam.zero_gradients();
-        let guidance = guidance.or_else(|| Some(self.parts.guide.as_ref()?.guide(input)));
-        let (input, truth) = (to_colour(input, self.colour), to_colour(truth, self.colour));
-        let output = self.parts.student.forward_in(&input, true, self.kind);
-        let multiple = self.parts.student.multiple() as i64;
-        let again = |x: &Tensor| self.parts.student.forward_in(x, true, self.kind).restored;
-        let second = match self.parts.loss.second_look() {
-            Some(noise) => {
-                let (first, name) = (&output.restored, &[0][..]);
-                Some(SecondLook::take(
-                    &input, first, noise, multiple, name, &again,
-                )?)
-            }
-            None => None,
+        let student = &self.parts.student;
+        let forward = |x: &Tensor| student.forward_in(x, true, self.kind);
+        let lesson = Lesson {
+            forward: &forward,
+            guide: self.parts.guide.as_ref(),
+            loss: &self.parts.loss,
+            colour: self.colour,
+            frames: self.frames,
+            multiple: student.multiple() as i64,
+            network: &self.parts.network.trainable_variables(),
+            scale: 1.0,
         };
-        let view = View {
-            restored: &output.restored,
-            truth: &truth,
-            teacher: guidance.as_ref().map(|g| &g.output),
-            student_features: &output.features,
-            teacher_features: guidance.as_ref().map_or(&[], |g| &g.features),
-            second: second.as_ref(),
-            parameters: &self.adam.parameters,
-        };
-        let (total, _) = self.parts.loss.evaluate(&view)?;
+        let losses = lesson.gradients(batch, 1.0, &[0])?;
         self.parts.loss.next_step();
-        total.f_backward().context("the backward pass failed")?;
         let gradient = self.adam.gradient();
         self.adam.update(&gradient, 0.0);
         // Waits for the device.
-        let _ = total.double_value(&[]);
+        for (_, loss) in &losses {
+            let _ = loss.double_value(&[0]);
+        }
         Ok(begin.elapsed().as_secs_f64())
     }
 }

@@ -85,7 +85,7 @@ fn two_hundred_boards_on_a_broker_lose_nothing_and_come_back_with_it() {
     let last = lines.iter().find(|l| l["event"] == "offline").unwrap();
     assert_eq!(
         last["address"],
-        format!("127.0.0.1:{}/board-007", broker.port)
+        format!("127.0.0.1:{}/site/board-007", broker.port)
     );
     // The will is retained: who comes later hears of it too.
     let later = Monitor::start(&["--mqtt", &url, "--json"]);
@@ -182,6 +182,21 @@ fn a_broker_with_tls_is_reached_by_fingerprint() {
             "its certificate is not trusted: give its fingerprint (--fingerprint), or the authorities (--authorities)"
         );
     }
+    // A fingerprint, of a board for instance, does not shut out what an authority signed.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("authorities.pem");
+    std::fs::write(&path, made.cert.pem()).unwrap();
+    let (other, path) = ("00".repeat(32), path.to_str().unwrap());
+    let monitor = Monitor::start(&[
+        "--mqtt",
+        &url,
+        "--json",
+        "--fingerprint",
+        &other,
+        "--authorities",
+        path,
+    ]);
+    monitor.wait(|lines| lines.iter().any(|l| l["event"] == "online"));
 }
 
 /// A packet whose length is one byte: its identifier and what follows.

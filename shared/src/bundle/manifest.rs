@@ -81,7 +81,7 @@ pub struct PartEntry {
 /// One measured number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metric {
-    /// What was measured, with its unit, such as `psnr_db`.
+    /// What was measured, with its unit, such as `psnr_db`; no control characters.
     pub name: String,
     /// The number, finite.
     pub value: f64,
@@ -111,7 +111,7 @@ pub struct ModelEntry {
 /// Where the students come from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// The program that packed the bundle, such as `hone 0.1.0`.
+    /// The program that packed the bundle, such as `hone 0.1.0`; no control characters.
     pub tool: String,
     /// SHA-256 of the recipe.
     pub recipe_sha256: Option<[u8; 32]>,
@@ -188,6 +188,7 @@ impl Manifest {
 
     fn faults(&self) -> Result<(), String> {
         check_name(&self.name)?;
+        check_words(&self.provenance.tool)?;
         if self.parts.len() > MAX_PARTS || self.models.len() > MAX_MODELS {
             return Err(format!(
                 "it lists {} parts and {} models; {MAX_PARTS} and {MAX_MODELS} are the most allowed",
@@ -213,6 +214,9 @@ impl Manifest {
             if !(1..=64).contains(&model.scale) || model.halo.is_some_and(|h| h > 1 << 16) {
                 return Err(format!("{label} has an impossible scale or halo"));
             }
+            for metric in &model.metrics {
+                check_words(&metric.name)?;
+            }
             let numbers = model.metrics.iter().map(|m| m.value);
             if !numbers.chain([model.macs_per_pixel]).all(f64::is_finite) {
                 return Err(format!("{label} carries a number that is not finite"));
@@ -226,6 +230,14 @@ impl Manifest {
             }
         }
         Ok(())
+    }
+}
+
+/// Words that go to terminals as they are.
+fn check_words(words: &str) -> Result<(), String> {
+    match words.contains(char::is_control) {
+        true => Err(format!("{words:?} holds control characters")),
+        false => Ok(()),
     }
 }
 

@@ -215,6 +215,17 @@ fn contradictions_are_named() {
     let mut odd = small(0);
     odd.macs_per_pixel = f64::NAN;
     refuse(vec![odd], vec![onnx("a")], "not finite");
+    let mut odd = small(0);
+    odd.metrics[0].name = "psnr\x1b[2J".into();
+    refuse(
+        vec![odd],
+        vec![onnx("a")],
+        r#""psnr\u{1b}[2J" holds control"#,
+    );
+    let mut odd = manifest(vec![small(0)]);
+    odd.provenance.tool = "hone\x07".into();
+    let error = Bundle::new(odd, vec![onnx("a")]).unwrap_err();
+    assert!(error.to_string().contains("holds control"), "{error}");
 }
 
 #[test]

@@ -196,12 +196,13 @@ impl BrokerAddress {
     /// What it says after that; the broker says so when the connection breaks.
     pub const OFFLINE: &str = "offline";
 
-    /// `HOST:PORT`.
+    /// `HOST:PORT/TOPIC`: two topics of one broker are two fleets, whose boards may have the same names.
     pub fn place(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
+        let (host, port, topic) = (&self.host, self.port, &self.topic);
+        if host.contains(':') {
+            format!("[{host}]:{port}/{topic}")
         } else {
-            format!("{}:{}", self.host, self.port)
+            format!("{host}:{port}/{topic}")
         }
     }
 
@@ -212,7 +213,7 @@ impl BrokerAddress {
             (Some((user, _)), None) => format!("{user}@"),
             (None, _) => String::new(),
         };
-        format!("{scheme}://{login}{}/{}", self.place(), self.topic)
+        format!("{scheme}://{login}{}", self.place())
     }
 }
 

@@ -45,11 +45,12 @@ pub struct Message {
 /// How a board does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BoardState {
-    /// The board's model, as its device tree says, or its processor architecture.
+    /// The board's model, as its device tree says, or its host name.
     pub model: String,
     /// Version of `honed`.
     pub version: String,
-    /// Name and release of the bundle that runs.
+    /// Name and release of the bundle that runs, or the name of the file, of a single student or one that cannot be read;
+    /// empty where the installed bundle is lost.
     pub bundle: String,
     /// Name of the ladder's level in use, such as `small`.
     pub level: String,

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
-use gstreamer_video as gst_video;
-use gstreamer_video::{VideoColorRange, VideoColorimetry};
+use gstreamer_video::VideoColorRange;
 
+use crate::camera::levels::in_range;
 use crate::camera::truncation::mp4_box;
 
 /// The boxes around those that describe samples.
@@ -26,7 +26,11 @@ pub(super) fn correct(path: &Path, decoded: &gst::Element) {
     };
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
         let caps = match info.event().map(|event| event.view()) {
-            Some(gst::EventView::Caps(event)) => in_full_range(event.caps_owned()),
+            Some(gst::EventView::Caps(event)) => in_range(
+                event.caps_owned(),
+                VideoColorRange::Range16_235,
+                VideoColorRange::Range0_255,
+            ),
             _ => None,
         };
         if let Some(caps) = caps {
@@ -34,22 +38,6 @@ pub(super) fn correct(path: &Path, decoded: &gst::Element) {
         }
         gst::PadProbeReturn::Ok
     });
-}
-
-/// `caps` of a limited range in the full one.
-fn in_full_range(mut caps: gst::Caps) -> Option<gst::Caps> {
-    let said = gst_video::VideoInfo::from_caps(&caps).ok()?.colorimetry();
-    if said.range() != VideoColorRange::Range16_235 {
-        return None;
-    }
-    let full = VideoColorimetry::new(
-        VideoColorRange::Range0_255,
-        said.matrix(),
-        said.transfer(),
-        said.primaries(),
-    );
-    caps.make_mut().set("colorimetry", full.to_string());
-    Some(caps)
 }
 
 /// Whether the first description of pictures that tells their range says that it is the full one.
@@ -132,20 +120,5 @@ mod tests {
         // Sound comes before the pictures.
         assert!(full(&[track(&[]), track(&colour(0x80))]));
         assert!(!full(&[]));
-    }
-
-    #[test]
-    fn only_a_limited_range_is_corrected() {
-        gst::init().unwrap();
-        let caps = |colour: &str| {
-            gst::Caps::builder("video/x-raw")
-                .field("format", "I420")
-                .field("width", 64)
-                .field("height", 48)
-                .field("colorimetry", colour)
-                .build()
-        };
-        assert_eq!(in_full_range(caps("2:4:7:1")), Some(caps("1:4:7:1")));
-        assert_eq!(in_full_range(caps("1:4:7:1")), None);
     }
 }

@@ -8,6 +8,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
 
+use crate::camera::levels::{before, differ, lead, on_caps};
 use crate::camera::sharpener::lock;
 
 /// What outputs tell frames apart by; a frame rate cannot be scaled, and outputs take another one.
@@ -27,6 +28,7 @@ const TOLD: usize = 5;
 #[derive(Debug, Clone)]
 pub(super) struct Shape {
     filter: gst::Element,
+    levels: gst::Element,
     state: Arc<Mutex<State>>,
     /// A picture passed. Caps may change before, as when a film says that it is to be turned.
     flowing: Arc<AtomicBool>,
@@ -35,6 +37,8 @@ pub(super) struct Shape {
 #[derive(Debug, Default)]
 struct State {
     kept: Option<gst::Caps>,
+    /// What the source gives, before all conversion.
+    given: Option<gst::Caps>,
     /// Width and height of what came last.
     came: Option<(u32, u32)>,
     told: usize,
@@ -63,10 +67,11 @@ impl State {
 }
 
 impl Shape {
-    /// Frames pass `filter`, a capsfilter behind a scaler.
-    pub(super) fn new(filter: gst::Element) -> Self {
+    /// Frames pass the capsfilters `levels`, between a converter and a scaler, and `filter`, behind a second converter.
+    pub(super) fn new(filter: gst::Element, levels: gst::Element) -> Self {
         Self {
             filter,
+            levels,
             state: Arc::default(),
             flowing: Arc::default(),
         }
@@ -81,8 +86,18 @@ impl Shape {
             }
             state.kept = Some(caps.clone());
         }
-        // Not under the lock: the filter asks its neighbours.
+        // Not under the lock: the filters ask their neighbours.
         self.filter.set_property("caps", only_kept(caps));
+        self.level(Some(caps));
+    }
+
+    /// Leads frames to `wanted` by a way that keeps their range.
+    fn level(&self, wanted: Option<&gst::Caps>) {
+        let given = lock(&self.state).given.clone();
+        let differ = given
+            .zip(wanted)
+            .is_some_and(|(given, wanted)| differ(&given, wanted));
+        lead(&self.levels, differ);
     }
 
     /// Looks at the caps that reach `scale`; the ones that first reached `sharpen` decide.
@@ -91,6 +106,17 @@ impl Shape {
         else {
             return;
         };
+        let (shape, given) = (self.clone(), sharpen.clone());
+        on_caps(before(&self.levels), move |caps| {
+            let flowing = shape.flowing.load(Ordering::Relaxed);
+            let kept = {
+                let mut state = lock(&shape.state);
+                state.given = Some(caps.to_owned());
+                state.kept.clone()
+            };
+            let present = || given.current_caps().filter(|_| flowing);
+            shape.level(kept.or_else(present).as_ref());
+        });
         let shape = self.clone();
         let first = self.clone();
         scale.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
@@ -106,12 +132,14 @@ impl Shape {
             gst::PadProbeReturn::Ok
         });
         // A camera keeps the mode that it runs in: some would stop and start again to look for another.
-        scale.add_probe(gst::PadProbeType::EVENT_UPSTREAM, |_, info| {
-            match info.event().map(|event| event.type_()) {
-                Some(gst::EventType::Reconfigure) => gst::PadProbeReturn::Handled,
-                _ => gst::PadProbeReturn::Ok,
-            }
-        });
+        for pad in before(&self.levels).into_iter().chain([scale]) {
+            pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, |_, info| {
+                match info.event().map(|event| event.type_()) {
+                    Some(gst::EventType::Reconfigure) => gst::PadProbeReturn::Handled,
+                    _ => gst::PadProbeReturn::Ok,
+                }
+            });
+        }
     }
 
     /// Frames as `info` says come next; so far they left the scaler as `present`.
@@ -207,7 +235,8 @@ mod tests {
 
     fn shape() -> Shape {
         gst::init().unwrap();
-        Shape::new(gst::ElementFactory::make("capsfilter").build().unwrap())
+        let filter = || gst::ElementFactory::make("capsfilter").build().unwrap();
+        Shape::new(filter(), filter())
     }
 
     fn info(caps: &gst::Caps) -> gst_video::VideoInfo {

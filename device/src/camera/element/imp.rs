@@ -215,9 +215,9 @@ impl BaseTransformImpl for HoneSharpen {
     }
 
     fn before_transform(&self, inbuf: &gst::BufferRef) {
-        if let Some(pts) = inbuf.pts() {
+        if let Some(time) = stream_time(&self.obj().segment(), inbuf.pts()) {
             // A controlled property out of step is no reason to lose a frame.
-            let _ = self.obj().sync_values(pts);
+            let _ = self.obj().sync_values(time);
         }
         let Some(sharpener) = self.running() else {
             return;
@@ -231,6 +231,12 @@ impl BaseTransformImpl for HoneSharpen {
             self.obj().reconfigure_src();
         }
     }
+}
+
+/// The time that controllers count, of a frame with this timestamp; none outside the segment.
+fn stream_time(segment: &gst::Segment, pts: Option<gst::ClockTime>) -> Option<gst::ClockTime> {
+    let segment = segment.downcast_ref::<gst::ClockTime>()?;
+    segment.to_stream_time(pts)
 }
 
 /// Whether a stream goes on in segment `new` where it was in `old`: sources repeat theirs.
@@ -306,5 +312,20 @@ mod tests {
         assert!(continues(old.upcast_ref(), new.upcast_ref()));
         new.set_start(gst::ClockTime::from_seconds(9));
         assert!(!continues(old.upcast_ref(), new.upcast_ref()));
+    }
+
+    #[test]
+    fn controllers_count_the_time_of_the_stream() {
+        gst::init().unwrap();
+        let seconds = gst::ClockTime::from_seconds;
+        let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        segment.set_start(seconds(1000));
+        segment.set_time(seconds(2));
+        let time = |pts| stream_time(segment.upcast_ref(), pts);
+        assert_eq!(time(Some(seconds(1003))), Some(seconds(5)));
+        assert_eq!(time(Some(seconds(3))), None);
+        assert_eq!(time(None), None);
+        let bytes = gst::FormattedSegment::<gst::format::Bytes>::new();
+        assert_eq!(stream_time(bytes.upcast_ref(), Some(seconds(3))), None);
     }
 }

@@ -1,11 +1,13 @@
 //! How an output ends: complete, or with what could be kept of it.
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use super::{GstOutput, files};
+use crate::atomic;
 use crate::camera::elements;
 use crate::camera::error::CameraError;
 use crate::camera::quota::Segments;
@@ -13,9 +15,33 @@ use crate::camera::quota::Segments;
 /// How long an encoder may take to write what it still holds.
 const FINISH: gst::ClockTime = gst::ClockTime::from_seconds(30);
 
+/// Keeps what an earlier run recorded that was cut off before it could see to it, as by a power cut: a part file would be
+/// written over. Says what became of it.
+pub(super) fn earlier(target: &Path) -> Option<String> {
+    let part = atomic::part_path(target).symlink_metadata().ok()?;
+    match files::rescue(target) {
+        Ok(Some(kept)) => Some(format!(
+            "note: an earlier run was cut off; what it had recorded is in {}",
+            kept.display()
+        )),
+        Ok(None) if part.is_file() && part.len() > 0 => Some(format!(
+            "note: an earlier run was cut off; nothing of what it had recorded for {} can be played, so it is removed",
+            target.display()
+        )),
+        Ok(None) => None,
+        Err(e) => Some(format!(
+            "note: an earlier run was cut off; what it had recorded for {} could not be kept: {e}",
+            target.display()
+        )),
+    }
+}
+
 impl GstOutput {
     pub(super) fn complete(&mut self) -> Result<(), CameraError> {
         self.drain()?;
+        if let Some(error) = self.unpublished() {
+            return Err(error);
+        }
         if let Some(target) = self.spec.target() {
             files::publish(target).map_err(|e| self.failed(e.to_string()))?;
         }
@@ -84,5 +110,24 @@ impl Drop for GstOutput {
     fn drop(&mut self) {
         // Nobody is left to be told.
         let _ = self.settle();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_kept_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("x.mp4");
+        assert_eq!(earlier(&target), None);
+        // Begun and never given a picture; then pictures without their index.
+        for (bytes, told) in [("", false), ("\0\0\0\x08ftyp\0\0\0\0mdat1234", true)] {
+            std::fs::write(atomic::part_path(&target), bytes).unwrap();
+            let note = earlier(&target);
+            assert_eq!(note.is_some(), told, "{note:?}");
+            assert!(note.is_none_or(|note| note.contains("can be played")));
+        }
     }
 }

@@ -21,12 +21,8 @@ pub(super) fn publish(target: &Path) -> io::Result<()> {
         file.sync_all()?;
     }
     std::fs::rename(&part, target)?;
-    let folder = target
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
     // The output is complete whatever comes of this: some network file systems refuse to sync a folder.
-    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    let _ = atomic::sync_folder(target);
     Ok(())
 }
 

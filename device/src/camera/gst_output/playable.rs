@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// EBML identifier at the start of every Matroska file.
-const EBML: [u8; 4] = [0x1a, 0x45, 0xdf, 0xa3];
+use crate::camera::truncation::{EBML, mp4_box};
+
 /// EBML identifier of a cluster, which holds pictures.
 const CLUSTER: [u8; 4] = [0x1f, 0x43, 0xb6, 0x75];
 /// A cluster's own head and a picture are longer.
@@ -40,10 +40,13 @@ fn mp4(file: &mut File, length: u64) -> io::Result<u64> {
     let (mut at, mut end) = (0_u64, 0);
     let (mut index, mut pictures) = (false, false);
     while at < length {
-        let head = read(file, at, 16)?;
-        let Some((size, kind)) = size_and_kind(&head) else {
+        let Some((kind, _, size)) = mp4_box(file, at, length)? else {
             break;
         };
+        // A power cut may leave zeros at the end.
+        if kind == [0; 4] {
+            break;
+        }
         let Some(next) = at.checked_add(size).filter(|next| *next <= length) else {
             break;
         };
@@ -55,17 +58,6 @@ fn mp4(file: &mut File, length: u64) -> io::Result<u64> {
         }
     }
     Ok(end)
-}
-
-/// A box's length and kind; `None` when its end is not written yet.
-fn size_and_kind(head: &[u8]) -> Option<(u64, [u8; 4])> {
-    let small = u32::from_be_bytes(head.get(..4)?.try_into().ok()?);
-    let kind = head.get(4..8)?.try_into().ok()?;
-    let size = match small {
-        1 => u64::from_be_bytes(head.get(8..16)?.try_into().ok()?),
-        small => small.into(),
-    };
-    (size >= 8).then_some((size, kind))
 }
 
 fn read(file: &mut File, at: u64, count: u64) -> io::Result<Vec<u8>> {
@@ -102,6 +94,8 @@ mod tests {
             let more = [&one, &fragment[..cut]].concat();
             assert_eq!(of(&more), one.len() as u64);
         }
+        let zeros = [&one[..], &[0; 40]].concat();
+        assert_eq!(of(&zeros), one.len() as u64);
         let head_only = [&one[..], &boxed(b"moof", 50)].concat();
         assert_eq!(of(&head_only), one.len() as u64);
     }

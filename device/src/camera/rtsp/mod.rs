@@ -21,21 +21,41 @@ use gstreamer_rtsp_server::prelude::*;
 
 use self::server::Server;
 use super::elements::probe;
+use super::encoder::fits;
 use super::error::CameraError;
 use super::feed::Frame;
 use super::histogram::Histogram;
+use super::levels;
 use super::output::{FEED, Output, OutputStats};
 use super::rtsp_address::RtspAddress;
 use super::sharpener::lock;
 use super::sink::SinkSpec;
 use super::timeline::{Clock, Marks, Timeline, between};
+use crate::state::ON_THEIR_WAY_OUT;
 
 /// What a stream counts, from the session's thread and the encoder's.
 #[derive(Debug, Default)]
 struct Counts {
     marks: Marks,
     age: Mutex<Histogram>,
+    given: AtomicU64,
     taken: AtomicU64,
+}
+
+impl Counts {
+    /// Frames given and not taken.
+    fn missing(&self) -> u64 {
+        let given = self.given.load(Ordering::Relaxed);
+        given.saturating_sub(self.taken.load(Ordering::Relaxed))
+    }
+
+    /// Forgets the frames that were on their way when a pipeline ended, before which `earlier` were missing: the encoder
+    /// was not too slow for them.
+    fn forget_rest(&self, earlier: u64) {
+        let rest = self.missing().saturating_sub(earlier);
+        self.given
+            .fetch_sub(rest.min(ON_THEIR_WAY_OUT), Ordering::Relaxed);
+    }
 }
 
 /// The stream while somebody looks.
@@ -44,6 +64,8 @@ struct Stream {
     feed: Option<gst_app::AppSrc>,
     encoder: Option<gst::Element>,
     caps: Option<gst::Caps>,
+    /// Frames that earlier pipelines did not take.
+    missing: u64,
     /// When the last viewer left, until the memory that the encoder took is given back.
     left: Option<Instant>,
 }
@@ -54,7 +76,6 @@ pub struct RtspOutput {
     timeline: Timeline,
     stream: Arc<Mutex<Stream>>,
     counts: Arc<Counts>,
-    given: u64,
     server: Server,
 }
 
@@ -94,7 +115,6 @@ impl RtspOutput {
             timeline: timeline.clone(),
             stream,
             counts,
-            given: 0,
             server,
         })
     }
@@ -114,6 +134,7 @@ fn join(
     let feed = bin
         .by_name("in")
         .and_then(|e| e.downcast::<gst_app::AppSrc>().ok());
+    levels::keep(bin);
     let encoder = bin.by_name("exit");
     if let Some(encoder) = &encoder {
         let (counts, timeline) = (counts.clone(), timeline.clone());
@@ -128,13 +149,15 @@ fn join(
         feed: feed.clone(),
         encoder,
         caps: None,
+        missing: counts.missing(),
         left: None,
     };
-    let stream = stream.clone();
+    let (stream, counts) = (stream.clone(), counts.clone());
     media.connect_unprepared(move |_| {
         let mut stream = lock(&stream);
         // The next viewer's pipeline may be there already.
         if stream.feed == feed {
+            counts.forget_rest(stream.missing);
             *stream = Stream {
                 left: Some(Instant::now()),
                 ..Stream::default()
@@ -155,6 +178,8 @@ impl Output for RtspOutput {
                 reason: "the server's thread ended".into(),
             });
         }
+        // Also while nobody looks: it is known before the first viewer waits in vain.
+        fits(&self.name, &frame.caps)?;
         let mut stream = lock(&self.stream);
         let Some(feed) = stream.feed.clone() else {
             return Ok(());
@@ -170,13 +195,13 @@ impl Output for RtspOutput {
             feed.set_caps(Some(&frame.caps));
             stream.caps = Some(frame.caps.clone());
         }
+        self.counts.given.fetch_add(1, Ordering::Relaxed);
         drop(stream);
         let mut buffer = frame.buffer.copy();
         if let Some(buffer) = buffer.get_mut() {
             buffer.set_pts(pts);
             buffer.set_dts(gst::ClockTime::NONE);
         }
-        self.given += 1;
         self.counts.marks.captured(pts, frame.mark.captured);
         // Refused while the last viewer leaves: then nobody wants it.
         let _ = feed.push_buffer(buffer);
@@ -184,14 +209,36 @@ impl Output for RtspOutput {
     }
 
     fn finish(&mut self) -> Result<(), CameraError> {
+        let stream = lock(&self.stream);
+        if stream.feed.is_some() {
+            self.counts.forget_rest(stream.missing);
+        }
         Ok(())
     }
 
     fn stats(&self) -> OutputStats {
         OutputStats {
-            given: self.given,
+            given: self.counts.given.load(Ordering::Relaxed),
             taken: self.counts.taken.load(Ordering::Relaxed),
             age: lock(&self.counts.age).clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_that_a_pipeline_ended_with_are_not_lost() {
+        let counts = Counts::default();
+        let mut earlier = 0;
+        for (given, taken, lost) in [(30, 28, 0), (30, 20, 6), (30, 30, 6)] {
+            counts.given.fetch_add(given, Ordering::Relaxed);
+            counts.taken.fetch_add(taken, Ordering::Relaxed);
+            counts.forget_rest(earlier);
+            earlier = counts.missing();
+            assert_eq!(earlier, lost);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::camera::error::CameraError;
 impl Session<'_> {
     /// The camera is there and says nothing: for too long, and it counts as lost.
     pub(super) fn silence(&mut self) -> Result<(), CameraError> {
-        let silent = self.clock.now().saturating_sub(self.stand_in.last_at());
+        let silent = self.clock.now().saturating_sub(self.stand_in.heard_at());
         if !self.live || Duration::from(silent) <= self.plan.stall {
             return Ok(());
         }
@@ -24,9 +24,12 @@ impl Session<'_> {
         if !self.plan.comes_back || !(worked || self.plan.keep_trying) {
             return Err(error);
         }
-        self.dark = true;
-        self.meter.reconnects += 1;
+        // An attempt that fails is no second loss.
+        if !std::mem::replace(&mut self.dark, true) {
+            self.meter.reconnects += 1;
+        }
         (self.notify)(&Event::Dark(error.to_string()));
+        self.stand_in.lost();
         self.link.give_up(self.clock.now());
         Ok(())
     }
@@ -40,6 +43,7 @@ impl Session<'_> {
                 self.offset = self.end;
             }
             self.damage.start_over();
+            self.stand_in.lost();
             self.link.start_over(self.clock.now());
             return Ok(true);
         }

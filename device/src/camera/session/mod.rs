@@ -27,6 +27,7 @@ use super::sharpener::Sharpener;
 use super::timeline::{Clock, between};
 use crate::governor::thermometer::Thermometer;
 use crate::governor::{Governor, Rung};
+use crate::state::ON_THEIR_WAY;
 use damage::Damage;
 use link::{Link, Sight};
 use outputs::Outputs;
@@ -142,12 +143,11 @@ impl<'a> Session<'a> {
         let captured = self.link.captured();
         let held = self.link.held(captured);
         let (source, live) = (&self.plan.source, self.live);
-        let mut report = self
-            .meter
-            .report(source, live, captured, &self.sharpener, &[]);
-        if !live && !ended {
-            // They were only read ahead.
-            report.dropped = report.dropped.saturating_sub(held);
+        let mut report = self.meter.report(source, live, captured, &self.sharpener);
+        if !ended {
+            // Of a file they were only read ahead; of a camera a few are between it and the outputs.
+            let on_their_way = if live { held.min(ON_THEIR_WAY) } else { held };
+            report.dropped = report.dropped.saturating_sub(on_their_way);
         }
         report
     }
@@ -174,7 +174,7 @@ impl<'a> Session<'a> {
             Sight::Failed(error) => self.lose(error)?,
         }
         if self.bridges()
-            && let Some(frame) = self.stand_in.stand_in(self.clock.now())?
+            && let Some(frame) = self.stand_in.stand_in(self.clock.now(), self.end)?
         {
             self.end = frame.mark.pts + gst::ClockTime::NSECOND;
             self.meter.slates += 1;
@@ -207,8 +207,8 @@ impl<'a> Session<'a> {
         if !self.live {
             self.damage.picture(pts, frame.buffer.duration());
         }
-        let interval = clock_time(self.stand_in.measure(pts, &frame.caps));
-        let length = frame.buffer.duration().unwrap_or(interval);
+        let said = frame.buffer.duration();
+        let length = clock_time(self.stand_in.measure(pts, said, &frame.caps));
         {
             let buffer = frame.buffer.make_mut();
             buffer.set_pts(pts);

@@ -33,6 +33,23 @@ struct Slot {
 }
 
 impl Slot {
+    /// What is told when it fails: lost once, for who counts those that are away, and then in words until it is back.
+    fn gone(&self, reason: String) -> Event {
+        match (self.returning, Event::OutputFailed(reason)) {
+            (true, event) => Event::Status(event.to_string()),
+            (false, event) => event,
+        }
+    }
+
+    /// It could not be started again: keeps why, and tells it when that is another cause than before.
+    fn not_back(&mut self, error: CameraError, tell: &mut dyn FnMut(&Event)) {
+        if self.failure.as_ref().map(ToString::to_string) != Some(error.to_string()) {
+            let words = Event::OutputFailed(format!("trying again: {error}")).to_string();
+            tell(&Event::Status(words));
+        }
+        self.failure = Some(error);
+    }
+
     /// Why the run is no success, however well the other outputs did: this one was never of use, or its file is not there.
     fn missing(&mut self) -> Option<CameraError> {
         if self.output.is_some() {
@@ -137,7 +154,10 @@ impl<'a> Outputs<'a> {
                         slot.unfit = None;
                         slot.taken = 0;
                     }
-                    Err(_) => slot.retry_at = now + clock_time(slot.backoff.wait()),
+                    Err(error) => {
+                        slot.retry_at = now + clock_time(slot.backoff.wait());
+                        slot.not_back(error, tell);
+                    }
                 }
             }
             let Some(output) = &mut slot.output else {
@@ -162,7 +182,7 @@ impl<'a> Outputs<'a> {
                     slot.lost.add(&output.stats());
                     slot.output = None;
                     if heals(&error) {
-                        tell(&Event::OutputFailed(format!("trying again: {error}")));
+                        tell(&slot.gone(format!("trying again: {error}")));
                         slot.restarts += 1;
                         slot.retry_at = now + clock_time(slot.backoff.wait());
                         slot.failure = Some(error);
@@ -189,7 +209,7 @@ impl<'a> Outputs<'a> {
             if none_left && !self.service {
                 return Err(error);
             }
-            tell(&Event::OutputFailed(format!("for good: {error}")));
+            tell(&self.slots[index].gone(format!("for good: {error}")));
             self.slots[index].failure = Some(error);
         }
         Ok(())
@@ -285,6 +305,23 @@ mod tests {
         );
         assert!(said("x.mp4", 0).is_some() && said("record:clips", 0).is_some());
         assert_eq!(said("record:clips", 9), None);
+        let mut told = Vec::new();
+        let mut tell = |event: &Event| told.push(event.to_string());
+        let mut pulled = slot("x.mp4", 9);
+        for reason in ["disk full", "No such file", "No such file"] {
+            let error = CameraError::Sink {
+                sink: "x.mp4".into(),
+                reason: reason.into(),
+            };
+            pulled.not_back(error, &mut tell);
+        }
+        let error = pulled.missing().unwrap().to_string();
+        assert!(error.contains("No such file"), "{error}");
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].starts_with("output lost, trying again: ") && told[0].ends_with("No such file"),
+            "{told:?}"
+        );
         let mut back = slot("x.mp4", 9);
         back.output = Some(Box::new(CollectingOutput::new(Collected::default(), None)));
         assert!(back.missing().is_none());

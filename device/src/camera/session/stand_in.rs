@@ -25,6 +25,9 @@ pub(super) struct StandIn {
     from_the_start: bool,
     last: Option<Frame>,
     last_at: gst::ClockTime,
+    heard_at: gst::ClockTime,
+    /// The camera was lost, or not there yet, and no frame came since.
+    away: bool,
     rhythm: Rhythm,
     slate: Option<gst::Buffer>,
     /// When something stood in since the last frame.
@@ -38,6 +41,8 @@ impl StandIn {
             from_the_start,
             last: None,
             last_at: now,
+            heard_at: now,
+            away: true,
             rhythm: Rhythm::default(),
             slate: None,
             stood_in_at: None,
@@ -57,21 +62,42 @@ impl StandIn {
         }
     }
 
-    /// When the newest frame came, or the camera was opened.
+    /// When the newest frame came.
     pub(super) fn last_at(&self) -> gst::ClockTime {
         self.last_at
     }
 
-    /// Notes that a camera was opened, which has its time to deliver now.
+    /// When the newest frame came, or the camera was opened.
+    pub(super) fn heard_at(&self) -> gst::ClockTime {
+        self.heard_at
+    }
+
+    /// Notes that the camera is lost.
+    pub(super) fn lost(&mut self) {
+        self.away = true;
+    }
+
+    /// Notes that a camera was opened, which has its time to deliver now. Outputs do not wait for that: an address may open
+    /// with nobody there.
     pub(super) fn opened(&mut self, now: gst::ClockTime) {
-        self.last_at = now;
+        self.heard_at = now;
         self.rhythm.pause();
     }
 
-    /// Notes a frame that is to come at `pts`; says how far apart frames are.
-    pub(super) fn measure(&mut self, pts: gst::ClockTime, caps: &gst::Caps) -> Duration {
+    /// Notes a frame that is to come at `pts` and to last as long as `said`; says how long it lasts.
+    pub(super) fn measure(
+        &mut self,
+        pts: gst::ClockTime,
+        said: Option<gst::ClockTime>,
+        caps: &gst::Caps,
+    ) -> Duration {
         self.rhythm.note(pts);
-        self.rhythm.interval(caps)
+        self.rhythm.length(said.map(Duration::from), caps)
+    }
+
+    /// How far apart frames are.
+    pub(super) fn apart(&self) -> gst::ClockTime {
+        clock_time(self.interval())
     }
 
     /// Whether a slate is shown now.
@@ -84,7 +110,9 @@ impl StandIn {
         self.slate = None;
         self.stood_in_at = None;
         self.last = Some(frame);
+        self.away = false;
         self.last_at = now;
+        self.heard_at = now;
     }
 
     /// Time until something has to stand in; long when nothing has to.
@@ -99,22 +127,30 @@ impl StandIn {
         due.saturating_sub(Duration::from(now))
     }
 
-    /// What stands in at `now`, if something has to.
-    pub(super) fn stand_in(&mut self, now: gst::ClockTime) -> Result<Option<Frame>, CameraError> {
+    /// What stands in at `now`, if something has to, after what ended at `end`: a camera's clock may be ahead of ours.
+    pub(super) fn stand_in(
+        &mut self,
+        now: gst::ClockTime,
+        end: gst::ClockTime,
+    ) -> Result<Option<Frame>, CameraError> {
         if !self.due(now).is_zero() {
             return Ok(None);
         }
         let mut buffer = self.picture(now)?;
         self.stood_in_at = Some(now);
+        let pts = now.max(end);
         {
             let buffer = buffer.make_mut();
-            buffer.set_pts(now);
-            buffer.set_duration(clock_time(self.interval()));
+            buffer.set_pts(pts);
+            buffer.set_duration(self.apart());
         }
         Ok(Some(Frame {
             buffer,
             caps: self.caps().clone(),
-            mark: Mark::at(now),
+            mark: Mark {
+                captured: now,
+                ..Mark::at(pts)
+            },
         }))
     }
 
@@ -137,7 +173,11 @@ impl StandIn {
     }
 
     fn interval(&self) -> Duration {
-        self.rhythm.interval(self.caps())
+        if self.away {
+            self.rhythm.away(self.caps())
+        } else {
+            self.rhythm.interval(self.caps())
+        }
     }
 
     fn late_after(&self) -> Duration {

@@ -2,9 +2,13 @@
 
 use std::num::IntErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
+
+use crate::atomic;
+use crate::camera::sharpener::lock;
 
 /// Largest quota in GiB, a thousand TiB.
 const LARGEST_QUOTA: u64 = 1 << 20;
@@ -59,6 +63,9 @@ pub struct Playlist {
     pub keep: u32,
 }
 
+/// Why a playlist could not be published, the first time that it could not.
+pub(in crate::camera) type Unpublished = Arc<Mutex<Option<String>>>;
+
 impl Playlist {
     /// Reads `DIR[,segment=SECONDS][,keep=N]`.
     pub(super) fn parse(text: &str) -> Option<Self> {
@@ -79,13 +86,32 @@ impl Playlist {
         Some(playlist)
     }
 
-    /// Tells `hlssink2` where to write, and to count on from the segments of earlier starts: players and caches may hold
-    /// those under their names.
-    pub(in crate::camera) fn begin(&self, sink: &gst::Element) {
+    /// Tells `sink`, the `hlssink2` of `pipeline`, where to write, and to count on from the segments of earlier starts:
+    /// players and caches may hold those under their names. It tells `unpublished` when viewers no longer see the newest.
+    pub(in crate::camera) fn begin(
+        &self,
+        pipeline: &gst::Pipeline,
+        sink: &gst::Element,
+        unpublished: Unpublished,
+    ) {
         let playlist = self.folder.join("live.m3u8");
         sink.set_property("location", numbered(&self.folder, "live%05d.ts"));
-        sink.set_property("playlist-location", playlist.display().to_string());
         let next = self.next_number();
+        let written = atomic::part_path(&playlist);
+        sink.set_property("playlist-location", written.display().to_string());
+        if let Some(bus) = pipeline.bus() {
+            bus.set_sync_handler(move |_, message| {
+                let segment = "splitmuxsink-fragment-closed";
+                let more = message.structure().is_some_and(|s| s.name() == segment);
+                if (more || message.type_() == gst::MessageType::Eos)
+                    && let Err(e) = publish(&written, &playlist, next)
+                {
+                    let reason = format!("cannot write {}: {e}", playlist.display());
+                    lock(&unpublished).get_or_insert(reason);
+                }
+                gst::BusSyncReply::Pass
+            });
+        }
         let children = sink.downcast_ref::<gst::Bin>().map(|bin| bin.children());
         for child in children.unwrap_or_default() {
             if child.find_property("start-index").is_some() {
@@ -111,6 +137,42 @@ impl Playlist {
         }
         next.unwrap_or_default()
     }
+}
+
+/// Gives the playlist that was just `written` its name, and the numbers of a stream that goes on: `hlssink2` begins each at
+/// 0, and players that had come further would wait until it is there again.
+fn publish(written: &Path, playlist: &Path, first: i32) -> std::io::Result<()> {
+    // An output that cannot write it fails by itself.
+    let Ok(text) = std::fs::read_to_string(written) else {
+        return Ok(());
+    };
+    std::fs::write(written, continued(&text, first))?;
+    std::fs::rename(written, playlist)
+}
+
+/// A playlist with the numbers that its segments have in their names. Before the segment `first` there is a break in time
+/// unless nothing was before; players count breaks, also those that are no longer in the playlist.
+fn continued(text: &str, first: i32) -> String {
+    let Some(begins) = text.lines().find_map(number) else {
+        return text.to_owned();
+    };
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let at = |start: &str| lines.iter().position(|line| line.starts_with(start));
+    let (sequence, segment) = (at("#EXT-X-MEDIA-SEQUENCE:"), at("#EXTINF:"));
+    let breaks_here = first > 0 && begins == first;
+    if let Some(segment) = segment.filter(|_| breaks_here) {
+        lines.insert(segment, "#EXT-X-DISCONTINUITY".into());
+    }
+    if let Some(sequence) = sequence {
+        lines[sequence] = format!("#EXT-X-MEDIA-SEQUENCE:{begins}");
+        // A number that only grows, start by start.
+        let breaks = first - i32::from(breaks_here);
+        lines.insert(
+            sequence + 1,
+            format!("#EXT-X-DISCONTINUITY-SEQUENCE:{breaks}"),
+        );
+    }
+    lines.join("\n") + "\n"
 }
 
 /// The files of a folder as GStreamer, which hands it all to C's printf, numbers them by a `pattern` such as `%06d.png`.
@@ -184,13 +246,42 @@ mod tests {
     }
 
     #[test]
+    fn a_playlist_goes_on_where_an_earlier_one_ended() {
+        let text = |sequence: &str, first: &str| {
+            format!(
+                "#EXTM3U\n{sequence}\n\n{first}#EXTINF:2,\nlive00042.ts\n#EXTINF:2,\nlive00043.ts\n"
+            )
+        };
+        let written = text("#EXT-X-MEDIA-SEQUENCE:0", "");
+        for (first, breaks, mark) in [(0, 0, ""), (41, 41, ""), (42, 41, "#EXT-X-DISCONTINUITY\n")]
+        {
+            let sequence =
+                format!("#EXT-X-MEDIA-SEQUENCE:42\n#EXT-X-DISCONTINUITY-SEQUENCE:{breaks}");
+            assert_eq!(continued(&written, first), text(&sequence, mark));
+        }
+    }
+
+    #[test]
+    fn a_playlist_that_nobody_can_see_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let [written, taken] = ["live.m3u8.part", "live.m3u8"].map(|n| folder.path().join(n));
+        std::fs::create_dir(&taken).unwrap();
+        publish(&written, &taken, 0).unwrap();
+        std::fs::write(&written, "#EXTM3U\n").unwrap();
+        assert!(publish(&written, &taken, 0).is_err());
+        std::fs::remove_dir(&taken).unwrap();
+        publish(&written, &taken, 0).unwrap();
+        assert!(taken.is_file() && !written.exists());
+    }
+
+    #[test]
     fn the_sink_is_told_its_first_number() {
         gst::init().unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("live00041.ts"), "").unwrap();
         let playlist = Playlist::parse(&folder.path().display().to_string()).unwrap();
         let sink = gst::ElementFactory::make("hlssink2").build().unwrap();
-        playlist.begin(&sink);
+        playlist.begin(&gst::Pipeline::new(), &sink, Unpublished::default());
         let bin = sink.downcast_ref::<gst::Bin>().unwrap();
         let first: i32 = bin.children()[0].property("start-index");
         assert_eq!(first, 42);

@@ -12,8 +12,8 @@ use super::address::without_password;
 use super::error::CameraError;
 use super::rtsp_address::RtspAddress;
 
-pub(super) use folder::numbered;
 pub use folder::{Playlist, Recording};
+pub(super) use folder::{Unpublished, numbered};
 pub(super) use packed::packed;
 pub use place::{apart, spare};
 pub(super) use tail::exact;
@@ -26,7 +26,7 @@ pub enum SinkKind {
     /// FFV1, lossless, in an `.mkv` file.
     Lossless(PathBuf),
     /// A folder of PNG files: RGB and GRAY8 frames as they are, of all others the luma plane. `hone eval --honed-frames`
-    /// compares that plane to the byte, which a conversion to RGB and back would round.
+    /// compares that plane to the byte, which a conversion to RGB and back would round; a PNG says whether it is video luma.
     Frames(PathBuf),
     /// A file of the frames' bytes, one after another, without header and without padding between rows.
     Raw(PathBuf),

@@ -10,6 +10,9 @@ use crate::camera::elements;
 use crate::camera::encoder::h264;
 use crate::camera::error::CameraError;
 
+/// To what a device takes, in the range that it has there ([`crate::camera::levels`]).
+const LEVELS: &str = "videoconvert ! capsfilter name=levels ! videoconvert";
+
 impl SinkSpec {
     /// The pipeline behind `appsrc name=in`; the element `exit` is the one that takes the raw frame.
     ///
@@ -57,7 +60,7 @@ impl SinkSpec {
             SinkKind::V4l2(device) => {
                 elements::require("v4l2sink")?;
                 format!(
-                    "videoconvert ! v4l2sink name=exit sync=false device=\"{}\"",
+                    "{LEVELS} ! v4l2sink name=exit sync=false device=\"{}\"",
                     device.display()
                 )
             }
@@ -108,5 +111,5 @@ fn display(sync: bool) -> Result<String, CameraError> {
         });
     };
     elements::require(sink)?;
-    Ok(format!("videoconvert ! {sink} name=exit sync={sync}"))
+    Ok(format!("{LEVELS} ! {sink} name=exit sync={sync}"))
 }

@@ -47,7 +47,7 @@ impl RollbackArgs {
             }
             Err(error) => return Err(error),
         };
-        println!("{}", summary(&self.folder.slots().roll_back(&policy)?));
+        println!("{}", summary(&self.folder.own_slots()?.roll_back(&policy)?));
         Ok(())
     }
 
@@ -60,6 +60,6 @@ impl RollbackArgs {
             None if self.trust.given() => Config::default(),
             None => return Ok(ANYONE),
         };
-        self.trust.policy(&config.student)
+        self.trust.policy(&config.student, &Journal::default())
     }
 }

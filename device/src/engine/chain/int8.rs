@@ -11,6 +11,7 @@ use super::{
     Model, Reason, bias, block, column_row_depth, is_column_row_depth, reader, reordered, shape,
     start,
 };
+use crate::engine::model::giver;
 use crate::engine::normalise;
 use crate::engine::stored::{Stored, floats, integers};
 
@@ -156,16 +157,8 @@ impl Walk<'_> {
     fn convolution(&self, node: &NodeProto, input: Affine) -> Result<QuantConv, Reason> {
         let source = |i: usize| {
             let name = node.input.get(i).filter(|n| !n.is_empty())?;
-            let giver = self
-                .graph
-                .node
-                .iter()
-                .find(|n| n.output.first() == Some(name));
-            Some(
-                giver
-                    .filter(|n| n.op_type == "DequantizeLinear")
-                    .ok_or(name),
-            )
+            let dequantise = giver(self.graph, name).filter(|n| n.op_type == "DequantizeLinear");
+            Some(dequantise.ok_or(name))
         };
         let Some(Ok(dequantise)) = source(1) else {
             return Err("a convolution's weight is not quantised".into());

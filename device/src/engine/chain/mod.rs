@@ -52,23 +52,38 @@ pub(super) fn recognise(model: &Model) -> Result<Chain, Reason> {
     match model.precision {
         Precision::F32 => {
             let mut found = f32::recognise(model, graph, &stored)?;
-            check_inputs(model, found.chain.is_temporal())?;
-            check_blocks(model, found.chain.scale)?;
-            if let Some(first) = found.chain.layers.first_mut().filter(|_| model.temporal) {
-                first.weights = one_by_one(&first.weights, first.inputs, first.kernel, model);
-            }
+            let chain = &mut found.chain;
+            let (temporal, scale) = (chain.is_temporal(), chain.scale);
+            let first = chain.layers.first_mut();
+            let first = first.map(|l| (&mut l.weights, l.inputs, l.kernel));
+            fit(model, temporal, scale, first)?;
             Ok(Chain::F32(found))
         }
         Precision::Int8 => {
-            let mut found = int8::recognise(model, graph, &stored)?;
-            check_inputs(model, found.is_temporal())?;
-            check_blocks(model, found.scale)?;
-            if let Some(first) = found.layers.first_mut().filter(|_| model.temporal) {
-                first.weights = one_by_one(&first.weights, first.inputs, first.kernel, model);
-            }
-            Ok(Chain::Int8(found))
+            let mut chain = int8::recognise(model, graph, &stored)?;
+            let (temporal, scale) = (chain.is_temporal(), chain.scale);
+            let first = chain.layers.first_mut();
+            let first = first.map(|l| (&mut l.weights, l.inputs, l.kernel));
+            fit(model, temporal, scale, first)?;
+            Ok(Chain::Int8(chain))
         }
     }
+}
+
+/// Holds a chain to what the model says of it, and brings its first convolution (weights, inputs and kernel side) to the
+/// order in which two frames are loaded.
+fn fit<T: Copy>(
+    model: &Model,
+    temporal: bool,
+    scale: usize,
+    first: Option<(&mut Vec<T>, usize, usize)>,
+) -> Result<(), Reason> {
+    check_inputs(model, temporal)?;
+    check_blocks(model, scale)?;
+    if let Some((weights, inputs, kernel)) = first.filter(|_| temporal) {
+        *weights = one_by_one(weights, inputs, kernel, model);
+    }
+    Ok(())
 }
 
 /// An f32 model's convolutions, channels in its file's order.
@@ -146,6 +161,10 @@ fn one_by_one<T: Copy>(weights: &[T], inputs: usize, kernel: usize, model: &Mode
 
 /// The only node that reads `name`, apart from the last Add.
 fn reader<'a>(graph: &'a GraphProto, name: &str) -> Result<&'a NodeProto, Reason> {
+    // The empty name stands for an input left out: following it could go in a circle.
+    if name.is_empty() {
+        return Err("a node of the chain leaves its first output out".into());
+    }
     let reads = |n: &&NodeProto| n.input.iter().any(|i| i == name);
     let mut nodes = graph
         .node

@@ -151,6 +151,23 @@ fn a_single_scale_needs_no_axis() {
     assert_eq!(restored(&single, chain.colour), want);
 }
 
+/// A node that gives its second output only, and leaves an input out: by their empty name it would follow itself.
+#[test]
+fn outputs_that_are_left_out_are_not_followed() {
+    let f32 = sample::onnx(&sample::chain(Colour::Luma, 2, &[4, 8, 4], 7));
+    let int8 = sample::qdq(&sample::quantised(Colour::Luma, 2, &[4, 8, 4], 7));
+    for plain in [f32, int8] {
+        let odd = rewritten(&plain, |graph| {
+            let mut nodes = graph.node.iter_mut();
+            let relu = nodes.find(|n| n.op_type == "Relu").unwrap();
+            relu.input.push(String::new());
+            relu.output.insert(0, String::new());
+        });
+        let said = reason(&odd);
+        assert!(said.contains("leaves its first output out"), "{said}");
+    }
+}
+
 #[test]
 fn the_shipped_chains_run_fused() {
     let bundles: [&[u8]; 5] = [

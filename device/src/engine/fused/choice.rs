@@ -131,19 +131,27 @@ fn board() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+    use crate::engine::kernels::f32::F32Kernels;
 
     #[test]
-    fn near_ties_keep_the_first_way() {
+    fn the_faster_way_is_taken_and_near_ties_keep_the_first() {
         let candidates = [Method::Winograd, Method::Direct];
         let times = |winograd, direct| {
-            pick(&candidates, |m| {
+            let asked = RefCell::new(Vec::new());
+            let picked = pick(&candidates, |m| {
+                asked.borrow_mut().push(m);
                 Duration::from_micros(if m == Method::Direct {
                     direct
                 } else {
                     winograd
                 })
-            })
+            });
+            assert_eq!(asked.take(), candidates);
+            picked
         };
         assert_eq!(times(100, 95), Method::Winograd);
         assert_eq!(times(100, 90), Method::Direct);
@@ -165,17 +173,43 @@ mod tests {
         assert!(Choices::read(Some(&file), "a board").layers.is_empty());
     }
 
+    /// How often the direct way and the two of Winograd ran.
+    static RUNS: [AtomicUsize; 3] = [const { AtomicUsize::new(0) }; 3];
+    /// Kernels that only count, as wide as the portable ones.
+    static COUNTING: F32Kernels = F32Kernels {
+        lanes: 4,
+        most_vectors: 2,
+        transform_input: |_, _, _, _, _| {},
+        multiply: |_| count(1),
+        transform_output: |_| {},
+        multiply_narrow: |_| count(2),
+        transform_output_narrow: |_| {},
+        direct: |_| count(0),
+        widen: |_, _| {},
+    };
+
+    fn count(way: usize) {
+        RUNS[way].fetch_add(1, Ordering::Relaxed);
+    }
+
     #[test]
-    fn both_ways_are_timed() {
-        let shape = Shape {
-            kernel: 3,
-            inputs: 16,
-            outputs: 16,
-            narrow: false,
-        };
-        let isa = Isa::Scalar;
-        for method in shape.methods(kernels(isa).lanes) {
-            assert!(F32Path::time(&shape, method, kernels(isa)) > Duration::ZERO);
+    fn the_way_that_is_timed_is_the_one_that_runs() {
+        for (outputs, method, way) in [
+            (16, Method::Direct, 0),
+            (16, Method::Winograd, 1),
+            (4, Method::Narrow, 2),
+        ] {
+            let shape = Shape {
+                kernel: 3,
+                inputs: 16,
+                outputs,
+                narrow: outputs == 4,
+            };
+            F32Path::time(&shape, method, &COUNTING);
+            for (at, runs) in RUNS.iter().enumerate() {
+                let ran = runs.swap(0, Ordering::Relaxed) > 0;
+                assert_eq!(ran, at == way, "{method:?}");
+            }
         }
     }
 }

@@ -39,7 +39,7 @@ use super::isa::Isa;
 use super::kernels;
 use super::memory::Memory;
 use super::pool::Pool;
-use super::rows::{Sink, Source, copy_planes};
+use super::rows::Sink;
 use super::{Engine, EngineError, EngineOptions, Executor, StudentInfo};
 
 /// Bytes of rings that one thread should stay under: about the second-level cache of a core.
@@ -172,7 +172,7 @@ impl<P: Path> FusedEngine<P> {
         prepared.cut(&self.path.reaches());
         let jobs = || prepared.bands.iter().flat_map(|b| &b.jobs);
         let run = self.student.scale * self.student.colour.channels();
-        let layout = Layout::of(jobs(), run * self.student.scale);
+        let layout = Layout::of(jobs(), run);
         let threads = self.pool.threads().min(jobs().count());
         let contexts = (0..threads).map(|_| Mutex::new(self.path.context(layout)));
         prepared.contexts = contexts.collect();
@@ -207,7 +207,7 @@ impl<P: Path> Engine for FusedEngine<P> {
     fn executor(&self) -> Executor {
         Executor {
             fused: true,
-            isa: self.isa,
+            isa: Some(self.isa),
             threads: self.pool.threads(),
         }
     }
@@ -240,14 +240,10 @@ impl<P: Path> Engine for FusedEngine<P> {
         out: &mut FrameViewMut<'_>,
         strength: f32,
     ) -> Result<(), EngineError> {
-        out.validate_against(frame)?;
-        super::check_strength(strength)?;
-        let source = Source::new(frame, self.student.colour)?;
-        if strength == 0.0 {
+        let Some(source) = super::begin(frame, out, self.student.colour, strength)? else {
             self.reset();
-            copy_planes(frame, out, 0);
             return Ok(());
-        }
+        };
         let scale = self.student.scale;
         let size = (frame.width.div_ceil(scale), frame.height.div_ceil(scale));
         self.prepare(size.0, size.1);
@@ -261,7 +257,7 @@ impl<P: Path> Engine for FusedEngine<P> {
         };
         let io = Io {
             source,
-            sink: Sink::new(frame, out, self.student.colour, strength * step)?,
+            sink: Sink::new(source, frame, out, strength * step)?,
             feedback,
             limited: self.student.limited.then(|| source.extent(scale)),
             scale,
@@ -286,10 +282,7 @@ impl<P: Path> Engine for FusedEngine<P> {
         });
         self.rebalance();
         if let Some(memory) = &mut self.memory {
-            match done {
-                Ok(()) => memory.keep((frame.width, frame.height)),
-                Err(_) => memory.forget(),
-            }
+            memory.close(done.is_ok(), (frame.width, frame.height));
         }
         done.map_err(|_| EngineError::Run("a worker thread failed".into()))
     }

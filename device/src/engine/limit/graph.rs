@@ -5,7 +5,7 @@ use tract_onnx::pb::{GraphProto, NodeProto};
 use hone_shared::limit::ROOM;
 use hone_shared::student::{INPUT_NAME, OUTPUT_NAME};
 
-use crate::engine::model::attribute;
+use crate::engine::model::{attribute, giver};
 use crate::engine::normalise::remove_dead;
 use crate::engine::stored::{self, Stored};
 
@@ -36,7 +36,7 @@ fn free(graph: &GraphProto) -> Option<String> {
         stored: stored::of(graph),
     };
     let gives_one = |n: &&NodeProto, op: &str| n.op_type == op && n.output.len() == 1;
-    let node = |name: &str, op: &str| formula.giver(name).filter(|n| gives_one(n, op));
+    let node = |name: &str, op: &str| giver(graph, name).filter(|n| gives_one(n, op));
     // The two inputs of Max and of Min stand in any order.
     let split = |node: &NodeProto, bound: &str| match node.input.as_slice() {
         [a, b] if formula.of(b, DEPTH).as_deref() == Some(bound) => Some(a.clone()),
@@ -55,11 +55,6 @@ struct Formula<'a> {
 }
 
 impl Formula<'_> {
-    fn giver(&self, name: &str) -> Option<&NodeProto> {
-        let mut nodes = self.graph.node.iter();
-        nodes.find(|n| n.output.iter().any(|o| o == name))
-    }
-
     fn of(&self, name: &str, depth: usize) -> Option<String> {
         if name == INPUT_NAME {
             return Some("x".into());
@@ -69,7 +64,7 @@ impl Formula<'_> {
             return room.then(|| "room".into());
         }
         // A bound's nodes take two tensors at most; a hostile file's may take thousands, each level anew.
-        let node = self.giver(name).filter(|n| n.input.len() <= 2)?;
+        let node = giver(self.graph, name).filter(|n| n.input.len() <= 2)?;
         let depth = depth.checked_sub(1)?;
         let operands: Option<Vec<_>> = node.input.iter().map(|i| self.of(i, depth)).collect();
         let mut operands = operands?;

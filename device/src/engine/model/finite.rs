@@ -11,10 +11,9 @@ use crate::engine::EngineError;
 /// Largest quantisation scale believed: bytes of it stand for numbers up to 255 million, of frames in 0..1.
 const MAX_SCALE: f64 = 1e6;
 
-/// Numbers are finite, scales of bytes are none that sums overflow with.
+/// Numbers are finite.
 pub(super) fn check(graph: &GraphProto) -> Result<(), EngineError> {
     let bounds = read_at(graph, bounds);
-    let scales = read_at(graph, scales);
     // A Clip without a bound is written with an infinite one, too.
     let wrong = |name: &str, number: f64| {
         !(number.is_finite() || number.is_infinite() && bounds.contains(name))
@@ -23,15 +22,6 @@ pub(super) fn check(graph: &GraphProto) -> Result<(), EngineError> {
         if find(tensor, |v| wrong(name, v)).is_some() {
             return broken(format!(
                 "tensor '{name}' holds a number that is not finite: export it again"
-            ));
-        }
-        if !scales.contains(name) {
-            continue;
-        }
-        if let Some(scale) = find(tensor, |v| !(0.0..=MAX_SCALE).contains(&v)) {
-            return broken(format!(
-                "tensor '{name}' holds the quantisation scale {:e}, which is not in 0 to {MAX_SCALE:e}: export it again",
-                scale as f32
             ));
         }
     }
@@ -44,6 +34,21 @@ pub(super) fn check(graph: &GraphProto) -> Result<(), EngineError> {
                     attribute.name, node.name, node.op_type
                 ));
             }
+        }
+    }
+    Ok(())
+}
+
+/// Scales of bytes are none that sums overflow with. Of a normalised graph, where each is a stored tensor, however the
+/// file spelt it.
+pub(super) fn check_scales(graph: &GraphProto) -> Result<(), EngineError> {
+    let scales = read_at(graph, scales);
+    for (name, tensor) in tensors(graph).filter(|(name, _)| scales.contains(name)) {
+        if let Some(scale) = find(tensor, |v| !(0.0..=MAX_SCALE).contains(&v)) {
+            return broken(format!(
+                "tensor '{name}' holds the quantisation scale {:e}, which is not in 0 to {MAX_SCALE:e}: export it again",
+                scale as f32
+            ));
         }
     }
     Ok(())
@@ -148,7 +153,7 @@ mod tests {
         read(model, change).unwrap_err().to_string()
     }
 
-    /// A Constant of a NaN that nothing reads.
+    /// A Constant that gives `strange`.
     fn constant(attribute: AttributeProto) -> NodeProto {
         sample::node("Constant", &[], "strange", vec![attribute])
     }
@@ -232,5 +237,17 @@ mod tests {
                 assert!(text.contains(&format!("tensor '{name}'")), "{text}");
             }
         }
+        // As a number of its node, and under another name.
+        let text = refusal(&model, |graph| {
+            graph.initializer.retain(|t| t.name != "s1");
+            let number = AttributeProto {
+                name: "value_float".into(),
+                f: 1e38,
+                ..AttributeProto::default()
+            };
+            let alias = sample::node("Identity", &["strange"], "s1", vec![]);
+            graph.node.splice(0..0, [constant(number), alias]);
+        });
+        assert!(text.contains("the quantisation scale 1e38"), "{text}");
     }
 }

@@ -2,7 +2,7 @@
 
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, attribute_proto::AttributeType};
 
-use crate::engine::model::attribute;
+use crate::engine::model::{attribute, giver};
 use crate::engine::stored::{self, Stored};
 
 /// One way to spell a shuffle: the permutation between the two reshapes, and where the block's two
@@ -72,12 +72,11 @@ fn shuffle(
     graph: &GraphProto,
     tensors: &Stored<'_>,
 ) -> Option<(String, NodeProto)> {
-    let giver = |name: &String| graph.node.iter().find(|n| n.output.contains(name));
     let is = |node: &NodeProto, op: &str| node.op_type == op;
     let shape = |node: &NodeProto| stored::integers(tensors.get(node.input.get(1)?.as_str())?).ok();
-    let transpose =
-        giver(last.input.first()?).filter(|n| is(last, "Reshape") && is(n, "Transpose"))?;
-    let first = giver(transpose.input.first()?).filter(|n| is(n, "Reshape"))?;
+    let given = |node: &NodeProto| giver(graph, node.input.first()?);
+    let transpose = given(last).filter(|n| is(last, "Reshape") && is(n, "Transpose"))?;
+    let first = given(transpose).filter(|n| is(n, "Reshape"))?;
     let (six, four) = (shape(first)?, shape(last)?);
     let permutation = &attribute(transpose, "perm")?.ints;
     let found = SPELLINGS.iter().find(|s| *permutation == s.permutation)?;

@@ -8,7 +8,6 @@ fn config() -> GpioConfig {
         led: Some(17),
         button: Some(27),
         fan: Some(18),
-        power_off: true,
         ..GpioConfig::default()
     }
 }
@@ -19,20 +18,20 @@ struct Wired {
     lamp: Lamp,
     dials: Arc<Dials>,
     stop: Arc<AtomicBool>,
-    power_off: Arc<AtomicBool>,
+    by_button: Arc<AtomicBool>,
     hot: SetThermometer,
 }
 
 fn wired() -> Wired {
     let mut board = TwinPins::default();
     let (lamp, dials) = (Lamp::default(), Arc::<Dials>::default());
-    let (stop, power_off) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+    let (stop, by_button) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
     let hot = SetThermometer::default();
     let parts = PanelParts {
         lamp: lamp.clone(),
         dials: dials.clone(),
         stop: stop.clone(),
-        power_off: power_off.clone(),
+        by_button: by_button.clone(),
         thermometer: Box::new(hot.clone()),
         journal: Journal::default(),
     };
@@ -43,7 +42,7 @@ fn wired() -> Wired {
         lamp,
         dials,
         stop,
-        power_off,
+        by_button,
         hot,
     }
 }
@@ -80,7 +79,7 @@ fn presses_turn_the_dials() {
     assert!(!wired.stop.load(Ordering::Relaxed));
     wired.hold(7000, 13_000);
     assert!(wired.stop.load(Ordering::Relaxed));
-    assert!(wired.power_off.load(Ordering::Relaxed));
+    assert!(wired.by_button.load(Ordering::Relaxed));
 }
 
 #[test]
@@ -108,14 +107,10 @@ fn the_fan_follows_the_heat() {
     };
     set(&wired.hot, 90.0);
     wired.play(0, 100);
-    while !wired.board.is_high(18) {
-        std::thread::sleep(TICK);
-    }
+    wired.board.wait_until(|board| board.is_high(18));
     set(&wired.hot, 30.0);
     wired.play(3000, 3100);
-    while wired.board.is_high(18) {
-        std::thread::sleep(TICK);
-    }
+    wired.board.wait_until(|board| !board.is_high(18));
 }
 
 #[test]

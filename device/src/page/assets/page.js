@@ -147,13 +147,15 @@ setInterval(() => {
 // ---- dials
 
 const turning = {};
+let sending = false;
 let touched = -1e9;
 
 async function turn(dial, value) {
   touched = performance.now();
-  const first = Object.keys(turning).length === 0;
   turning[dial] = value;
-  if (!first) return;
+  // One request at a time: the board takes the newest value last.
+  if (sending) return;
+  sending = true;
   try {
     while (Object.keys(turning).length > 0) {
       const body = JSON.stringify(turning);
@@ -164,6 +166,7 @@ async function turn(dial, value) {
   } catch (error) {
     say(error);
   }
+  sending = false;
 }
 
 const percent = (part) => `${Math.round(part * 100)} %`;

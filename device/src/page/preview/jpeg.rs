@@ -32,7 +32,7 @@ impl Jpeg {
     pub(super) fn start(at_start: fn()) -> Result<Self, CameraError> {
         elements::require("jpegenc")?;
         let pipeline = elements::launch(
-            "appsrc name=in format=time ! videoscale name=scale ! videoconvert \
+            "appsrc name=in format=time ! videoscale name=scale add-borders=false ! videoconvert \
              ! capsfilter name=size ! jpegenc quality=75 ! appsink name=out sync=false",
             CameraError::Gstreamer,
         )?;
@@ -69,12 +69,13 @@ impl Jpeg {
         let failed = || CameraError::Gstreamer("a frame cannot be made a JPEG picture".into());
         if self.caps.as_ref() != Some(caps) {
             let info = gst_video::VideoInfo::from_caps(caps).map_err(|_| failed())?;
-            let (width, height) = fitted(info.width(), info.height());
+            let (width, height) = fitted(info.width(), info.height(), info.par());
             // From video's luma range to JPEG's: between two I420 formats videoconvert leaves it as it is.
             let small = gst_video::VideoCapsBuilder::new()
                 .format(gst_video::VideoFormat::Rgb)
                 .width(width)
                 .height(height)
+                .pixel_aspect_ratio(gst::Fraction::new(1, 1))
                 .build();
             self.size.set_property("caps", small);
             self.feed.set_caps(Some(caps));
@@ -103,12 +104,15 @@ fn named<T: IsA<gst::Element>>(pipeline: &gst::Pipeline, name: &str) -> Result<T
     elements::named(pipeline, name)
 }
 
-/// The largest size of the same shape that is no wider than [`WIDTH`], even in both directions.
-fn fitted(width: u32, height: u32) -> (i32, i32) {
-    let wide = width.clamp(2, WIDTH);
-    let high = u64::from(height) * u64::from(wide) / u64::from(width.max(1));
+/// The largest size in square pixels of the shape of a frame whose pixels are `pixel` that is no wider than [`WIDTH`], even in
+/// both directions.
+fn fitted(width: u32, height: u32, pixel: gst::Fraction) -> (i32, i32) {
+    let part = |part: i32| u64::try_from(part).unwrap_or(1).max(1);
+    let shown = u64::from(width) * part(pixel.numer()) / part(pixel.denom());
+    let wide = shown.clamp(2, WIDTH.into());
+    let high = u64::from(height) * wide / shown.max(1);
     let even = |side: u64| i32::try_from(side.max(2) & !1).unwrap_or(2);
-    (even(wide.into()), even(high))
+    (even(wide), even(high))
 }
 
 /// A whole frame as PNG, losslessly in RGB.
@@ -183,9 +187,12 @@ mod tests {
 
     #[test]
     fn pictures_keep_their_shape() {
-        assert_eq!(fitted(1920, 1080), (640, 360));
-        assert_eq!(fitted(320, 240), (320, 240));
-        assert_eq!(fitted(1, 9000), (2, 18000));
-        assert_eq!(fitted(16384, 1), (640, 2));
+        let fitted = |width, height, (n, d)| fitted(width, height, gst::Fraction::new(n, d));
+        assert_eq!(fitted(1920, 1080, (1, 1)), (640, 360));
+        assert_eq!(fitted(320, 240, (1, 1)), (320, 240));
+        assert_eq!(fitted(1, 9000, (1, 1)), (2, 18000));
+        assert_eq!(fitted(16384, 1, (1, 1)), (640, 2));
+        assert_eq!(fitted(720, 576, (16, 11)), (640, 352));
+        assert_eq!(fitted(352, 288, (12, 11)), (384, 288));
     }
 }

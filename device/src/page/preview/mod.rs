@@ -118,6 +118,7 @@ impl Preview {
             let Ok(pair) = self.sharpener.tap().want().recv_timeout(LOOK) else {
                 continue;
             };
+            let came = Instant::now();
             number += 1;
             match still(&mut jpeg, number, pair) {
                 Ok(still) => {
@@ -126,9 +127,7 @@ impl Preview {
                 // A format that cannot be shown costs the preview, nothing else.
                 Err(_) => jpeg = None,
             }
-            // Half of one core at most, however slow the board.
-            let took = start.elapsed();
-            std::thread::sleep(INTERVAL.saturating_sub(took).max(took));
+            std::thread::sleep(pause(start.elapsed(), came.elapsed()));
         }
         self.newest.send_replace(None);
     }
@@ -177,6 +176,12 @@ fn still(jpeg: &mut Option<Jpeg>, number: u64, pair: Pair) -> Result<Still, Came
     })
 }
 
+/// The wait before the next pair is asked for, after one that took `whole`, of it `work` to encode: half of one core at
+/// most, however slow the board. A camera is waited for at no cost.
+fn pause(whole: Duration, work: Duration) -> Duration {
+    INTERVAL.saturating_sub(whole).max(work)
+}
+
 /// Lets everything else go before the thread that calls this.
 fn stand_back() {
     // Without, the preview costs more than it should; it is no reason to have none.
@@ -186,5 +191,18 @@ fn stand_back() {
 impl Drop for Viewer {
     fn drop(&mut self) {
         lock(&self.preview.hall).viewers -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_board_rests_and_a_slow_camera_costs_no_picture() {
+        let pause = |whole, work| pause(Duration::from_millis(whole), Duration::from_millis(work));
+        assert_eq!(pause(10, 10), Duration::from_millis(70));
+        assert_eq!(pause(300, 300), Duration::from_millis(300));
+        assert_eq!(pause(200, 5), Duration::from_millis(5));
     }
 }

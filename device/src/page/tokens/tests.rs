@@ -24,7 +24,7 @@ fn a_token_opens_until_it_is_revoked() {
     assert_eq!(mode & 0o777, 0o600);
 
     let mut read = Tokens::read(&place).unwrap();
-    assert!(read.accepts(&token));
+    assert!(read.find(&token).is_some());
     let mut wrong = token.clone();
     wrong.pop();
     let longer = format!("{token}0");
@@ -38,11 +38,11 @@ fn a_token_opens_until_it_is_revoked() {
         secret,
         &accents,
     ] {
-        assert!(!read.accepts(wrong), "{wrong}");
+        assert_eq!(read.find(wrong), None, "{wrong}");
     }
     assert!(read.knows(&wrong) && !read.knows("hone_0_0"));
     assert!(read.revoke("phone") && !read.revoke("phone"));
-    assert!(!read.accepts(&token));
+    assert_eq!(read.find(&token), None);
 }
 
 #[test]
@@ -78,4 +78,19 @@ fn who_reads_does_not_wait_for_who_writes() {
     let place = folder.path().join("page");
     let _lock = Tokens::lock(&place).unwrap();
     assert_eq!(Tokens::read(&place).unwrap(), Tokens::default());
+}
+
+#[test]
+fn what_root_writes_goes_to_who_owns_the_place() {
+    let place = tempfile::tempdir().unwrap();
+    if std::os::unix::fs::chown(place.path(), Some(1234), Some(2345)).is_err() {
+        // Only root gives files away.
+        return;
+    }
+    let folder = place.path().join("page");
+    Tokens::default().write(&folder).unwrap();
+    for path in [Tokens::path(&folder), folder] {
+        let meta = fs::metadata(path).unwrap();
+        assert_eq!((meta.uid(), meta.gid()), (1234, 2345));
+    }
 }

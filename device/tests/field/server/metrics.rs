@@ -23,7 +23,8 @@ fn metrics_are_in_prometheus_text() {
         "hone_frame_age_seconds_sum 0.044",
         "hone_temperature_celsius 61.5",
         "hone_throttled 1",
-        "hone_sink_dropped_total{sink=\"record:\\\"clips\\\"\\\\\"} 10",
+        // Four of ninety given may be on their way.
+        "hone_sink_dropped_total{sink=\"record:\\\"clips\\\"\\\\\"} 6",
     ] {
         assert!(text.lines().any(|l| l == line), "no {line} in\n{text}");
     }

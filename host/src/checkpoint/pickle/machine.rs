@@ -267,8 +267,10 @@ impl Machine<'_> {
         let arguments = self.graph.sequence(&arguments).unwrap_or_default();
         match callee {
             Value::Global(Global::OrderedDict) => {
-                let pairs = arguments.first().and_then(|list| self.graph.sequence(list));
-                let pairs = pairs.unwrap_or_default().iter();
+                let list = arguments.first().cloned().unwrap_or(Value::None);
+                // Before it is walked: what it holds may be empty, and it may be walked again and again.
+                self.charge(self.graph.sequence(&list).map_or(0, <[Value]>::len))?;
+                let pairs = self.graph.sequence(&list).unwrap_or_default().iter();
                 let flat: Vec<Value> = pairs
                     .flat_map(|pair| self.graph.sequence(pair).unwrap_or_default())
                     .take(MAX_STEPS)

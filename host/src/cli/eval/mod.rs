@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use comfy_table::presets::ASCII_MARKDOWN;
+use hone_shared::printable::printable;
 use hone_shared::student::Colour;
 
 use super::learned::LearnedMetrics;
@@ -17,7 +18,6 @@ use super::progress;
 use super::restorer::TeacherSource;
 use crate::data::degrade::Degradation;
 use crate::evaluate::bicubic::Bicubic;
-use crate::evaluate::pairs::Opened;
 use crate::evaluate::summary::Evaluation;
 use crate::evaluate::{Comparison, Method, Role, Unchanged, evaluate, labels, output};
 use crate::metric::MetricSet;
@@ -37,7 +37,8 @@ pub struct EvalArgs {
     #[arg(value_name = "MODEL")]
     models: Vec<PathBuf>,
     /// A folder of pairs or of sharp pictures, an index of `hone data index`, or a video. Test
-    /// pictures are evaluated where there are some, else validation pictures, else all.
+    /// pictures are evaluated where there are some, else validation pictures, else all. What a run
+    /// folder was trained on is left out.
     #[arg(long, required_unless_present = "compare")]
     data: Option<PathBuf>,
     /// Evaluate these degraded pictures instead; paired with --truth by name.
@@ -89,7 +90,7 @@ pub struct EvalArgs {
     /// Time no frames of standard sizes.
     #[arg(long, conflicts_with = "speed")]
     no_speed: bool,
-    /// Evaluate at most this many pictures, spread evenly; of a video, its first frames.
+    /// Evaluate at most this many pictures, spread evenly; of a video, and with --video, the first ones.
     #[arg(long, default_value_t = 1000, value_parser = count)]
     limit: usize,
     /// Tune the unsharp mask on at most this many pictures.
@@ -149,6 +150,10 @@ impl EvalArgs {
         let runs = self.runs()?;
         let students = self.students(&runs)?;
         let colour = self.colour(&students)?;
+        let training = match self.out {
+            Some(_) => self.training()?,
+            None => Vec::new(),
+        };
         let mut metrics = MetricSet::all(self.learned.vgg()?, self.learned.lpips()?);
         if !self.only.is_empty() {
             metrics = metrics.only(&self.only)?;
@@ -158,13 +163,9 @@ impl EvalArgs {
             metrics: &metrics,
         };
         let camera = self.camera(&runs)?;
-        let Opened {
-            evaluated: pairs,
-            split,
-            training,
-            ..
-        } = self.pairs(camera.as_ref())?;
-        let tuned = self.tuned(&pairs, training, &runs, colour)?;
+        let opened = self.pairs(camera.as_ref(), &runs)?;
+        let (pairs, split) = (opened.evaluated, opened.split);
+        let tuned = self.tuned(&pairs, opened.training, &runs, colour)?;
 
         let mut methods = vec![
             Method::new(Role::Input, Unchanged),
@@ -193,12 +194,13 @@ impl EvalArgs {
         };
         let mut evaluation = Evaluation::new(colour, &pairs, &rows, ranked, &metrics)?;
         let degraded = camera.filter(|_| pairs.uses_camera());
+        evaluation.seed = degraded.as_ref().map(|camera| camera.seed);
         evaluation.degradation = degraded.map(|camera| camera.degradation);
         evaluation.split = split;
         evaluation.unsharp = Some(tuned);
         evaluation.honed = agreement;
         if let Some(out) = &self.out {
-            output::write(out, &evaluation, &pairs, last, &self.training()?)?;
+            output::write(out, &evaluation, &pairs, last, &training)?;
             if let Some(fps) = self.video {
                 let path = out.join("side_by_side.mp4");
                 output::side_by_side(&path, &pairs, last, colour, fps)?;
@@ -220,7 +222,7 @@ impl EvalArgs {
         if self.markdown {
             table.load_preset(ASCII_MARKDOWN);
         }
-        println!("{table}");
+        println!("{}", printable(table));
         if let Some(warning) = warning {
             eprintln!("warning: {warning}");
         }
@@ -231,13 +233,13 @@ impl EvalArgs {
         if self.json {
             println!("{}", serde_json::to_string_pretty(evaluation)?);
         } else if self.markdown {
-            print!("{}", evaluation.markdown());
+            print!("{}", printable(evaluation.markdown()));
         } else {
-            println!("{}", evaluation.table());
+            println!("{}", printable(evaluation.table()));
             evaluation
                 .notes()
                 .iter()
-                .for_each(|note| println!("{note}"));
+                .for_each(|note| println!("{}", printable(note)));
         }
         Ok(())
     }

@@ -6,10 +6,10 @@ use hone_shared::student::Colour;
 use super::EvalArgs;
 use crate::cli::left_out;
 use crate::data;
-use crate::evaluate::pairs::Opened;
+use crate::evaluate::pairs::{Learnt, Opened};
 use crate::evaluate::summary::{Tuned, TunedOn};
 use crate::evaluate::unsharp::Unsharp;
-use crate::evaluate::{Camera, Pair, PairSet};
+use crate::evaluate::{Camera, Pair, PairSet, Take};
 use crate::train::run::LoadedRun;
 
 /// Side of a recipe's patches that a baseline is tuned on, in pixels, and how many of them stand for a
@@ -28,22 +28,42 @@ impl EvalArgs {
         Ok(degradation.map(|degradation| Camera {
             degradation,
             seed: self.seed,
+            asked_for: self.degrade.is_some(),
         }))
     }
 
-    pub(super) fn pairs(&self, camera: Option<&Camera>) -> anyhow::Result<Opened> {
+    pub(super) fn pairs(
+        &self,
+        camera: Option<&Camera>,
+        runs: &[LoadedRun],
+    ) -> anyhow::Result<Opened> {
+        let learnt = runs.iter().map(|run| Learnt {
+            data: &run.recipe.data,
+            base: &run.text.base,
+        });
+        let learnt: Vec<Learnt> = learnt.collect();
         let data = self.data.as_deref().context("give --data")?;
+        let take = match self.video {
+            Some(_) => Take::First(self.limit),
+            None => Take::Spread(self.limit),
+        };
         let mut opened = match (&self.input, &self.truth) {
-            (Some(input), Some(truth)) => Opened {
-                evaluated: PairSet::folders(input, truth, self.limit)?,
-                split: None,
-                // The data may hold nothing but the frames that are evaluated.
-                training: PairSet::open(data, camera, self.tune)
+            (Some(input), Some(truth)) => {
+                let evaluated = PairSet::folders(input, truth, take)?;
+                // The data may hold the frames that are evaluated, or nothing else.
+                let training = PairSet::open(data, camera, take, &learnt)
                     .ok()
-                    .and_then(|opened| opened.training),
-                problems: Vec::new(),
-            },
-            _ => PairSet::open(data, camera, self.limit)?,
+                    .and_then(|opened| opened.training)
+                    .map(|set| set.without(&evaluated));
+                Opened {
+                    evaluated,
+                    split: None,
+                    training,
+                    problems: Vec::new(),
+                    note: None,
+                }
+            }
+            _ => PairSet::open(data, camera, take, &learnt)?,
         };
         ensure!(
             self.degrade.is_none() || opened.evaluated.uses_camera(),
@@ -51,6 +71,9 @@ impl EvalArgs {
              the folder of the sharp ones",
             data.display()
         );
+        if let Some(note) = &opened.note {
+            eprintln!("note: {note}");
+        }
         opened = self.usable(opened)?;
         if self.video.is_some() {
             opened.evaluated = opened.evaluated.as_sequence();

@@ -83,6 +83,13 @@ impl EvalArgs {
 
     pub(super) fn colour(&self, students: &[Student]) -> anyhow::Result<Colour> {
         if let Some(colour) = self.colour {
+            let board = students.last().filter(|_| self.honed_frames.is_some());
+            if let Some(student) = board.filter(|s| colour == Colour::Luma && !s.takes_luma()) {
+                bail!(
+                    "{} restores RGB, and so do honed's frames: leave out --colour luma to compare them",
+                    student.name()
+                );
+            }
             return Ok(colour);
         }
         let mut colours = students.iter().map(Student::colour);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use hone_shared::student::Colour;
 
 use super::EvalArgs;
@@ -57,12 +57,19 @@ impl EvalArgs {
         let agreement = match &self.honed_input {
             Some(folder) => {
                 let fed = honed::frames(folder, colour)?;
+                let fed = fed.pictures;
                 let frame = |i: usize| fed.get(i).cloned().context("a frame is missing");
-                honed::agreement(student, fed.len(), frame, &shown)?
+                honed::agreement(student, fed.len(), frame, &shown.pictures)?
             }
             None => {
+                ensure!(
+                    !shown.studio,
+                    "{} holds video luma, which is not the bytes of the evaluated pictures: name with --honed-input \
+                     the frames of 'honed run --strength 0', or feed grey PNGs ('hone data pairs --colour luma')",
+                    folder.display()
+                );
                 let frame = |i: usize| Ok(planes(&pairs.get(i)?.input, colour));
-                honed::agreement(student, pairs.len(), frame, &shown)?
+                honed::agreement(student, pairs.len(), frame, &shown.pictures)?
             }
         };
         Ok((agreement, honed::row(&shown, pairs, comparison)?))

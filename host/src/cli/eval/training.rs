@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
-
 use super::EvalArgs;
 use crate::evaluate::labels;
 use crate::report::page;
+use crate::train::log;
 
 impl EvalArgs {
     /// PSNR over the epochs of every run named, once each.
@@ -25,29 +24,10 @@ impl EvalArgs {
         let names: Vec<_> = runs.iter().map(|run| labels::of_path(run)).collect();
         let names = labels::distinct(&names, &[]);
         let curve = |(run, name): (&PathBuf, String)| {
-            let path = run.join("log.jsonl");
-            let text = std::fs::read_to_string(&path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-            let point = |line: &str| {
-                let line: LogLine = serde_json::from_str(line)
-                    .with_context(|| format!("{} is no log of a training", path.display()))?;
-                anyhow::Ok((line.epoch, line.validation.psnr))
-            };
-            let points = text.lines().map(point).collect::<Result<_, _>>()?;
-            Ok((name, points))
+            let lines = log::read(&run.join("log.jsonl"))?.into_iter();
+            let points = lines.map(|line| (line.epoch as f64, line.validation.psnr));
+            Ok((name, points.collect()))
         };
         runs.into_iter().zip(names).map(curve).collect()
     }
-}
-
-/// What is read of a line of `log.jsonl`.
-#[derive(serde::Deserialize)]
-struct LogLine {
-    epoch: f64,
-    validation: LogScores,
-}
-
-#[derive(serde::Deserialize)]
-struct LogScores {
-    psnr: f64,
 }

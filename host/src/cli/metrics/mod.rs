@@ -24,7 +24,10 @@ use measured::{Entry, Measured};
   hone metrics sharp/ restored/ --json > scores.json
   hone metrics --only psnr_rgb --only ssim_gopro_3d truth.mp4 restored.mp4 --csv frames.csv
   hone metrics sent.mp4 received.mp4 --align
-  hone metrics sharp.png restored.png --lpips alex.pth --lpips-backbone alexnet.pth")]
+  hone metrics sharp.png restored.png --lpips alex.pth --lpips-backbone alexnet.pth
+
+Pictures are measured to their edges. Published tables of super-resolution cut a border of as many pixels as
+they enlarge times off both pictures first: crop them so to compare with those.")]
 pub struct MetricsArgs {
     /// The truth: an image, a folder of images, or a video.
     #[arg(required_unless_present = "list")]

@@ -6,14 +6,14 @@ use anyhow::{bail, ensure};
 
 use super::measured::{Entry, Measured};
 use crate::cli::progress;
-use crate::metric::{Alignment, MetricSet, TemporalMeter, Thumbnail, align};
+use crate::metric::{Alignment, MetricSet, Temporal, TemporalMeter, Thumbnail, align};
 use crate::restore::video::{Frame, Reader};
 
 /// Measures `distorted` against `reference`; looks for the frame that each frame shows where the two
 /// differ in length, or when `aligned` asks for it.
 ///
 /// # Errors
-/// When a video cannot be decoded, holds no frame, or sizes differ.
+/// When a video cannot be decoded, holds no frame, is too long to be aligned, or sizes differ.
 pub(super) fn measure(
     reference: &Path,
     distorted: &Path,
@@ -62,10 +62,19 @@ pub(super) fn measure(
     }
     bar.finish_and_clear();
     Ok(Measured {
-        temporal: Some(meter.found()),
+        temporal: Some(repeats(meter.found(), alignment.as_ref())),
         alignment,
         ..Measured::many(entries)
     })
+}
+
+/// What shows in motion. A frame laid beside the reference's same frame as the one before stands still as that does: only the
+/// alignment knows that it is repeated.
+fn repeats(found: Temporal, alignment: Option<&Alignment>) -> Temporal {
+    Temporal {
+        repeated: alignment.map_or(found.repeated, |a| a.repeated.len()),
+        ..found
+    }
 }
 
 /// Looks through both videos first, keeping thumbnails.
@@ -84,5 +93,26 @@ fn alignment(reference: &Path, distorted: &Path, asked: bool) -> anyhow::Result<
     };
     let (left, right) = (thumbnails(reference)?, thumbnails(distorted)?);
     bar.finish_and_clear();
-    Ok((asked || left.len() != right.len()).then(|| align(&left, &right)))
+    let aligned = (asked || left.len() != right.len()).then(|| align(&left, &right));
+    Ok(aligned.transpose()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alignment_counts_the_repeated_frames() {
+        let found = Temporal {
+            repeated: 1,
+            ..Temporal::default()
+        };
+        assert_eq!(repeats(found, None).repeated, 1);
+        let alignment = Alignment {
+            shows: vec![0, 1, 1, 1],
+            dropped: vec![2, 3],
+            repeated: vec![2, 3],
+        };
+        assert_eq!(repeats(found, Some(&alignment)).repeated, 2);
+    }
 }

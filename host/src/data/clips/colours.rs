@@ -24,7 +24,14 @@ pub struct Stream {
     pub colours: Option<Colours>,
     /// Frames a second, where the video says that.
     pub rate: Option<(u32, u32)>,
+    /// Whether the upper lines of an interlaced picture were taken first.
+    upper_first: bool,
 }
+
+/// Begins what GStreamer says of a frame.
+const CHAIN: &str = "probe: last-message = chain ";
+/// GST_VIDEO_BUFFER_FLAG_TFF: the upper lines come first.
+const UPPER_FIRST: u32 = 1 << 21;
 
 /// Decodes the first frame with GStreamer; `None` where there is none, which whoever decodes all of it
 /// explains.
@@ -33,9 +40,9 @@ pub struct Stream {
 /// When GStreamer is missing, or gets stuck.
 pub fn probe(path: &Path) -> anyhow::Result<Option<Stream>> {
     let mut caps = Vec::new();
-    let pipeline = "! decodebin ! video/x-raw ! fakesink name=probe num-buffers=1";
+    let pipeline = "! decodebin ! video/x-raw ! fakesink name=probe num-buffers=1 silent=false";
     ask(path, pipeline, |line| {
-        if line.contains("caps = ") {
+        if line.contains("caps = ") || line.contains(CHAIN) {
             caps.push(line.to_owned());
         }
     })?;
@@ -54,6 +61,15 @@ fn field<'a>(caps: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = caps.split_once(&format!(", {name}=("))?;
     let (_, value) = rest.split_once(')')?;
     value.split([',', ';']).next().map(str::trim)
+}
+
+/// Of a frame, in what GStreamer says of it.
+fn flags(line: &str) -> u32 {
+    let said = line.split_once(CHAIN).and_then(|(_, said)| {
+        let (_, flags) = said.split_once(" flags: ")?;
+        u32::from_str_radix(flags.split(' ').next()?, 16).ok()
+    });
+    said.unwrap_or(0)
 }
 
 /// Whether GStreamer says which matrix it is by the picture's size: it does so for Y4M, and for a container's
@@ -84,7 +100,19 @@ impl Stream {
         Some(Self {
             colours: (!other).then_some(colours),
             rate: rate.filter(|&(n, d)| n > 0 && d > 0),
+            upper_first: field(stream, "field-order") == Some("top-field-first")
+                || caps.iter().any(|line| flags(line) & UPPER_FIRST != 0),
         })
+    }
+
+    /// Makes one frame of each interlaced picture as the board does, for combs are edges to a student: the lines of its
+    /// first field, and between them what both fields show there. Others pass as they are. With the wrong field first
+    /// it would give the first and the last picture twice.
+    pub fn deinterlacer(stream: Option<Self>) -> &'static str {
+        match stream.is_some_and(|stream| stream.upper_first) {
+            true => "deinterlace method=greedyl fields=top",
+            false => "deinterlace method=greedyl fields=bottom",
+        }
     }
 }
 

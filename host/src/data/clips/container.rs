@@ -211,13 +211,13 @@ fn frames(moov: &[u8]) -> Option<u64> {
 fn shown(trak: &[u8]) -> Option<f64> {
     let list = inner(inner(trak, b"edts")?, b"elst")?;
     let long = *list.first()? == 1;
-    let mut sum = 0;
+    let mut sum = 0_u64;
     for entry in list.get(8..)?.chunks_exact(if long { 20 } else { 12 }) {
         let (duration, nothing) = match long {
             true => (u64_at(entry, 0)?, u64_at(entry, 8)? == u64::MAX),
             false => (u64::from(u32_at(entry, 0)?), u32_at(entry, 4)? == u32::MAX),
         };
-        sum += if nothing { 0 } else { duration };
+        sum = sum.saturating_add(if nothing { 0 } else { duration });
     }
     Some(sum as f64)
 }

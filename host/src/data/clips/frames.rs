@@ -8,18 +8,18 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use anyhow::{Context, bail};
 
 use super::ask::NEEDED;
-use super::colours::{self, Colours};
+use super::colours::{self, Colours, Stream};
 use crate::data::photo::Photo;
 
 /// Longest line and side of a frame's header.
 const MAX_LINE: u64 = 64;
 const MAX_SIDE: usize = 16_384;
-/// Y, U and V as they are decoded, upright; the colours are converted here. They go by the names of R, G and B,
+/// Y, U and V as they are decoded, behind a deinterlacer, upright; the colours are converted here. They go by the names of R, G and B,
 /// for pictures in a row may differ in size, and Y4M says it only once.
-const PLANES: &str = "! decodebin ! videoconvert ! video/x-raw,format=Y444 \
+const PLANES: &str = "! video/x-raw,format=Y444 \
      ! videoconvert matrix-mode=none ! video/x-raw,format=RGB ! videoflip video-direction=auto ! pnmenc ! fdsink fd=1";
 /// For what is no Y, U and V to begin with.
-const PICTURES: &str = "! decodebin ! videoconvert ! video/x-raw,format=RGB \
+const PICTURES: &str = "! video/x-raw,format=RGB \
      ! videoflip video-direction=auto ! pnmenc ! fdsink fd=1";
 
 /// A decoder that writes frames, one after the other, into a pipe.
@@ -35,12 +35,16 @@ pub(super) struct Frames {
 impl Frames {
     pub(super) fn of(clip: &Path) -> anyhow::Result<Self> {
         let complaints = tempfile::tempfile().context("cannot make a temporary file")?;
-        let colours = colours::probe(clip)?.and_then(|stream| stream.colours);
+        let stream = colours::probe(clip)?;
+        let deinterlacer = Stream::deinterlacer(stream);
+        let colours = stream.and_then(|stream| stream.colours);
         let pipeline = if colours.is_some() { PLANES } else { PICTURES };
         let mut command = Command::new("gst-launch-1.0");
         command
             .args(["--quiet", "filesrc"])
             .arg(colours::location(clip))
+            .args(["!", "decodebin", "!", "videoconvert", "!"])
+            .args(deinterlacer.split(' '))
             .args(pipeline.split_whitespace());
         // Only libav's log tells of pictures that it had to make up.
         if std::env::var_os("GST_DEBUG").is_none() {

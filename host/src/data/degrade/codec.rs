@@ -1,6 +1,7 @@
 //! JPEG, chroma subsampling, and real video codecs.
 
 use std::ffi::{c_int, c_void};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
@@ -15,6 +16,7 @@ use openh264::formats::{YUVBuffer, YUVSource};
 use openh264_sys2::{ENCODER_OPTION_TRACE_LEVEL, WELS_LOG_QUIET};
 use rand::Rng;
 
+use crate::data::clips::colours;
 use crate::data::photo::Photo;
 use crate::data::random::Stream;
 use crate::picture::Picture;
@@ -229,24 +231,41 @@ pub(super) fn vp8(
         bail!("VP8 needs at least one frame");
     };
     let (width, height) = (first.width, first.height);
-    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let (raw, decoded) = (folder.path().join("in.yuv"), folder.path().join("out.yuv"));
     let bytes: Vec<u8> = frames
         .iter()
         .flat_map(|f| f.planes.iter().copied())
         .collect();
-    std::fs::write(&raw, bytes)?;
-    let caps = format!("format=i420 width={width} height={height} framerate={FPS}/1");
-    let launch = format!(
-        "filesrc location={} ! rawvideoparse {caps} ! vp8enc target-bitrate={} deadline=1 cpu-used=-8 threads=1 \
-         ! vp8dec ! video/x-raw,format=I420 ! filesink location={}",
-        raw.display(),
-        bits_per_second(picture, kbps),
-        decoded.display()
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let bps = bits_per_second(picture, kbps);
+    let planes = through_vp8(folder.path(), &bytes, (width, height), bps)?;
+    Yuv {
+        width,
+        height,
+        planes,
+    }
+    .read_into(picture);
+    Ok(())
+}
+
+/// The last of the I420 frames in `bytes` as VP8 leaves it; `folder` holds the files on the way.
+fn through_vp8(
+    folder: &Path,
+    bytes: &[u8],
+    (width, height): (usize, usize),
+    bps: u32,
+) -> anyhow::Result<Vec<u8>> {
+    let (raw, decoded) = (folder.join("in.yuv"), folder.join("out.yuv"));
+    std::fs::write(&raw, bytes).with_context(|| format!("cannot write {}", raw.display()))?;
+    let coding = format!(
+        "! rawvideoparse format=i420 width={width} height={height} framerate={FPS}/1 \
+         ! vp8enc target-bitrate={bps} deadline=1 cpu-used=-8 threads=1 \
+         ! vp8dec ! video/x-raw,format=I420 ! filesink"
     );
     let output = Command::new("gst-launch-1.0")
-        .arg("--quiet")
-        .args(launch.split_whitespace())
+        .args(["--quiet", "filesrc"])
+        .arg(colours::location(&raw))
+        .args(coding.split_whitespace())
+        .arg(colours::location(&decoded))
         .stdin(Stdio::null())
         .output()
         .context("VP8 needs GStreamer's gst-launch-1.0 (Debian: gstreamer1.0-tools, gstreamer1.0-plugins-good)")?;
@@ -259,17 +278,25 @@ pub(super) fn vp8(
                 .unwrap_or("no message")
         );
     }
-    let bytes = std::fs::read(&decoded)?;
+    let bytes =
+        std::fs::read(&decoded).with_context(|| format!("cannot read {}", decoded.display()))?;
     let size = width * height * 3 / 2;
     let Some(start) = bytes.len().checked_sub(size) else {
         bail!("gst-launch-1.0 gave no VP8 frame");
     };
-    let planes = bytes[start..].to_vec();
-    Yuv {
-        width,
-        height,
-        planes,
+    Ok(bytes[start..].to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn temporary_files_may_lie_anywhere() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("with a blank");
+        std::fs::create_dir(&folder).unwrap();
+        let planes = through_vp8(&folder, &[128; 32 * 32 * 3 / 2], (32, 32), 100_000).unwrap();
+        assert_eq!(planes.len(), 32 * 32 * 3 / 2);
     }
-    .read_into(picture);
-    Ok(())
 }

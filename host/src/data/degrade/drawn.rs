@@ -49,7 +49,8 @@ impl Drawn {
         Ok(())
     }
 
-    /// Pixels around a patch that its result depends on; more than any codec's blocks reach.
+    /// Pixels around a patch that its result depends on; more than any codec's blocks reach. Approximate for
+    /// `resize`, which reaches about `4 * factor + 1` pixels, with little weight on those beyond.
     pub(super) fn margin(&self) -> usize {
         match self {
             Self::Noise { .. } | Self::Grain(_) | Self::LowLight(_) => 0,

@@ -217,3 +217,113 @@ pub(super) fn gaussian(picture: &mut Picture, sigma: f32, light: Light) {
     }
     light.leave(picture);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::random::stream;
+
+    /// Where the weights of a blur lie.
+    struct Moments {
+        /// Mean offset down and to the right.
+        mean: [f32; 2],
+        /// Deviations along the longer axis and across it.
+        deviations: [f32; 2],
+        /// Of the longer axis, downwards from the right, 0..180.
+        degrees: f32,
+    }
+
+    impl Moments {
+        fn of(taps: impl Iterator<Item = (isize, isize, f32)> + Clone) -> Self {
+            let mean = |f: &dyn Fn(f32, f32) -> f32| -> f32 {
+                taps.clone()
+                    .map(|(y, x, weight)| weight * f(y as f32, x as f32))
+                    .sum()
+            };
+            let (y, x) = (mean(&|y, _| y), mean(&|_, x| x));
+            let yy = mean(&|y, _| y * y) - y * y;
+            let xx = mean(&|_, x| x * x) - x * x;
+            let yx = mean(&|y, x| y * x) - y * x;
+            let (half, apart) = ((yy + xx) / 2.0, ((xx - yy) / 2.0).hypot(yx));
+            let degrees = (2.0 * yx).atan2(xx - yy).to_degrees() / 2.0;
+            Self {
+                mean: [y, x],
+                deviations: [half + apart, half - apart].map(|v| v.max(0.0).sqrt()),
+                degrees: degrees.rem_euclid(180.0),
+            }
+        }
+
+        fn of_kernel(kernel: &Kernel) -> Self {
+            Self::of(kernel.taps.iter().copied())
+        }
+    }
+
+    fn near(found: f32, expected: f32, share: f32) -> bool {
+        (found / expected - 1.0).abs() < share
+    }
+
+    #[test]
+    fn a_gaussian_has_its_deviation_in_both_directions() {
+        const SIDE: usize = 81;
+        for light in [Light::Linear, Light::Display] {
+            for sigma in [0.7, 1.5, 4.0, 12.0] {
+                let mut point = Picture::new(1, SIDE, SIDE);
+                let centre = SIDE / 2;
+                point.data[centre * SIDE + centre] = 1.0;
+                gaussian(&mut point, sigma, light);
+                light.enter(&mut point);
+                let from_centre = |i: usize| i as isize - centre as isize;
+                let spread = point.data.iter().enumerate();
+                let found = Moments::of(
+                    spread.map(|(i, v)| (from_centre(i / SIDE), from_centre(i % SIDE), *v)),
+                );
+                assert!((point.data.iter().sum::<f32>() - 1.0).abs() < 1e-2);
+                // Cut at three deviations it loses 1.4 % of them.
+                for deviation in found.deviations {
+                    assert!(near(deviation, sigma, 0.03), "{sigma}: {deviation}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_disc_has_its_radius() {
+        // The soft rim adds some to small ones.
+        for radius in [4.0, 10.0, 20.0] {
+            let found = Moments::of_kernel(&Kernel::disc(radius));
+            for deviation in found.deviations {
+                assert!(near(2.0 * deviation, radius, 0.05), "{radius}: {deviation}");
+            }
+        }
+    }
+
+    #[test]
+    fn motion_has_its_length_and_its_angle() {
+        for length in [6.0, 20.0, 60.0] {
+            for degrees in [0.0, 30.0, 90.0, 135.0] {
+                let found = Moments::of_kernel(&Kernel::motion(length, degrees));
+                let [along, across] = found.deviations;
+                // A line's deviation is its length by the root of 12; half a pixel of bilinear weights widens it.
+                let measured = 12f32.sqrt() * along / length;
+                assert!((0.99..1.09).contains(&measured), "{length}: {measured}");
+                assert!(across <= 0.51, "{length} at {degrees}: {across} across");
+                let turned = (found.degrees - degrees + 90.0).rem_euclid(180.0) - 90.0;
+                assert!(turned.abs() < 1.0, "{degrees}: {}", found.degrees);
+                assert!(found.mean.iter().all(|m| m.abs() < 0.01));
+            }
+        }
+    }
+
+    #[test]
+    fn shake_travels_its_length_around_its_middle() {
+        let length = 30.0;
+        let mut longest = 0f32;
+        for seed in 0..200 {
+            let found = Moments::of_kernel(&Kernel::shake(length, &mut stream(&[seed])));
+            assert!(found.mean.iter().all(|m| m.abs() < 0.01), "{seed}");
+            longest = longest.max(12f32.sqrt() * found.deviations[0]);
+        }
+        // A path without turns is a line, and none reaches further.
+        assert!((0.9..1.03).contains(&(longest / length)), "{longest}");
+    }
+}

@@ -77,4 +77,24 @@ mod tests {
             "{variance}"
         );
     }
+
+    #[test]
+    fn little_light_has_the_noise_of_the_photons_that_are_left() {
+        let (light, exposure) = (0.25_f32, 0.1_f32);
+        let mut picture = Picture::new(1, 400, 500);
+        picture.data.fill(light);
+        light::encode(&mut picture.data);
+        low_light(&mut picture, exposure, &mut stream(&[2]));
+        light::decode(&mut picture.data);
+        let count = picture.data.len() as f32;
+        let mean = picture.data.iter().sum::<f32>() / count;
+        let squares = picture.data.iter().map(|v| (v - mean).powi(2));
+        let variance = squares.sum::<f32>() / count;
+        // 4,000 electrons at full scale, 3 of read noise, steps of 1/1023, all behind the gain.
+        let electrons = 4000.0 * light * exposure + 9.0;
+        let steps = (1.0 / 1023.0_f32).powi(2) / 12.0;
+        let expected = (electrons / 4000.0_f32.powi(2) + steps) / exposure.powi(2);
+        assert!((mean / light - 1.0).abs() < 0.005, "{mean}");
+        assert!((variance / expected - 1.0).abs() < 0.03, "{variance}");
+    }
 }

@@ -137,7 +137,7 @@ pub fn preset(name: &str) -> Option<Degradation> {
             ]),
             either(vec![
                 (2.0, vec![]),
-                (1.0, vec![Step::Chroma]),
+                (1.0, vec![Step::Chroma {}]),
                 (
                     2.0,
                     vec![Step::Jpeg {

@@ -114,6 +114,7 @@ mod tests {
         for (text, expected) in [
             ("blurr", "blurr"),
             ("disc:radios=1", "radios"),
+            ("chroma:quality=50", "quality"),
             ("disc:radius=99", "radius must lie in 0..24"),
             ("jpeg:quality", "name=value"),
             ("jpeg:quality=a..b", "low..high"),

@@ -83,7 +83,8 @@ pub enum Step {
         quality: Range,
     },
     /// Chroma at half the resolution (4:2:0).
-    Chroma,
+    // With braces: serde takes any key beside a variant that has none.
+    Chroma {},
     /// H.264 at a bit rate, after some frames of slow panning.
     H264 {
         /// kbit/s as for 1280x720 at 30 frames per second; scaled to the picture's area.
@@ -152,7 +153,7 @@ impl Step {
             Self::Grain { sigma } => Drawn::Grain(sigma.draw(rng)),
             Self::LowLight { exposure } => Drawn::LowLight(exposure.draw(rng)),
             Self::Jpeg { quality } => Drawn::Jpeg(quality.draw(rng)),
-            Self::Chroma => Drawn::Chroma,
+            Self::Chroma {} => Drawn::Chroma,
             Self::H264 { kbps, frames } => Drawn::H264 {
                 kbps: kbps.draw(rng),
                 frames: frames.draw(rng),
@@ -178,7 +179,8 @@ impl Step {
         });
     }
 
-    /// The most pixels around a patch that the step looks at.
+    /// Pixels around a patch that the step looks at, at most. Of `resize` this is approximate: down and up again
+    /// reach about `4 * factor + 1` pixels, with little weight on those beyond.
     pub(super) fn margin(&self) -> usize {
         match self {
             Self::Frames { .. }
@@ -192,7 +194,7 @@ impl Step {
             }
             Self::Resize { factor } => (2.0 * factor.high).ceil() as usize + 2,
             Self::Jpeg { .. } => 8,
-            Self::Chroma => 2,
+            Self::Chroma {} => 2,
             Self::H264 { .. } | Self::Vp8 { .. } => 16,
             Self::OneOf { choices } => {
                 let of = |c: &Choice| c.steps.iter().map(Self::margin).sum();
@@ -228,7 +230,7 @@ impl Step {
             Self::Grain { sigma } => bound("grain's sigma", sigma, 0.0, 1.0),
             Self::LowLight { exposure } => bound("lowlight's exposure", exposure, 0.001, 1.0),
             Self::Jpeg { quality } => bound("jpeg's quality", quality, 1.0, 100.0),
-            Self::Chroma => Ok(()),
+            Self::Chroma {} => Ok(()),
             Self::H264 { kbps, frames } | Self::Vp8 { kbps, frames } => {
                 bound("kbps", kbps, 10.0, 100_000.0).and(bound("frames", frames, 1.0, 30.0))
             }

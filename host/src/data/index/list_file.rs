@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::{Candidate, Split, tree};
+use crate::data::read;
 
 /// Largest list that is read, in bytes.
 const MAX_BYTES: u64 = 64 << 20;
@@ -23,8 +24,11 @@ pub(super) fn pairs(root: &Path, lists: &[PathBuf]) -> anyhow::Result<Vec<Candid
         if !name.ends_with("_list") || !is_small {
             continue;
         }
-        let text = std::fs::read_to_string(&full)
-            .with_context(|| format!("cannot read {}", full.display()))?;
+        let bytes =
+            std::fs::read(&full).with_context(|| format!("cannot read {}", full.display()))?;
+        let Ok(text) = String::from_utf8(bytes) else {
+            continue;
+        };
         let split: Option<Split> = tree::split(&name);
         let folder = list.parent().unwrap_or(Path::new(""));
         for line in text.lines() {
@@ -32,11 +36,10 @@ pub(super) fn pairs(root: &Path, lists: &[PathBuf]) -> anyhow::Result<Vec<Candid
             let (Some(truth), Some(input)) = (words.next(), words.next()) else {
                 continue;
             };
-            // A path that leaves the folder is not part of this data set.
-            if [truth, input]
-                .iter()
-                .any(|p| p.starts_with('/') || p.split('/').any(|c| c == ".."))
-            {
+            if !is_picture(truth) || !is_picture(input) {
+                continue;
+            }
+            if super::leaves(truth) || super::leaves(input) {
                 continue;
             }
             let truth = folder.join(truth);
@@ -51,4 +54,10 @@ pub(super) fn pairs(root: &Path, lists: &[PathBuf]) -> anyhow::Result<Vec<Candid
         }
     }
     Ok(candidates)
+}
+
+fn is_picture(path: &str) -> bool {
+    Path::new(path)
+        .extension()
+        .is_some_and(|e| read::ENDINGS.contains(&e.to_string_lossy().to_lowercase().as_str()))
 }

@@ -15,7 +15,6 @@
 mod examine;
 mod links;
 mod list_file;
-mod order;
 mod sequence;
 mod split;
 mod tree;
@@ -27,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, bail};
+use hone_shared::order;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +104,10 @@ impl Entry {
         &self.input.as_ref().unwrap_or(&self.truth).path
     }
 
+    fn files(&self) -> impl Iterator<Item = &FileRecord> {
+        self.input.iter().chain([&self.truth])
+    }
+
     /// The group from before it was joined with others.
     fn sequence(&self) -> &str {
         self.sequence.as_deref().unwrap_or(&self.group)
@@ -157,6 +161,14 @@ impl Index {
                 index.version
             );
         }
+        let files = || index.entries.iter().flat_map(Entry::files);
+        if let Some(file) = files().find(|file| leaves(&file.path)) {
+            bail!(
+                "{}: {:?} does not lie in the folder that is indexed: make the index anew with `hone data index`",
+                path.display(),
+                file.path
+            );
+        }
         Ok(index)
     }
 
@@ -174,6 +186,15 @@ impl Index {
     /// Entries of a split.
     pub fn count(&self, split: Split) -> usize {
         self.entries.iter().filter(|e| e.split == split).count()
+    }
+
+    /// A degraded picture, where none was found to be a pair with a sharp one, so that sharp ones alone are used.
+    pub fn degraded_alone(&self) -> Option<&str> {
+        let mut unused = self.problems.iter().map(|p| p.path.as_str());
+        match self.layout {
+            Layout::Sharp => unused.find(|path| tree::is_degraded(Path::new(path))),
+            _ => None,
+        }
     }
 
     /// How often each reason for leaving a file out occurs.
@@ -270,7 +291,7 @@ pub fn scan_told(
     let mut entries = split::assign(entries, &mut problems, seed, validation);
     if !listed {
         // Neighbours are neighbours in time. Last of all: partners and splits are as they always were.
-        entries.sort_by(|a, b| order::paths(a.first_path(), b.first_path()));
+        entries.sort_by(|a, b| order::paths(Path::new(a.first_path()), Path::new(b.first_path())));
     }
     name_the_rest(&found.pictures, &wanted, &entries, &mut problems);
     problems.sort_by(|a, b| a.path.cmp(&b.path));
@@ -293,7 +314,7 @@ fn name_the_rest(
 ) {
     let known: HashSet<String> = entries
         .iter()
-        .flat_map(|e| e.input.iter().chain([&e.truth]))
+        .flat_map(Entry::files)
         .map(|file| file.path.clone())
         .chain(problems.iter().map(|p| p.path.clone()))
         .collect();
@@ -310,6 +331,11 @@ fn name_the_rest(
             });
         }
     }
+}
+
+/// Whether a path leads out of the folder that it is relative to; what does is not part of a data set.
+fn leaves(path: &str) -> bool {
+    path.starts_with('/') || path.split('/').any(|part| part == "..")
 }
 
 fn slashed(path: &Path) -> String {

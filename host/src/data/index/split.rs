@@ -1,4 +1,5 @@
-//! Which entries train and which validate: whole groups, by hash, so that new pictures do not move old ones.
+//! Which entries train and which validate: whole groups, those whose hashes are lowest. New pictures may move old ones to
+//! the other side: an index keeps a split.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

@@ -222,6 +222,21 @@ fn list_files_of_realblur_are_followed() {
 }
 
 #[test]
+fn text_files_that_list_no_pairs_are_let_be() {
+    let folder = tree(&["0001.png", "0002.png"]);
+    let counts = "0001.png 3\n0002.png 5\n";
+    std::fs::write(folder.path().join("image_list.txt"), counts).unwrap();
+    std::fs::write(
+        folder.path().join("latin1_list.txt"),
+        b"caf\xe9.png 0001.png",
+    )
+    .unwrap();
+    let index = index(&folder);
+    assert_eq!((index.layout, index.entries.len()), (Layout::Sharp, 2));
+    assert!(index.problems.is_empty(), "{:?}", index.problems);
+}
+
+#[test]
 fn photos_and_sequences_are_split_without_leaks() {
     let mut paths: Vec<String> = (0..10).map(|i| format!("p{i}.png")).collect();
     paths.extend((0..12).map(|i| format!("clip{}/{:04}.png", i / 4, i)));
@@ -292,6 +307,19 @@ fn damage_is_found_by_name() {
         "{:?}",
         bad.problems
     );
+}
+
+#[test]
+fn files_outside_of_the_folder_are_none_of_an_index() {
+    let folder = tree(&["a.png", "b.png"]);
+    let file = folder.path().join("index.toml");
+    for path in ["/home/me/x.png", "../x.png", "sub/../../x.png"] {
+        let mut foreign = index(&folder);
+        path.clone_into(&mut foreign.entries[1].truth.path);
+        foreign.save(&file).unwrap();
+        let error = Index::load(&file).unwrap_err().to_string();
+        assert!(error.contains("does not lie in the folder"), "{error}");
+    }
 }
 
 #[test]

@@ -135,6 +135,11 @@ fn is_scale(folder: &str) -> bool {
     matches!(folder, "x2" | "x3" | "x4")
 }
 
+/// Whether a folder's name says that the picture in it is degraded.
+pub(super) fn is_degraded(path: &Path) -> bool {
+    Parts::of(path).role == Some(Role::Input)
+}
+
 /// Pairs by folder names; none when no folder has a role.
 pub(super) fn pairs(pictures: &[PathBuf], problems: &mut Vec<Problem>) -> Vec<Candidate> {
     let before = problems.len();

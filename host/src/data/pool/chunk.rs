@@ -15,43 +15,26 @@ pub const CHUNK: usize = 32;
 const MAGIC: &[u8; 8] = b"honepool";
 const KEY: usize = 64;
 
-/// Gathers the records of one chunk.
-#[derive(Debug)]
-pub struct ChunkWriter {
-    key: String,
-    records: Vec<Vec<u8>>,
-}
-
-impl ChunkWriter {
-    /// Starts a chunk of the manifest with this key.
-    pub fn new(key: &str, records: Vec<Vec<u8>>) -> Self {
-        Self {
-            key: key.to_owned(),
-            records,
-        }
+/// Writes a chunk of the manifest with this key; returns its size.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_chunk(path: &Path, key: &str, records: &[Vec<u8>]) -> Result<u64> {
+    let mut bytes = Vec::new();
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(key.as_bytes());
+    bytes.extend_from_slice(&u32::try_from(records.len())?.to_le_bytes());
+    for record in records {
+        bytes.extend_from_slice(&u32::try_from(record.len())?.to_le_bytes());
+        bytes.extend_from_slice(&crc32fast::hash(record).to_le_bytes());
     }
-
-    /// Writes the file; returns its size.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn write(&self, path: &Path) -> Result<u64> {
-        let mut bytes = Vec::new();
-        bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(self.key.as_bytes());
-        bytes.extend_from_slice(&u32::try_from(self.records.len())?.to_le_bytes());
-        for record in &self.records {
-            bytes.extend_from_slice(&u32::try_from(record.len())?.to_le_bytes());
-            bytes.extend_from_slice(&crc32fast::hash(record).to_le_bytes());
-        }
-        bytes.extend(self.records.iter().flatten());
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)
-                .with_context(|| format!("cannot create {}", folder.display()))?;
-        }
-        hone_device::atomic::write_bytes(path, &bytes)?;
-        Ok(bytes.len() as u64)
+    bytes.extend(records.iter().flatten());
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
     }
+    hone_device::atomic::write_bytes(path, &bytes)?;
+    Ok(bytes.len() as u64)
 }
 
 /// Where the records of a chunk lie.

@@ -18,6 +18,8 @@ const FORMAT: u32 = 1;
 const FILE_NAME: &str = "cache.json";
 /// Most patches of one side.
 const MAX_COUNT: usize = 1 << 24;
+/// Most bytes of one patch with all its maps.
+const MAX_BYTES: usize = 1 << 30;
 
 /// What a pool was made from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -134,7 +136,10 @@ impl Manifest {
         let bounded = (1..=MAX_COUNT).contains(&manifest.count)
             && manifest.crops.iter().all(|c| {
                 let small = |m: &MapShape| m.channels <= 4096 && m.side <= 4096 && m.side > 0;
-                (8..=4096).contains(&c.crop) && c.maps.len() <= 64 && c.maps.iter().all(small)
+                (8..=4096).contains(&c.crop)
+                    && c.maps.len() <= 64
+                    && c.maps.iter().all(small)
+                    && manifest.layout(c).bytes() <= MAX_BYTES
             });
         ensure!(bounded, "{name} is damaged: a size is out of bounds");
         Ok(manifest)

@@ -27,7 +27,7 @@ use super::loader::Batch;
 use super::random::{shuffled, stream};
 use super::source::{PairSource, Symmetry};
 
-pub use chunk::{CHUNK, ChunkWriter};
+pub use chunk::{CHUNK, write_chunk};
 pub use manifest::{CropMaps, Manifest, MapShape, PoolTeacher};
 pub use record::{Record, RecordLayout, samples};
 

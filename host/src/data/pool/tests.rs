@@ -62,11 +62,9 @@ fn fill(folder: &Path, config: &DataConfig, chunks: &[usize]) {
             assert_eq!(layout.decode(&bytes).unwrap(), record);
             bytes
         };
-        let records = (0..manifest.patches_in(number)).map(record).collect();
+        let records: Vec<_> = (0..manifest.patches_in(number)).map(record).collect();
         let key = manifest.key().unwrap();
-        ChunkWriter::new(&key, records)
-            .write(&chunk_path(folder, 16, number))
-            .unwrap();
+        write_chunk(&chunk_path(folder, 16, number), &key, &records).unwrap();
     }
 }
 
@@ -157,6 +155,16 @@ fn stale_and_damaged_pools_are_refused() {
     let pool = Pool::open(at, 8).unwrap();
     let read = format!("{:#}", pool.record(16, COUNT - 1).unwrap_err());
     assert!(read.contains("damaged"), "{read}");
+}
+
+#[test]
+fn patches_that_fill_the_memory_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut huge = manifest(&config());
+    (huge.crops[0].maps[0].channels, huge.crops[0].maps[0].side) = (4096, 4096);
+    huge.claim(folder.path()).unwrap();
+    let error = Manifest::read(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("a size is out of bounds"), "{error}");
 }
 
 #[test]

@@ -79,6 +79,14 @@ fn decoding(error: image::ImageError) -> Unusable {
     }
 }
 
+/// The decoders keep to their limits themselves; the buffer of the whole picture is not theirs.
+fn bounded(decoder: &impl ImageDecoder) -> Result<(), Unusable> {
+    match decoder.total_bytes() > MAX_BYTES {
+        true => Err(Unusable::TooLarge),
+        false => Ok(()),
+    }
+}
+
 fn turned(orientation: Orientation) -> bool {
     use Orientation as O;
     matches!(
@@ -102,6 +110,7 @@ pub fn size(path: &Path) -> Result<(usize, usize), Unusable> {
     if width > MAX_SIDE || height > MAX_SIDE {
         return Err(Unusable::TooLarge);
     }
+    bounded(&decoder)?;
     let (width, height) = (width as usize, height as usize);
     Ok(if turned {
         (height, width)
@@ -151,6 +160,7 @@ fn upright(path: &Path) -> Result<DynamicImage, Unusable> {
         jpeg::decode(&std::fs::read(path).map_err(Unusable::Closed)?)?
     } else {
         let mut decoder = reader.into_decoder().map_err(decoding)?;
+        bounded(&decoder)?;
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
         (
             DynamicImage::from_decoder(decoder).map_err(decoding)?,

@@ -140,6 +140,22 @@ fn cut_off_and_damaged_files_are_never_half_used() {
 }
 
 #[test]
+fn what_would_not_fit_is_refused_by_its_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.png");
+    let image: ImageBuffer<Rgba<u16>, _> = ImageBuffer::from_pixel(1, 1, Rgba([u16::MAX; 4]));
+    image.save(&path).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The header says 32768x32768 of eight bytes each.
+    bytes[16..24].copy_from_slice(&[0, 0, 0x80, 0, 0, 0, 0x80, 0]);
+    let sum = crc32fast::hash(&bytes[12..29]);
+    bytes[29..33].copy_from_slice(&sum.to_be_bytes());
+    std::fs::write(&path, &bytes).unwrap();
+    assert!(matches!(size(&path), Err(Unusable::TooLarge)));
+    assert!(matches!(decode(&path), Err(Unusable::TooLarge)));
+}
+
+#[test]
 fn an_error_names_the_file() {
     let error = format!("{:#}", photo(Path::new("/nowhere/a.png")).unwrap_err());
     assert!(

@@ -1,10 +1,11 @@
 //! Decoded pictures under a memory budget, shared by all threads.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
+use hone_shared::printable::printable;
 use rayon::prelude::*;
 
 use crate::data::config::DataConfig;
@@ -36,7 +37,8 @@ pub(super) struct Images {
     reduce: usize,
     budget: usize,
     kept: Mutex<Kept>,
-    bad: Mutex<HashSet<usize>>,
+    /// What is wrong with those that cannot be used.
+    bad: Mutex<HashMap<usize, String>>,
 }
 
 #[derive(Default)]
@@ -57,8 +59,14 @@ impl Images {
         }
     }
 
-    /// Picture `number`; the error names the file.
+    /// Picture `number`; the error names the file. One that was found to be unusable is not tried again.
     pub(super) fn get(&self, number: usize) -> anyhow::Result<Arc<Photo>> {
+        {
+            let bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(error) = bad.get(&number) {
+                return Err(anyhow!(error.clone()));
+            }
+        }
         {
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             kept.clock += 1;
@@ -69,7 +77,8 @@ impl Images {
             }
         }
         // Decoded outside the lock: two threads may do the same work now and then, none waits.
-        let photo = Arc::new(self.make(number)?);
+        let photo = self.make(number).map_err(|e| self.refuse(number, e))?;
+        let photo = Arc::new(photo);
         let size = photo.rgb.len();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if size <= self.budget {
@@ -117,13 +126,17 @@ impl Images {
         Ok(sha256(text.as_bytes()))
     }
 
+    /// A side of a picture after it was made smaller.
+    pub(super) fn reduced(&self, side: usize) -> usize {
+        (side / self.reduce).max(1)
+    }
+
     fn make(&self, number: usize) -> anyhow::Result<Photo> {
         let photo = self.read(number)?;
         if self.reduce == 1 {
             return Ok(photo);
         }
-        let smaller = |side: usize| (side / self.reduce).max(1);
-        let (width, height) = (smaller(photo.width), smaller(photo.height));
+        let (width, height) = (self.reduced(photo.width), self.reduced(photo.height));
         Ok(resize::bicubic(&photo, width, height))
     }
 
@@ -152,24 +165,14 @@ impl Images {
         }
     }
 
-    /// Tells once that `number` is unusable.
-    pub(super) fn report(&self, number: usize, error: &anyhow::Error) {
+    /// Takes picture `number` for unusable from now on, which is told once. Never its neighbours: whether those can be used
+    /// would then depend on what was asked for before.
+    pub(super) fn refuse(&self, number: usize, error: anyhow::Error) -> anyhow::Error {
         let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
-        if bad.insert(number) {
-            eprintln!("data: skipped: {error:#}");
+        if bad.insert(number, format!("{error:#}")).is_none() {
+            eprintln!("data: skipped: {}", printable(format_args!("{error:#}")));
         }
-    }
-
-    pub(super) fn is_bad(&self, number: usize) -> bool {
-        let bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
-        bad.contains(&number)
-    }
-
-    pub(super) fn bad_count(&self) -> usize {
-        self.bad
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
+        error
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::{open, sharpness};
+use super::{Adjustable, PairSource, open_as_said, sharpness};
 use crate::data::config::DataConfig;
 use crate::data::degrade::Degradation;
 
@@ -21,19 +21,31 @@ pub fn scores(
     crop: usize,
     count: u64,
 ) -> anyhow::Result<Vec<f32>> {
-    let plain = DataConfig {
+    score(
+        &*open_as_said(&plain(config), base)?,
+        config.seed,
+        crop,
+        count,
+    )
+}
+
+/// Patches as they lie in the pictures, whatever they are.
+fn plain(config: &DataConfig) -> DataConfig {
+    DataConfig {
         degradation: Degradation::default(),
         min_sharpness: 0.0,
         drop_flattest: 0.0,
         jitter: 0.0,
         flips: false,
         ..config.clone()
-    };
-    let source = open(&plain, base)?;
-    let score = |i| Ok(sharpness(&source.patch(plain.seed, i, crop)?.truth));
+    }
+}
+
+fn score(source: &dyn PairSource, seed: u64, crop: usize, count: u64) -> anyhow::Result<Vec<f32>> {
+    let one = |i| Ok(sharpness(&source.patch(seed, i, crop)?.truth));
     let mut scores: Vec<f32> = (0..count)
         .into_par_iter()
-        .map(score)
+        .map(one)
         .collect::<anyhow::Result<_>>()?;
     scores.sort_by(f32::total_cmp);
     Ok(scores)
@@ -46,19 +58,22 @@ pub fn quantile(scores: &[f32], part: f32) -> f32 {
     scores.get(at.min(last)).copied().unwrap_or(0.0)
 }
 
-/// `drop_flattest` as a threshold.
-pub(super) fn with_threshold(config: &DataConfig, base: &Path) -> anyhow::Result<DataConfig> {
-    let scores = scores(config, base, config.crop, PROBES)?;
+/// Makes `drop_flattest` a threshold.
+pub(super) fn set_threshold(source: &mut dyn Adjustable) -> anyhow::Result<()> {
+    let config = source.config().clone();
+    *source.config() = plain(&config);
+    let scores = score(&*source, config.seed, config.crop, PROBES)?;
     let least = quantile(&scores, config.drop_flattest);
-    Ok(DataConfig {
+    *source.config() = DataConfig {
         min_sharpness: config.min_sharpness.max(least),
-        drop_flattest: 0.0,
-        ..config.clone()
-    })
+        ..config
+    };
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::open;
     use super::*;
     use crate::data::config::Layout;
 

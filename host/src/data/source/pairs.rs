@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 
 use super::augment::{Area, Jitter, Symmetry, place};
 use super::files::Origin;
-use super::{Images, Pair, PairSource, spread};
+use super::{Adjustable, Images, Listing, Pair, PairSource, spread};
 use crate::data::config::DataConfig;
 use crate::data::degrade::resize;
-use crate::data::index::{Index, Split, sequences};
+use crate::data::index::{FileRecord, Index, Split, sequences};
 use crate::data::photo::Photo;
 use crate::data::random::{shuffled, stream};
 
@@ -22,37 +22,44 @@ pub(super) struct PairsSource {
     config: DataConfig,
     /// Picture `2n` is the input, `2n + 1` the truth of pair `n`.
     images: Images,
+    /// The files of each pair, degraded first.
+    files: Vec<[FileRecord; 2]>,
     /// The sequence each pair belongs to.
     sequences: Vec<String>,
     train: Vec<usize>,
     validation: Vec<usize>,
     name: String,
+    listing: Listing,
 }
 
 impl PairsSource {
     pub(super) fn new(config: &DataConfig, root: &Path, index: Index) -> Self {
-        let (mut paths, mut followed) = (Vec::new(), Vec::new());
+        let (mut files, mut followed) = (Vec::new(), Vec::new());
         let (mut train, mut validation) = (Vec::new(), Vec::new());
         let sequences = sequences(&index.entries);
+        let listing = Listing::of(&index);
         for (entry, sequence) in index.entries.into_iter().zip(sequences) {
             let Some(input) = entry.input else { continue };
-            let number = paths.len() / 2;
+            let number = files.len();
             match entry.split {
                 Split::Train => train.push(number),
                 Split::Validation => validation.push(number),
                 Split::Test => {}
             }
             followed.push(sequence);
-            paths.push(Origin::file(root, input));
-            paths.push(Origin::file(root, entry.truth));
+            files.push([input, entry.truth]);
         }
+        let paths = files.iter().flatten().cloned();
+        let paths = paths.map(|file| Origin::file(root, file)).collect();
         Self {
             config: config.clone(),
             name: format!("{} pairs in {}", train.len(), root.display()),
             images: Images::new(Origin::Files(paths), config),
+            files,
             sequences: followed,
             train,
             validation,
+            listing,
         }
     }
 
@@ -74,24 +81,51 @@ impl PairsSource {
             self.images.get(2 * number)?,
             self.images.get(2 * number + 1)?,
         );
-        let size = |p: &Photo| (p.width, p.height);
-        if size(&input) == size(&truth) {
+        self.fit(number, input, truth)
+            .map_err(|error| self.images.refuse(2 * number, error))
+    }
+
+    /// These pictures of pair `number`, made one size.
+    fn fit(
+        &self,
+        number: usize,
+        input: Arc<Photo>,
+        truth: Arc<Photo>,
+    ) -> anyhow::Result<(Arc<Photo>, Arc<Photo>)> {
+        // The files' sizes say whether they fit: each side that is made smaller is rounded down by itself.
+        let files = &self.files[number];
+        for (photo, file) in [&input, &truth].into_iter().zip(files) {
+            let expected = [file.width, file.height].map(|side| self.images.reduced(side));
+            ensure!(
+                expected == [photo.width, photo.height],
+                "{} has changed its size since it was indexed: run `hone data index` again",
+                file.path
+            );
+        }
+        let [small, large] = files;
+        ensure!(
+            large.width.is_multiple_of(small.width)
+                && large.height.is_multiple_of(small.height)
+                && large.width / small.width == large.height / small.height,
+            "{} and {} are no pair: they have {}x{} and {}x{} pixels",
+            small.path,
+            large.path,
+            small.width,
+            small.height,
+            large.width,
+            large.height
+        );
+        if (input.width, input.height) == (truth.width, truth.height) {
             return Ok((input, truth));
         }
-        if truth.width.is_multiple_of(input.width)
-            && truth.width / input.width == truth.height / input.height
-            && truth.height.is_multiple_of(input.height)
-        {
-            let enlarged = resize::bicubic(&input, truth.width, truth.height);
-            return Ok((Arc::new(enlarged), truth));
-        }
-        bail!(
-            "pair {number}: sizes differ, {}x{} and {}x{}",
-            input.width,
-            input.height,
-            truth.width,
-            truth.height
-        )
+        let enlarged = resize::bicubic(&input, truth.width, truth.height);
+        Ok((Arc::new(enlarged), truth))
+    }
+}
+
+impl Adjustable for PairsSource {
+    fn config(&mut self) -> &mut DataConfig {
+        &mut self.config
     }
 }
 
@@ -106,19 +140,12 @@ impl PairSource for PairsSource {
         for attempt in 0..ATTEMPTS {
             let turn = shuffled(seed, index.wrapping_add(attempt), self.train.len());
             let number = self.train[turn];
-            if self.images.is_bad(number) {
-                continue;
-            }
             let Some(first) = self.first_of(number, frames) else {
                 continue;
             };
             let both = (first..first + frames).map(|n| self.both(n));
-            let both = match both.collect::<anyhow::Result<Vec<_>>>() {
-                Ok(both) => both,
-                Err(error) => {
-                    self.images.report(number, &error);
-                    continue;
-                }
+            let Ok(both) = both.collect::<anyhow::Result<Vec<_>>>() else {
+                continue;
             };
             let mut rng = stream(&[seed, index, attempt]);
             let place = place(&both[0].1, crop, self.config.min_sharpness, &mut rng);
@@ -157,25 +184,23 @@ impl PairSource for PairsSource {
                 continue;
             };
             let both = (first..first + frames).map(|n| self.both(n));
-            match both.collect::<anyhow::Result<Vec<_>>>() {
-                Ok(both) => {
-                    let middle = |(input, truth): (Arc<Photo>, Arc<Photo>)| {
-                        let area = Area::middle(&truth, self.config.validation_crop);
-                        Pair {
-                            input: area.of(&input),
-                            truth: area.of(&truth),
-                        }
-                    };
-                    sequences.push(both.into_iter().map(middle).collect());
+            let Ok(both) = both.collect::<anyhow::Result<Vec<_>>>() else {
+                continue;
+            };
+            let middle = |(input, truth): (Arc<Photo>, Arc<Photo>)| {
+                let area = Area::middle(&truth, self.config.validation_crop);
+                Pair {
+                    input: area.of(&input),
+                    truth: area.of(&truth),
                 }
-                Err(error) => self.images.report(number, &error),
-            }
+            };
+            sequences.push(both.into_iter().map(middle).collect());
         }
-        if sequences.is_empty() && frames > 1 {
+        if sequences.is_empty() && frames > 1 && !self.validation.is_empty() {
             bail!("no {frames} consecutive frames are left for validation: {NEEDED}");
         }
         if sequences.is_empty() {
-            bail!("no pair is left for validation: raise [data] validation or add a 'val' folder");
+            bail!(Listing::none_left(Some(&self.listing)));
         }
         Ok(sequences)
     }
@@ -185,12 +210,12 @@ impl PairSource for PairsSource {
         self.images.fingerprint(&both, std::iter::empty())
     }
 
-    fn len(&self) -> usize {
-        self.train.len()
+    fn listing(&self) -> Option<&str> {
+        Some(self.listing.sha256())
     }
 
-    fn skipped(&self) -> usize {
-        self.images.bad_count()
+    fn pictures(&self) -> usize {
+        self.train.len()
     }
 
     fn describe(&self) -> String {

@@ -5,11 +5,11 @@ mod shots;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use super::augment::{Area, Jitter, Symmetry, place};
 use super::files::{Images, Origin};
-use super::{Pair, PairSource, spread};
+use super::{Adjustable, Listing, Pair, PairSource, spread};
 use crate::data::config::DataConfig;
 use crate::data::degrade::Exposure;
 use crate::data::index::{Index, Split, sequences};
@@ -22,9 +22,6 @@ use shots::{Shot, expose};
 /// How many pictures are tried in place of an unreadable one.
 const ATTEMPTS: u64 = 64;
 
-const NONE_LEFT: &str =
-    "no picture is left for validation: raise [data] validation or add a 'val' folder";
-
 pub(super) struct SharpSource {
     config: DataConfig,
     images: Images,
@@ -33,11 +30,13 @@ pub(super) struct SharpSource {
     train: Vec<usize>,
     validation: Vec<usize>,
     name: String,
+    /// Of files.
+    listing: Option<Listing>,
 }
 
 impl SharpSource {
     /// Scenes: one in ten more than asked for are drawn for validation.
-    pub(super) fn scenes(config: &DataConfig) -> Self {
+    pub(super) fn scenes(config: &DataConfig) -> anyhow::Result<Self> {
         let held_out = config
             .validation_images
             .min(config.count.div_ceil(10))
@@ -57,10 +56,12 @@ impl SharpSource {
                 "{} scenes of {}x{}",
                 config.count, config.size[0], config.size[1]
             ),
+            listing: None,
         }
+        .with_neighbours()
     }
 
-    pub(super) fn files(config: &DataConfig, root: &Path, index: Index) -> Self {
+    pub(super) fn files(config: &DataConfig, root: &Path, index: Index) -> anyhow::Result<Self> {
         let numbers = |split: Split| -> Vec<usize> {
             (0..index.entries.len())
                 .filter(|&i| index.entries[i].split == split)
@@ -70,6 +71,7 @@ impl SharpSource {
         let validation = numbers(Split::Validation);
         let name = format!("{} sharp pictures in {}", train.len(), root.display());
         let sequences = sequences(&index.entries);
+        let listing = Some(Listing::of(&index));
         let entries = index.entries.into_iter();
         let paths = entries.map(|e| Origin::file(root, e.truth)).collect();
         Self {
@@ -79,7 +81,27 @@ impl SharpSource {
             train,
             validation,
             name,
+            listing,
         }
+        .with_neighbours()
+    }
+
+    /// Refuses to average neighbours where no picture has one on both sides.
+    fn with_neighbours(self) -> anyhow::Result<Self> {
+        let inside = |&n: &usize| {
+            let neighbours = [n.checked_sub(1), Some(n + 1)];
+            let is_one = |at: Option<usize>| {
+                at.and_then(|at| self.sequences.get(at)) == self.sequences.get(n)
+            };
+            neighbours.into_iter().all(is_one)
+        };
+        ensure!(
+            self.config.degradation.frames().is_none() || self.train.iter().any(inside),
+            "[data]: 'frames' averages neighbours in time, which none of the {} has: give each clip a folder of \
+             its own below root, with nothing but numbered frames in it",
+            self.name
+        );
+        Ok(self)
     }
 
     /// The light of the frames around `number` in a window, as bytes would show it; the middle one when not averaging.
@@ -158,6 +180,12 @@ struct Cut {
     camera: Exposure,
 }
 
+impl Adjustable for SharpSource {
+    fn config(&mut self) -> &mut DataConfig {
+        &mut self.config
+    }
+}
+
 impl PairSource for SharpSource {
     fn sequence(
         &self,
@@ -170,44 +198,30 @@ impl PairSource for SharpSource {
         for attempt in 0..ATTEMPTS {
             let turn = shuffled(seed, index.wrapping_add(attempt), self.train.len());
             let number = self.train[turn];
-            if self.images.is_bad(number) {
-                continue;
-            }
             let mut rng = stream(&[seed, index, attempt]);
             match self.cut(number, &mut rng, crop, frames) {
                 // A codec that fails, fails for every picture: that is not skipped.
                 Ok(cut) => return self.degrade(cut, &mut rng),
-                Err(error) => {
-                    self.images.report(number, &error);
-                    last = Some(error);
-                }
+                Err(error) => last = Some(error),
             }
         }
-        Err(last
-            .unwrap_or_else(|| anyhow::anyhow!("none of {ATTEMPTS} pictures in a row can be read")))
+        let last = last.context("there is no picture")?;
+        Err(last.context(format!("none of {ATTEMPTS} pictures in a row can be read")))
     }
 
     fn validation(&self) -> anyhow::Result<Vec<Pair>> {
         let mut pairs = Vec::new();
         for i in spread(self.validation.len(), self.config.validation_images) {
             let number = self.validation[i];
-            let photo = match self.images.get(number) {
-                Ok(photo) => photo,
-                Err(error) => {
-                    self.images.report(number, &error);
-                    continue;
-                }
+            let Ok(photo) = self.images.get(number) else {
+                continue;
             };
             let area = Area::middle(&photo, self.config.validation_crop);
             let mut rng = stream(&[self.config.seed, number as u64, 0x0076_616c]);
             let window = |p: &Photo| area.of(p);
             // A neighbour in time may be the unreadable one.
-            let exposed = match self.exposure(number, &mut rng, &window) {
-                Ok(exposed) => exposed,
-                Err(error) => {
-                    self.images.report(number, &error);
-                    continue;
-                }
+            let Ok(exposed) = self.exposure(number, &mut rng, &window) else {
+                continue;
             };
             let input = self
                 .config
@@ -220,7 +234,7 @@ impl PairSource for SharpSource {
             });
         }
         if pairs.is_empty() {
-            bail!(NONE_LEFT);
+            bail!(Listing::none_left(self.listing.as_ref()));
         }
         Ok(pairs)
     }
@@ -235,16 +249,15 @@ impl PairSource for SharpSource {
                 let area = Area::middle(&photo, self.config.validation_crop);
                 self.shots(number, &mut rng, area, camera.margin(), frames)
             });
-            match shots {
-                Ok(shots) => sequences.push(
+            if let Ok(shots) = shots {
+                sequences.push(
                     expose(shots, &camera, &mut rng)
                         .context("cannot make the validation pictures")?,
-                ),
-                Err(error) => self.images.report(number, &error),
+                );
             }
         }
         if sequences.is_empty() {
-            bail!(NONE_LEFT);
+            bail!(Listing::none_left(self.listing.as_ref()));
         }
         Ok(sequences)
     }
@@ -254,12 +267,12 @@ impl PairSource for SharpSource {
         self.images.fingerprint(&self.train, sequences)
     }
 
-    fn len(&self) -> usize {
-        self.train.len()
+    fn listing(&self) -> Option<&str> {
+        self.listing.as_ref().map(Listing::sha256)
     }
 
-    fn skipped(&self) -> usize {
-        self.images.bad_count()
+    fn pictures(&self) -> usize {
+        self.train.len()
     }
 
     fn describe(&self) -> String {

@@ -141,7 +141,10 @@ mod tests {
             ..DataConfig::default()
         };
         let source = crate::data::open(&config, Path::new("")).unwrap();
-        assert_eq!((source.len(), source.validation().unwrap().len()), (5, 3));
+        assert_eq!(
+            (source.pictures(), source.validation().unwrap().len()),
+            (5, 3)
+        );
         let pair = source.patch(1, 0, 32).unwrap();
         assert_ne!(pair.input, pair.truth);
         let still = Picture::load(&folder.path().join("train/sharp/00002.png")).unwrap();

@@ -2,9 +2,11 @@
 //!
 //! Pictures are loaded one pair at a time, so that a set may be larger than memory.
 
+mod learnt;
 mod open;
 mod usable;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -14,6 +16,7 @@ use crate::data::photo::Photo;
 use crate::data::random::stream;
 use crate::data::read;
 use crate::picture::Picture;
+pub use learnt::Learnt;
 pub use open::Opened;
 
 /// A degraded picture and the truth, RGB, of one size.
@@ -34,6 +37,8 @@ pub struct Camera {
     pub degradation: Degradation,
     /// Draws the parameters: a picture always gets the same ones, by its place in the data.
     pub seed: u64,
+    /// Whether the user named the steps: a recipe's are no answer to pairs that do not match.
+    pub asked_for: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -53,12 +58,51 @@ enum Item {
 }
 
 impl Item {
+    /// The file of the sharp picture.
+    fn file(&self) -> Option<PathBuf> {
+        match self {
+            Self::Files { truth, .. } => std::fs::canonicalize(truth).ok(),
+            Self::Loaded(_) | Self::Frame { .. } => None,
+        }
+    }
+
+    fn is_of(&self, files: &BTreeSet<PathBuf>) -> bool {
+        !files.is_empty() && self.file().is_some_and(|file| files.contains(&file))
+    }
+
     /// The picture's place in the data, before any was left out: its degradation is drawn by that, so that
     /// evaluations of more and of fewer pictures compare picture by picture.
     fn place(&mut self) -> Option<&mut u64> {
         match self {
             Self::Loaded(_) => None,
             Self::Files { place, .. } | Self::Frame { place, .. } => Some(place),
+        }
+    }
+}
+
+/// Which of more pictures are evaluated.
+#[derive(Debug, Clone, Copy)]
+pub enum Take {
+    /// At most so many, spread evenly.
+    Spread(usize),
+    /// At most the first so many: frames that follow each other.
+    First(usize),
+}
+
+impl Take {
+    fn count(self) -> usize {
+        match self {
+            Self::Spread(count) | Self::First(count) => count,
+        }
+    }
+
+    fn of(self, mut items: Vec<Item>) -> Vec<Item> {
+        match self {
+            Self::Spread(count) => spread(items, count),
+            Self::First(count) => {
+                items.truncate(count);
+                items
+            }
         }
     }
 }
@@ -111,6 +155,14 @@ impl PairSet {
             }
         }
         Self { items, ..self }
+    }
+
+    /// The pairs whose sharp picture is not among those of `others`.
+    #[must_use]
+    pub fn without(mut self, others: &Self) -> Self {
+        let others = others.items.iter().filter_map(Item::file).collect();
+        self.items.retain(|item| !item.is_of(&others));
+        self
     }
 
     /// Number of pairs.

@@ -1,10 +1,11 @@
 //! Where pairs come from: two folders, a tree of pictures, an index, or a video.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
-use super::{Camera, Item, PairSet, spread};
+use super::{Camera, Item, Learnt, PairSet, Take};
 use crate::data::config::Layout;
 use crate::data::index::{self, Index, Problem, Split};
 use crate::data::photo::Photo;
@@ -21,14 +22,16 @@ pub struct Opened {
     pub training: Option<PairSet>,
     /// Files that were left out because their headers already tell that they cannot be used.
     pub problems: Vec<Problem>,
+    /// A sentence on pictures that a run was trained on.
+    pub note: Option<String>,
 }
 
 impl PairSet {
-    /// Pairs the pictures of two folders by file stem; at most `limit`, spread evenly.
+    /// Pairs the pictures of two folders by file stem.
     ///
     /// # Errors
     /// When a folder cannot be read or a picture has no partner.
-    pub fn folders(input: &Path, truth: &Path, limit: usize) -> anyhow::Result<Self> {
+    pub fn folders(input: &Path, truth: &Path, take: Take) -> anyhow::Result<Self> {
         let items = paired_images(input, truth)?.into_iter().zip(0..);
         let items = items.map(|((input, truth), place)| Item::Files {
             name: stem(&input),
@@ -36,65 +39,83 @@ impl PairSet {
             truth,
             place,
         });
-        Ok(Self::new(spread(items.collect(), limit), None))
+        Ok(Self::new(take.of(items.collect()), None))
     }
 
     /// Opens `data`: a folder, an index file, or a video whose frames are the truth.
     ///
-    /// In a folder, `val/{blur,sharp}` (or `{input,target}`, `{lq,gt}`) is evaluated and `train` is
-    /// for tuning; any other tree is read as `hone data index` reads it: its test pictures, else its
-    /// validation pictures, else all of them. Sharp pictures are degraded by `camera`. At most
-    /// `limit` pictures, spread evenly; of a video, its first frames.
+    /// A folder is read as `hone data index` reads it: its test pictures, else its validation pictures,
+    /// else all of them; the folder that one of the `runs` was trained on as that run read it. What a run was trained on is
+    /// left out, unless nothing else is there. Sharp pictures are degraded by `camera`. Of a video, the first frames are taken.
     ///
     /// # Errors
-    /// When there is nothing to evaluate on, or sharp pictures come without a camera.
-    pub fn open(data: &Path, camera: Option<&Camera>, limit: usize) -> anyhow::Result<Opened> {
+    /// When there is nothing to evaluate on, when sharp pictures come without a camera, or with one that nobody asked for
+    /// beside degraded pictures that match none of them.
+    pub fn open(
+        data: &Path,
+        camera: Option<&Camera>,
+        take: Take,
+        runs: &[Learnt],
+    ) -> anyhow::Result<Opened> {
         if data.is_file() && video::is_video(data) {
-            let evaluated = Self::video(data, camera, limit)?;
+            let evaluated = Self::video(data, camera, take.count())?;
             return Ok(Opened {
                 evaluated,
                 split: None,
                 training: None,
                 problems: Vec::new(),
+                note: None,
             });
         }
+        let own = runs.iter().find(|run| run.is_in(data));
         let lying = data.join(index::FILE_NAME);
-        let (index, root) = if data.is_file() {
+        let (root, index, indexed) = if data.is_file() {
             let root = data.parent().unwrap_or(Path::new("."));
-            (Index::load(data)?, root.to_owned())
+            (root.to_owned(), Index::load(data)?, true)
+        } else if let Some(run) = own {
+            let (root, index) = run.index()?;
+            (root, index, run.is_indexed())
         } else if lying.is_file() {
-            (Index::load(&lying)?, data.to_owned())
+            (data.to_owned(), Index::load(&lying)?, true)
         } else {
-            let split = |name: &str| {
-                let (input, truth) = split_folders(data, name)?;
-                Some(Self::folders(&input, &truth, limit))
-            };
-            if let Some(evaluated) = split("val") {
-                return Ok(Opened {
-                    evaluated: evaluated?,
-                    split: None,
-                    training: split("train").transpose()?,
-                    problems: Vec::new(),
-                });
-            }
             let index = index::scan(data, Layout::Auto, 0, 0.0, false)
                 .with_context(|| format!("cannot use {} as data", data.display()))?;
-            let opened = Self::indexed(&index, data, camera, limit)?;
-            return Ok(Opened {
-                problems: index.problems,
-                ..opened
-            });
+            (data.to_owned(), index, false)
         };
-        Self::indexed(&index, &root, camera, limit)
+        let sharp_said = own.is_some_and(|run| run.data.layout == Layout::Sharp);
+        if !indexed
+            && !sharp_said
+            && !camera.is_some_and(|camera| camera.asked_for)
+            && let Some(path) = index.degraded_alone()
+        {
+            bail!(
+                "{} holds degraded pictures, as {path}, and none is a pair with a sharp one: name the two alike, or say with \
+                 --degrade what the camera does",
+                data.display()
+            );
+        }
+        let learnt = runs.iter().flat_map(|run| run.pictures(&root)).collect();
+        let mut opened = Self::indexed(&index, &root, camera, take, &learnt)?;
+        if !indexed {
+            opened.problems = index.problems;
+        }
+        if let (None, Some(_), Some(split)) = (&opened.note, own, opened.split) {
+            opened.note = Some(format!(
+                "a run was trained in {}: its {split} pictures are evaluated",
+                data.display()
+            ));
+        }
+        Ok(opened)
     }
 
     fn indexed(
         index: &Index,
         root: &Path,
         camera: Option<&Camera>,
-        limit: usize,
+        take: Take,
+        learnt: &BTreeSet<PathBuf>,
     ) -> anyhow::Result<Opened> {
-        let set = |wanted: Option<Split>| -> anyhow::Result<Self> {
+        let set = |wanted: Option<Split>| -> anyhow::Result<Vec<Item>> {
             let entries = index.entries.iter();
             let entries = entries.filter(|e| wanted.is_none_or(|split| e.split == split));
             let items: Vec<Item> = entries
@@ -114,26 +135,39 @@ impl PairSet {
                         root.display()
                     )
                 })?;
-                check(camera)?;
+                camera.degradation.for_single_pictures()?;
             }
-            Ok(Self::new(spread(items, limit), camera.cloned()))
+            Ok(items)
         };
         let used = [Split::Test, Split::Validation];
         let used = used.into_iter().find(|split| index.count(*split) > 0);
         let evaluated = set(used)?;
         ensure!(
-            !evaluated.items.is_empty(),
+            !evaluated.is_empty(),
             "{} holds no picture to evaluate on",
             root.display()
         );
+        let (known, new): (Vec<Item>, Vec<Item>) =
+            evaluated.into_iter().partition(|item| item.is_of(learnt));
+        let note = match (known.len(), new.len()) {
+            (0, _) => None,
+            (known, 0) => Some(format!(
+                "a run was trained on all {known} of these pictures: the figures say nothing of others"
+            )),
+            (known, new) => Some(format!(
+                "left out {known} pictures that a run was trained on, kept {new}"
+            )),
+        };
+        let evaluated = if new.is_empty() { known } else { new };
         let training = (used.is_some() && index.count(Split::Train) > 0)
             .then(|| set(Some(Split::Train)))
             .transpose()?;
         Ok(Opened {
-            evaluated,
+            evaluated: Self::new(take.of(evaluated), camera.cloned()),
             split: used,
-            training,
+            training: training.map(|items| Self::new(items, camera.cloned())),
             problems: Vec::new(),
+            note,
         })
     }
 
@@ -144,7 +178,7 @@ impl PairSet {
                 path.display()
             )
         })?;
-        check(camera)?;
+        camera.degradation.for_single_pictures()?;
         let mut reader = video::Reader::open_stored(path)?;
         let format = reader.format();
         let mut items = Vec::new();
@@ -162,32 +196,9 @@ impl PairSet {
     }
 }
 
-fn check(camera: &Camera) -> anyhow::Result<()> {
-    ensure!(
-        camera.degradation.frames().is_none(),
-        "averaging frames is for training data: evaluate on the pairs that `hone data synth` writes"
-    );
-    Ok(())
-}
-
 fn stem(path: &Path) -> String {
     path.file_stem()
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned()
-}
-
-/// `ROOT/SPLIT/{blur,sharp}`, or `ROOT/{blur,sharp}` for `val`; `input` and `target` (GoPro as MPRNet
-/// packs it) or `lq` and `gt` do as well.
-fn split_folders(root: &Path, split: &str) -> Option<(PathBuf, PathBuf)> {
-    let bare = (split == "val").then(|| root.to_owned());
-    for base in std::iter::once(root.join(split)).chain(bare) {
-        for (input, truth) in [("blur", "sharp"), ("input", "target"), ("lq", "gt")] {
-            let (input, truth) = (base.join(input), base.join(truth));
-            if input.is_dir() && truth.is_dir() {
-                return Some((input, truth));
-            }
-        }
-    }
-    None
 }

@@ -40,6 +40,35 @@ fn a_profile_of_other_colours_is_left_out_and_told() {
 }
 
 #[test]
+fn pictures_come_out_upright_whatever_the_file_can_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pictures");
+    let mut file = TiffEncoder::new(File::create(at("side.tif")).unwrap()).unwrap();
+    let mut page = file.new_image::<Gray8>(2, 1).unwrap();
+    page.encoder().write_tag(Tag::Orientation, 6u16).unwrap();
+    page.write_data(&[20, 220]).unwrap();
+    drop(file);
+    let all = ["a.tif", "a.bmp", "a.png", "a.jpg", "a.webp"];
+    for input in [
+        fixtures.join("orientation6.jpg"),
+        fixtures.join("orientation7.jpg"),
+        at("side.tif"),
+    ] {
+        let wanted = read::photo(&input).unwrap();
+        for output in all.map(at) {
+            Photo::load(&input).unwrap().save(&output).unwrap();
+            let found = read::photo(&output).unwrap();
+            let sides = (found.width, found.height);
+            assert_eq!(sides, (wanted.width, wanted.height), "{}", output.display());
+            let pairs = found.rgb.iter().zip(&wanted.rgb);
+            let apart: u64 = pairs.map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+            assert!(apart < 8 * wanted.rgb.len() as u64, "{}", output.display());
+        }
+    }
+}
+
+#[test]
 fn a_cut_off_jpeg_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.jpg");

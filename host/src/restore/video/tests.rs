@@ -1,5 +1,7 @@
 //! Videos through the installed decoder and encoder.
 
+mod interlaced;
+
 use super::super::y4m;
 use super::*;
 
@@ -11,6 +13,7 @@ fn videos_survive_the_round_trip() {
         width: 64,
         height: 48,
         rate: (25, 1),
+        aspect: (16, 11),
     };
     let frame = |i: usize| Frame {
         y: (0..64 * 48).map(|p| (60 + p % 64 + 8 * i) as u8).collect(),
@@ -23,10 +26,12 @@ fn videos_survive_the_round_trip() {
     let mut reader = Reader::open(&path).unwrap();
     assert_eq!((reader.format().width, reader.format().height), (64, 48));
     assert!((reader.format().fps() - 25.0).abs() < 1e-6);
+    assert_eq!(reader.format().aspect, (16, 11));
     let mut count = 0;
     while let Some(got) = reader.next_frame().unwrap() {
-        let far = |(a, b): (&u8, &u8)| a.abs_diff(*b) > 12;
-        assert!(!got.y.iter().zip(&frame(count).y).any(far), "frame {count}");
+        assert!(near(&got.y, &frame(count).y, 12), "frame {count}");
+        assert!(near(&got.u, &frame(count).u, 4), "frame {count}");
+        assert!(near(&got.v, &frame(count).v, 4), "frame {count}");
         count += 1;
     }
     assert_eq!(count, 5);
@@ -47,14 +52,24 @@ fn videos_survive_the_round_trip() {
     assert!(format!("{error:#}").contains("cannot write"), "{error:#}");
 }
 
-/// A slope in both directions: shifted rows show.
+/// Whether no byte is further than `most` from the true one.
+fn near(found: &[u8], truth: &[u8], most: u8) -> bool {
+    let near = |(a, b): (&u8, &u8)| a.abs_diff(*b) <= most;
+    found.len() == truth.len() && found.iter().zip(truth).all(near)
+}
+
+/// A slope in both directions, another in each plane: shifted rows show.
 fn ramp(width: usize, height: usize) -> Frame {
-    let count = width * height;
-    let y = (0..count).map(|p| (40 + 100 * (p % width) / width + 60 * (p / width) / height) as u8);
+    let plane = |base: usize, across: usize, down: usize| {
+        let slope = |p| across * (p % width) / width + down * (p / width) / height;
+        (0..width * height)
+            .map(|p| (base + slope(p)) as u8)
+            .collect()
+    };
     Frame {
-        y: y.collect(),
-        u: vec![120; count],
-        v: vec![140; count],
+        y: plane(40, 100, 60),
+        u: plane(70, 20, 50),
+        v: plane(140, 50, 30),
     }
 }
 
@@ -67,6 +82,7 @@ fn videos_of_any_width_survive_the_round_trip() {
             width,
             height,
             rate: (10, 1),
+            aspect: (1, 1),
         };
         let sent = ramp(width, height);
         let mut writer = Writer::create(&path, format).unwrap();
@@ -78,9 +94,15 @@ fn videos_of_any_width_survive_the_round_trip() {
         assert_eq!((w, h), (width & !1, height & !1));
         for _ in 0..2 {
             let got = reader.next_frame().unwrap().unwrap();
-            for (row, truth) in got.y.chunks(w).zip(sent.y.chunks(width)) {
-                let near = |(a, b): (&u8, &u8)| a.abs_diff(*b) <= 12;
-                assert!(row.iter().zip(truth).all(near), "{width}x{height}");
+            for (got, sent, most) in [
+                (&got.y, &sent.y, 12),
+                (&got.u, &sent.u, 6),
+                (&got.v, &sent.v, 6),
+            ] {
+                assert_eq!(got.len(), w * h);
+                for (row, truth) in got.chunks(w).zip(sent.chunks(width)) {
+                    assert!(near(row, &truth[..w], most), "{width}x{height}");
+                }
             }
         }
         assert!(reader.next_frame().unwrap().is_none());
@@ -97,6 +119,14 @@ fn a_program_that_goes_on_writing_is_not_waited_for() {
     assert_eq!(error.to_string(), "cannot decode a.mp4");
 }
 
+/// Has GStreamer make a film.
+fn film(path: &Path, pipeline: &str) {
+    let mut arguments = words(&format!("-q {pipeline} ! filesink"));
+    arguments.push(colours::location(path));
+    let mut tool = Tool::start(Codec::GStreamer, arguments, path).unwrap();
+    tool.finish().unwrap();
+}
+
 /// Makes a film of two frames with GStreamer, has it changed, and reads it.
 fn filmed(
     pattern: &str,
@@ -106,12 +136,11 @@ fn filmed(
 ) -> (Vec<Frame>, Format) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
-    let mut arguments = words(&format!(
-        "-q videotestsrc num-buffers=2 pattern={pattern} ! video/x-raw,width=64,height=48 ! {coder} ! filesink"
-    ));
-    arguments.push(colours::location(&path));
-    let mut tool = Tool::start(Codec::GStreamer, arguments, &path).unwrap();
-    tool.finish().unwrap();
+    let size = "video/x-raw,width=64,height=48";
+    film(
+        &path,
+        &format!("videotestsrc num-buffers=2 pattern={pattern} ! {size} ! {coder}"),
+    );
     let mut bytes = std::fs::read(&path).unwrap();
     change(&mut bytes);
     std::fs::write(&path, bytes).unwrap();
@@ -138,6 +167,40 @@ fn full_range_becomes_studio_range() {
     }
 }
 
+/// The board's student sees the film's own luma.
+#[test]
+fn what_a_film_delivers_keeps_its_range() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("white.mkv");
+    let source = "videotestsrc num-buffers=1 pattern=white ! video/x-raw,width=64,height=48";
+    film(&path, &format!("{source} ! jpegenc ! matroskamux"));
+    let mut reader = Reader::open(&path).unwrap();
+    let frame = reader.next_delivered().unwrap().unwrap();
+    // 235 of 255 is 218 between 16 and 235.
+    assert!(near(&frame.y, &vec![235; 64 * 48], 1), "{}", frame.y[0]);
+    let frame = reader.studio(frame);
+    assert!(near(&frame.y, &vec![218; 64 * 48], 1), "{}", frame.y[0]);
+}
+
+#[test]
+fn red_stays_red() {
+    for (coder, name, red) in [
+        ("x264enc ! h264parse ! mp4mux", "film.mp4", [81, 90, 240]),
+        // Taken for full range, as above.
+        ("jpegenc ! matroskamux", "film.mkv", [86, 95, 226]),
+    ] {
+        let (frames, _) = filmed("red", coder, name, |_| {});
+        for frame in &frames {
+            let planes = [&frame.y, &frame.u, &frame.v];
+            for (plane, level) in planes.into_iter().zip(red) {
+                let truth = vec![level; plane.len()];
+                assert!(near(plane, &truth, 3), "{name}: {} for {level}", plane[0]);
+            }
+        }
+        assert_eq!(frames.len(), 2);
+    }
+}
+
 #[test]
 fn videos_that_lie_on_their_side_are_read_upright() {
     let turn = |bytes: &mut [u8]| {
@@ -161,6 +224,7 @@ fn the_colours_of_y4m_do_not_go_by_its_size() {
         width: 1280,
         height: 720,
         rate: (25, 1),
+        aspect: (1, 1),
     };
     let count = format.width * format.height;
     let red = Frame {
@@ -205,6 +269,13 @@ fn a_video_that_changes_its_size_is_named_with_the_frame() {
         [&large, &small],
         [&large, &shot(1, 64, 48)],
     ];
+    let words = "film.h264 changes the size of its pictures at frame 4: take its parts one by one";
+    // On their side they are as many bytes.
+    std::fs::write(&path, [&small[..], &shot(2, 48, 64)].concat()).unwrap();
+    for open in [Reader::open, Reader::open_stored] {
+        let error = open(&path).err().unwrap().to_string();
+        assert!(error.ends_with(words), "{error}");
+    }
     for parts in parts {
         std::fs::write(&path, parts.concat()).unwrap();
         let mut reader = Reader::open(&path).unwrap();
@@ -214,8 +285,6 @@ fn a_video_that_changes_its_size_is_named_with_the_frame() {
                 Err(error) => break format!("{error:#}"),
             }
         };
-        let words =
-            "film.h264 changes the size of its pictures at frame 4: restore its parts one by one";
         assert!(error.ends_with(words), "{error}");
     }
 }

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use anyhow::bail;
+
 use crate::data::clips::ask::ask;
 
 /// Kinds of streams whose times are looked at, without decoding them; not VP8, which stores pictures that are
@@ -40,12 +42,41 @@ impl Evened {
 /// `None` when that is right already, or nothing is known of its times.
 ///
 /// # Errors
-/// When GStreamer gets stuck.
+/// When GStreamer gets stuck, or the pictures change to another size of as many pixels: whoever reads them
+/// from a pipe cannot tell those apart.
 pub(super) fn look(path: &Path, said: Option<(u32, u32)>) -> anyhow::Result<Option<Evened>> {
     let mut times = Vec::new();
+    let (mut before, mut pictures, mut turned) = (None, 0u64, None);
     let pipeline = format!("! parsebin ! {KINDS} ! fakesink name=times silent=false");
-    ask(path, &pipeline, |line| times.extend(time(line)))?;
+    ask(path, &pipeline, |line| {
+        times.extend(time(line));
+        pictures += u64::from(line.contains("last-message = chain"));
+        if let Some((width, height)) = size(line) {
+            let alike = |(w, h): (u64, u64)| w * h == width * height && w != width;
+            if before.is_some_and(alike) {
+                turned.get_or_insert(pictures + 1);
+            }
+            before = Some((width, height));
+        }
+    })?;
+    if let Some(picture) = turned {
+        bail!(
+            "{} changes the size of its pictures at frame {picture}: take its parts one by one",
+            path.display()
+        );
+    }
     Ok(judge(times, said))
+}
+
+/// Width and height in a line that tells what kind of pictures come.
+fn size(line: &str) -> Option<(u64, u64)> {
+    let (_, caps) = line.split_once("times.GstPad:sink: caps = ")?;
+    let side = |name: &str| {
+        let (_, rest) = caps.split_once(name)?;
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse::<u32>().ok().map(u64::from)
+    };
+    Some((side(" width=(int)")?, side(" height=(int)")?))
 }
 
 /// The time in a line that tells of a picture.

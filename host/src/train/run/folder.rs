@@ -3,19 +3,30 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tch::nn::VarStore;
 
 use super::lock::hold;
 use super::{CARD_KEY, RunInputs, WeightsCard, read_inputs};
 use crate::recipe::RecipeText;
 use crate::train::checkpoint::Checkpoint;
+use crate::train::log;
 use crate::train::state::Scores;
 
 /// The file that makes a folder a run.
 const INPUTS: &str = "run.json";
+/// The recipe.
+const RECIPE: &str = "recipe.toml";
 /// The whole state.
 const LAST: &str = "last.safetensors";
+/// The best weights.
+const BEST: &str = "best.safetensors";
+/// Further files that every run writes or may write.
+const OTHERS: [&str; 4] = ["teacher.json", LOG, "log.csv", CURVES];
+/// The log.
+const LOG: &str = "log.jsonl";
+/// What only a training that ended leaves.
+const CURVES: &str = "curves.svg";
 
 /// The folder of a run, held against other processes.
 #[derive(Debug)]
@@ -26,11 +37,13 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Starts a run in `path`, or goes on with the one in it when `resume`.
+    /// Starts a run in `path`, or goes on with the one in it when `resume`. What was killed before its first checkpoint
+    /// is started again.
     ///
     /// # Errors
-    /// When a run is there and `resume` is not asked for, when it is asked for and none is there,
-    /// when the recipe or the teacher is another one, or when another process trains there.
+    /// When a run or a file of the same name as one of a run's is there and `resume` is not asked for, when it is asked for
+    /// and no run is there, when the recipe, its folder, its pictures or the teacher is another one, or when another process
+    /// trains there.
     pub fn prepare(
         path: &Path,
         text: &RecipeText,
@@ -51,21 +64,60 @@ impl RunFolder {
             folder.check_resume(inputs)?;
             return Ok(folder);
         }
-        Self::check_free(path)?;
+        Self::check_files(path, text)?;
+        // Of a beginning, perhaps under another teacher.
+        if folder.best().exists() {
+            std::fs::remove_file(folder.best())
+                .with_context(|| format!("cannot replace {}", folder.best().display()))?;
+        }
         let json = serde_json::to_vec_pretty(inputs)?;
-        hone_device::atomic::write_bytes(&path.join("recipe.toml"), text.text.as_bytes())?;
+        hone_device::atomic::write_bytes(&path.join(RECIPE), text.text.as_bytes())?;
         hone_device::atomic::write_bytes(&folder.inputs_path(), &json)?;
         Ok(folder)
     }
 
-    /// Refuses a folder that holds a run, which a new one must not overwrite.
+    /// Refuses a folder that holds a run, or a user's own files, which a new run of the recipe `text` must not overwrite.
     ///
     /// # Errors
-    /// As said.
-    pub fn check_free(path: &Path) -> Result<()> {
+    /// As said, and when another process trains there.
+    pub fn check_free(path: &Path, text: &RecipeText) -> Result<()> {
+        let _held = hold(path)?;
+        Self::check_files(path, text)
+    }
+
+    fn check_files(path: &Path, text: &RecipeText) -> Result<()> {
+        let name = path.display();
+        let there = |file: &str| path.join(file).exists();
+        if Self::is_run(path) {
+            ensure!(
+                !there(LAST),
+                "{name} holds a run already: add --resume, or choose another --out"
+            );
+            ensure!(
+                read_inputs(path)?.recipe_sha256 == text.hash(),
+                "{name} holds the beginning of a run of another recipe: remove it, or choose another --out"
+            );
+            return Self::check_beginning(path);
+        }
+        let same = std::fs::read(path.join(RECIPE)).is_ok_and(|old| old == text.text.as_bytes());
+        let recipe = (!same).then_some(RECIPE);
+        let mut names = recipe.into_iter().chain([LAST, BEST]).chain(OTHERS);
+        if let Some(file) = names.find(|file| there(file)) {
+            bail!("a run in {name} would overwrite {file} there: choose another --out");
+        }
+        Ok(())
+    }
+
+    /// Refuses what is left of a run that went on after its first checkpoint: to start it again would cost its weights.
+    fn check_beginning(path: &Path) -> Result<()> {
+        let file = path.join(LOG);
+        let epochs = match file.exists() {
+            true => log::read(&file)?.len(),
+            false => 0,
+        };
         ensure!(
-            !Self::is_run(path),
-            "{} holds a run already: add --resume, or choose another --out",
+            epochs < 2 && !path.join(CURVES).exists(),
+            "{} holds a run without its {LAST}, which can neither go on nor be started again: choose another --out",
             path.display()
         );
         Ok(())
@@ -78,22 +130,13 @@ impl RunFolder {
 
     /// The files of a run in `path`, there or still to come, that no other output may replace.
     pub fn files(path: &Path) -> Vec<PathBuf> {
-        let names = [
-            INPUTS,
-            "recipe.toml",
-            LAST,
-            "best.safetensors",
-            "teacher.json",
-            "log.jsonl",
-            "log.csv",
-            "curves.svg",
-        ];
         let kept = std::fs::read_dir(path).into_iter().flatten().flatten();
         let kept = kept
             .map(|entry| entry.path())
             .filter(|file| file.extension().is_some_and(|e| e == "safetensors"));
-        names
-            .iter()
+        [INPUTS, RECIPE, LAST, BEST]
+            .into_iter()
+            .chain(OTHERS)
             .map(|name| path.join(name))
             .chain(kept)
             .collect()
@@ -133,6 +176,13 @@ impl RunFolder {
             old.recipe_sha256 == inputs.recipe_sha256,
             "{name} was started with another recipe: resume with {name}/recipe.toml"
         );
+        // A folder that is gone was moved, with all that is in it.
+        ensure!(
+            old.base == inputs.base || !old.base.exists(),
+            "{name} was started with a recipe in {}, where its paths lead to other files than in {}: resume with {name}/recipe.toml",
+            old.base.display(),
+            inputs.base.display()
+        );
         ensure!(
             old.teacher == inputs.teacher,
             "{name} was started with another teacher, so it cannot be resumed exactly"
@@ -141,10 +191,23 @@ impl RunFolder {
             old.pool == inputs.pool,
             "{name} was started with another --cache, so it cannot be resumed exactly"
         );
+        // Runs of earlier versions do not know theirs.
         ensure!(
-            self.last().exists(),
-            "{name} stopped before its first checkpoint: remove it and start again"
+            old.pictures.is_none() || old.pictures == inputs.pictures,
+            "{name} was started with other pictures under data.root (names, lengths or splits), so it cannot be resumed \
+             exactly: bring those back, or start a run of its own with another --out"
         );
+        ensure!(
+            old.loss_weights.is_empty() || old.loss_weights == inputs.loss_weights,
+            "{name} was started with other weights of a perceptual loss, so it cannot be resumed exactly: bring that file \
+             back, or start a run of its own with another --out"
+        );
+        if !self.last().exists() {
+            Self::check_beginning(&self.path)?;
+            bail!(
+                "{name} stopped before its first checkpoint: leave --resume away to start it again"
+            );
+        }
         Ok(())
     }
 
@@ -160,7 +223,7 @@ impl RunFolder {
 
     /// The best weights.
     pub fn best(&self) -> PathBuf {
-        self.path.join("best.safetensors")
+        self.path.join(BEST)
     }
 
     /// Weights kept after `epoch`.
@@ -181,7 +244,7 @@ impl RunFolder {
 
     /// The log.
     pub fn log(&self) -> PathBuf {
-        self.path.join("log.jsonl")
+        self.path.join(LOG)
     }
 
     /// The log as a table for spreadsheets.
@@ -196,7 +259,7 @@ impl RunFolder {
 
     /// Curves of a finished training.
     pub fn curves(&self) -> PathBuf {
-        self.path.join("curves.svg")
+        self.path.join(CURVES)
     }
 
     /// The sample grid after `epoch`; its folder is made.

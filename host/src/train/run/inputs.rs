@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use super::RunFolder;
+use crate::data::index;
+use crate::data::source::PairSource;
+use crate::loss::LossConfig;
 use crate::recipe::RecipeText;
 
 /// Version of the folder's layout.
@@ -29,6 +33,12 @@ pub struct RunInputs {
     /// Key of the pool of patches that it was trained on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
+    /// SHA-256 over names, lengths and splits of its pictures; none of drawn scenes, and in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pictures: Option<String>,
+    /// SHA-256 of the weights that its losses look through, in the recipe's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loss_weights: Vec<String>,
     /// SHA-256 of the weights that it started from, when not from random ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_sha256: Option<String>,
@@ -65,8 +75,27 @@ impl RunInputs {
             base: text.base.clone(),
             teacher,
             pool: None,
+            pictures: None,
+            loss_weights: Vec::new(),
             start_sha256: None,
         }
+    }
+
+    /// The same, of these pictures.
+    pub fn of_pictures(mut self, source: &dyn PairSource) -> Self {
+        self.pictures = source.listing().map(str::to_owned);
+        self
+    }
+
+    /// The same, with `losses` whose weight files are relative to `base`.
+    ///
+    /// # Errors
+    /// When such a file cannot be read.
+    pub fn with_losses(mut self, losses: &[LossConfig], base: &Path) -> Result<Self> {
+        let files = losses.iter().filter_map(LossConfig::weight_file);
+        let hashes = files.map(|file| index::sha256(&base.join(file)));
+        self.loss_weights = hashes.collect::<Result<_>>()?;
+        Ok(self)
     }
 
     /// The same, started from weights of this SHA-256.
@@ -74,6 +103,23 @@ impl RunInputs {
         self.start_sha256 = sha256;
         self
     }
+}
+
+/// Reads a recipe. Relative paths in a run's own belong to the folder that it was started from.
+///
+/// # Errors
+/// As [`RecipeText::read`], and when `run.json` beside it is damaged.
+pub fn read_recipe(path: &Path) -> Result<RecipeText> {
+    let mut text = RecipeText::read(path)?;
+    let run = path.parent().unwrap_or(Path::new(""));
+    if path.file_name().is_some_and(|name| name == "recipe.toml") && RunFolder::is_run(run) {
+        let base = read_inputs(run)?.base;
+        // One that is gone was moved.
+        if base.is_dir() {
+            text.base = base;
+        }
+    }
+    Ok(text)
 }
 
 /// Reads `run.json`.

@@ -4,7 +4,7 @@
 //! says why where it is written to.
 
 use std::fs::{File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -17,20 +17,25 @@ const POLL: Duration = Duration::from_millis(50);
 /// A longer wait is told.
 const SILENT: Duration = Duration::from_secs(1);
 
+/// A run's folder belongs to another process.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{} is being trained by another process: wait for it, or choose another --out (in a sweep, another --shard)",
+    .0.display()
+)]
+pub struct HeldElsewhere(PathBuf);
+
 /// Holds a run's folder until the handle goes.
 ///
 /// # Errors
-/// When another handle holds it.
+/// [`HeldElsewhere`] when another handle holds it.
 pub(super) fn hold(path: &Path) -> Result<Option<File>> {
     let Ok(folder) = File::open(path) else {
         return Ok(None);
     };
     match folder.try_lock() {
         Ok(()) => Ok(Some(folder)),
-        Err(TryLockError::WouldBlock) => bail!(
-            "{} is being trained by another process: wait for it, or choose another --out (in a sweep, another --shard)",
-            path.display()
-        ),
+        Err(TryLockError::WouldBlock) => bail!(HeldElsewhere(path.to_owned())),
         Err(TryLockError::Error(_)) => Ok(None),
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! RUN_DIR/
 //!   recipe.toml           the recipe, overrides applied
-//!   run.json              hashes of what went in (RunInputs): recipe, teacher weights, version
+//!   run.json              hashes of what went in (RunInputs): recipe, list of pictures, teacher weights, version
 //!   last.safetensors      the whole state, replaced after every epoch; --resume reads it
 //!   best.safetensors      the best weights so far, f32, under the network's own names
 //!   epoch-0010.safetensors  kept weights (training.checkpoint_every)
@@ -35,8 +35,8 @@ use crate::recipe::{Recipe, RecipeText};
 use crate::student::{self, Student};
 
 pub use folder::RunFolder;
-pub use inputs::{RunInputs, RunKind, TeacherInput, read_inputs};
-pub use lock::take_turn;
+pub use inputs::{RunInputs, RunKind, TeacherInput, read_inputs, read_recipe};
+pub use lock::{HeldElsewhere, take_turn};
 
 /// Metadata key of [`WeightsCard`] in weight files.
 const CARD_KEY: &str = "hone.card";
@@ -82,8 +82,7 @@ pub fn open(path: &Path) -> Result<LoadedRun> {
         );
     }
     let file = path.join("recipe.toml");
-    let mut text = RecipeText::read(&file)?;
-    text.base.clone_from(&inputs.base);
+    let text = read_recipe(&file)?;
     if text.hash() != inputs.recipe_sha256 {
         bail!("{} was changed after the run began", file.display());
     }

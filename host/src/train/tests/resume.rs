@@ -28,6 +28,30 @@ fn a_stopped_and_resumed_training_ends_with_the_same_bits() {
 }
 
 #[test]
+fn data_that_fail_cost_no_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    train(&whole, RECIPE, false, None).unwrap();
+    let fails_at = |batch| Trouble {
+        fails_at: Some(batch),
+        ..Trouble::default()
+    };
+    // The second batch of the fifth step, and of the ninth; six make an epoch.
+    for (batch, place) in [(9, "epoch 1, step 4"), (17, "epoch 2, step 2")] {
+        let error = train_through(&parts, RECIPE, batch > 9, fails_at(batch)).unwrap_err();
+        let error = format!("{error:#}");
+        assert!(
+            error.contains(place) && error.contains("the disk is gone"),
+            "{error}"
+        );
+    }
+    train(&parts, RECIPE, true, None).unwrap();
+    for file in ["last.safetensors", "best.safetensors"] {
+        assert_eq!(difference(&whole, &parts, file), 0.0, "{file}");
+    }
+}
+
+#[test]
 fn a_temporal_training_learns_from_what_it_gave_and_resumes_with_the_same_bits() {
     let recipe = RECIPE.replace("convs = 3", "convs = 3, temporal = true");
     let folder = tempfile::tempdir().unwrap();

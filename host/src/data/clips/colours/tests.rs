@@ -55,6 +55,7 @@ fn what_the_decoder_says_is_understood() {
         let stream = Stream::of(&[caps], &container).unwrap();
         assert_eq!(stream.colours, expected, "{said}");
         assert_eq!(stream.rate, Some((30_000, 1001)));
+        assert!(!stream.upper_first);
     }
     let caps = format!("{SINK}, framerate=(fraction)0/1");
     let stream = Stream::of(&[caps], &Said::default()).unwrap();
@@ -128,4 +129,35 @@ fn bytes(full: bool, matrix: u32) -> (Colours, [u8; 2]) {
     };
     let ends = if full { [255, 0] } else { [235, 16] };
     (Colours { full, weights }, ends)
+}
+
+#[test]
+fn which_field_is_first_is_understood() {
+    let chain = |flags: &str| {
+        format!(
+            "/GstPipeline:pipeline0/GstFakeSink:probe: last-message = chain   ******* (probe:sink) (4608 bytes, \
+             dts: none, pts: 0:00:00.0, offset_end: -1, flags: {flags} discont , meta: none) 0x7f39e0388b40"
+        )
+    };
+    for (said, flags, fields) in [
+        ("interlace-mode=(string)interleaved", "00300040", "top"),
+        ("interlace-mode=(string)interleaved", "00100040", "bottom"),
+        (
+            "interlace-mode=(string)interleaved, field-order=(string)top-field-first",
+            "00100040",
+            "top",
+        ),
+        ("interlace-mode=(string)progressive", "00000040", "bottom"),
+    ] {
+        let caps = [
+            format!("{SINK}, {said}, framerate=(fraction)25/1"),
+            chain(flags),
+        ];
+        let stream = Stream::of(&caps, &Said::default());
+        let words = Stream::deinterlacer(stream);
+        assert!(
+            words.ends_with(&format!("fields={fields}")),
+            "{said} {flags}: {words}"
+        );
+    }
 }

@@ -137,6 +137,12 @@ fn the_frames_of_the_picture_track_are_counted() {
     let edits = boxed(b"edts", &[&boxed(b"elst", &[&list])]);
     let trimmed = movie(&track(b"vide", 3000, &edits), b"");
     assert_eq!(told(&trimmed), Ok(Some(750)));
+    // A list whose durations add up to more than there are numbers for.
+    let entry = [u32::MAX, u32::MAX, 0, 0, 1 << 16];
+    let list = words(&[&[1 << 24, 2][..], &entry, &entry].concat());
+    let edits = boxed(b"edts", &[&boxed(b"elst", &[&list])]);
+    let endless = movie(&track(b"vide", 3000, &edits), b"");
+    assert_eq!(told(&endless), Ok(Some(3000)));
     let fragments = movie(&track(b"vide", 3000, b""), &boxed(b"mvex", &[]));
     assert_eq!(told(&fragments), Ok(None));
     assert_eq!(told(b"no container at all"), Ok(None));

@@ -33,6 +33,28 @@ fn clips(folder: &Path) -> Arc<dyn PairSource> {
     super::super::open(&config, Path::new("")).unwrap()
 }
 
+#[test]
+fn frames_are_averaged_only_where_they_follow_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    clips(folder.path());
+    let opened = |root: &str, layout| {
+        let config = DataConfig {
+            root: (layout != Layout::Scenes).then(|| folder.path().join(root)),
+            layout,
+            degradation: "frames:count=3".parse().unwrap(),
+            validation: 0.0,
+            ..DataConfig::default()
+        };
+        super::super::open(&config, Path::new("")).map(|source| source.pictures())
+    };
+    assert_eq!(opened("", Layout::Sharp).unwrap(), 10);
+    // A clip's own folder is one of stills.
+    for (root, layout) in [("clip0", Layout::Sharp), ("", Layout::Scenes)] {
+        let error = opened(root, layout).unwrap_err().to_string();
+        assert!(error.contains("'frames' averages neighbours"), "{error}");
+    }
+}
+
 fn level(picture: &Picture) -> u8 {
     (picture.data[0] * 255.0).round() as u8
 }
@@ -41,7 +63,7 @@ fn level(picture: &Picture) -> u8 {
 fn neighbouring_frames_are_averaged_in_linear_light() {
     let folder = tempfile::tempdir().unwrap();
     let source = clips(folder.path());
-    assert_eq!(source.len(), 10);
+    assert_eq!(source.pictures(), 10);
     let mut seen = std::collections::BTreeSet::new();
     for i in 0..20 {
         let pair = source.patch(3, i, 16).unwrap();
@@ -81,4 +103,34 @@ fn clips_that_share_a_picture_remain_two_sequences() {
         let cut = levels.windows(2).any(|two| two[0] == 90 && two[1] == 110);
         assert!(!cut, "{levels:?}");
     }
+}
+
+#[test]
+fn a_patch_does_not_depend_on_what_was_asked_for_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("clip");
+    std::fs::create_dir(&place).unwrap();
+    for frame in 0..12 {
+        let picture = crate::data::synth::scene(frame, 0, 24, 24);
+        picture
+            .save(&place.join(format!("{frame:04}.png")))
+            .unwrap();
+    }
+    let damaged = place.join("0006.png");
+    let bytes = std::fs::read(&damaged).unwrap();
+    std::fs::write(&damaged, &bytes[..bytes.len() / 2]).unwrap();
+    let config = DataConfig {
+        root: Some(folder.path().to_owned()),
+        layout: Layout::Sharp,
+        degradation: "frames:count=3..7".parse().unwrap(),
+        validation: 0.0,
+        ..DataConfig::default()
+    };
+    let open = || super::super::open(&config, Path::new("")).unwrap();
+    let patch = |source: &Arc<dyn PairSource>, i| source.patch(3, i, 16).unwrap();
+    let (up, down) = (open(), open());
+    let forwards: Vec<Pair> = (0..40).map(|i| patch(&up, i)).collect();
+    let mut backwards: Vec<Pair> = (0..40).rev().map(|i| patch(&down, i)).collect();
+    backwards.reverse();
+    assert!(forwards == backwards);
 }
