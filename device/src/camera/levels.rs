@@ -1,43 +1,33 @@
 //! The range of samples where videoconvert loses it: between two layouts of luma and chroma, and from grey to one of them, it
 //! copies samples as they are, though 0 to 255 becomes 16 to 235 in what it says of them.
 
-use std::sync::Mutex;
+mod limit;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
 use gstreamer_video::{VideoColorRange, VideoColorimetry};
 
-use super::sharpener::lock;
-
-/// From the full range to the limited one.
-const LUMA: [u8; 256] = table(219, 16 * 255);
-/// The same of chroma, whose middle stays where it is.
-const CHROMA: [u8; 256] = table(224, 128 * (255 - 224));
-
-/// `(value * times + plus) / 255`, rounded, of every value.
-#[allow(clippy::cast_possible_truncation)] // no result is above 240
-const fn table(times: usize, plus: usize) -> [u8; 256] {
-    let mut table = [0; 256];
-    let mut value = 0;
-    while value < 256 {
-        table[value] = ((value * times + plus + 127) / 255) as u8;
-        value += 1;
-    }
-    table
-}
-
-/// Sees to the range in a pipeline behind `appsrc`: the filter `coded` gets grey in the range that it has, the filter `levels`
-/// leads grey through RGB unless the element `exit` takes it as it is, and what passes `limited` leaves it in the limited range.
+/// Sees to the range in a pipeline behind `appsrc`: the filter `coded` gets the range that frames have, where it would be lost, the
+/// filter `levels` leads grey through RGB unless the element `exit` takes it as it is, and what passes `limited` leaves it in the
+/// limited range.
 pub(super) fn keep(bin: &gst::Bin) {
+    let limited = bin.by_name("limited");
+    if let Some(limited) = &limited {
+        limit::limit(limited);
+    }
     if let Some(coded) = bin.by_name("coded") {
+        let brought = limited.is_some();
+        if let Some(limited) = &limited {
+            limit::welcome(limited, &coded);
+        }
         on_caps(before(&coded), move |caps| {
-            if let Some(colour) = grey(caps) {
-                let layout = gst::Caps::builder("video/x-raw")
-                    .field("format", "I420")
-                    .field("colorimetry", colour.to_string());
-                coded.set_property("caps", layout.build());
+            let mut layout = gst::Caps::new_empty_simple("video/x-raw");
+            layout.make_mut().set("format", "I420");
+            if let Some(colour) = grey(caps).or_else(|| full(caps).filter(|_| brought)) {
+                layout.make_mut().set("colorimetry", colour.to_string());
             }
+            set_caps(&coded, &layout);
         });
     }
     if let (Some(filter), Some(exit)) = (bin.by_name("levels"), bin.by_name("exit")) {
@@ -50,15 +40,19 @@ pub(super) fn keep(bin: &gst::Bin) {
             );
         });
     }
-    if let Some(limited) = bin.by_name("limited") {
-        limit(&limited);
-    }
 }
 
 /// The colorimetry of frames that are grey.
 fn grey(caps: &gst::CapsRef) -> Option<VideoColorimetry> {
     let info = gst_video::VideoInfo::from_caps(caps).ok()?;
     info.is_gray().then(|| info.colorimetry())
+}
+
+/// The colorimetry of luma and chroma in full range.
+fn full(caps: &gst::CapsRef) -> Option<VideoColorimetry> {
+    let info = gst_video::VideoInfo::from_caps(caps).ok()?;
+    let colour = info.colorimetry();
+    (info.is_yuv() && colour.range() == VideoColorRange::Range0_255).then_some(colour)
 }
 
 /// The sink pad of the converter before `filter`.
@@ -86,7 +80,12 @@ pub(super) fn lead(filter: &gst::Element, through_rgb: bool) {
     if through_rgb {
         caps.make_mut().set("format", "RGB");
     }
-    if filter.property::<gst::Caps>("caps") != caps {
+    set_caps(filter, &caps);
+}
+
+/// Sets what `filter` lets pass, which has all before it negotiate again.
+fn set_caps(filter: &gst::Element, caps: &gst::Caps) {
+    if filter.property::<gst::Caps>("caps") != *caps {
         filter.set_property("caps", caps);
     }
 }
@@ -117,56 +116,6 @@ pub(super) fn in_range(
     Some(caps)
 }
 
-/// Brings I420 frames that pass `element` to the limited range.
-fn limit(element: &gst::Element) {
-    let Some(pad) = element.static_pad("sink") else {
-        return;
-    };
-    let full = Mutex::<Option<gst_video::VideoInfo>>::default();
-    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
-    pad.add_probe(kinds, move |_, info| {
-        match &mut info.data {
-            Some(gst::PadProbeData::Buffer(buffer)) => {
-                if let Some(full) = &*lock(&full) {
-                    squeeze(buffer.make_mut(), full);
-                }
-            }
-            Some(gst::PadProbeData::Event(event)) => {
-                if let gst::EventView::Caps(caps) = event.view() {
-                    let caps = caps.caps_owned();
-                    let (from, to) = (VideoColorRange::Range0_255, VideoColorRange::Range16_235);
-                    let limited = in_range(caps.clone(), from, to);
-                    let given = limited
-                        .as_ref()
-                        .map(|_| gst_video::VideoInfo::from_caps(&caps));
-                    *lock(&full) = given.and_then(Result::ok);
-                    if let Some(limited) = limited {
-                        *event = gst::event::Caps::new(&limited);
-                    }
-                }
-            }
-            _ => {}
-        }
-        gst::PadProbeReturn::Ok
-    });
-}
-
-fn squeeze(buffer: &mut gst::BufferRef, info: &gst_video::VideoInfo) {
-    // One that cannot be mapped, the encoder refuses too.
-    let Ok(mut frame) = gst_video::VideoFrameRef::from_buffer_ref_writable(buffer, info) else {
-        return;
-    };
-    for (plane, table) in frame
-        .planes_data_mut()
-        .into_iter()
-        .zip([&LUMA, &CHROMA, &CHROMA])
-    {
-        for value in plane {
-            *value = table[usize::from(*value)];
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,12 +128,6 @@ mod tests {
             .field("height", 48)
             .field("colorimetry", colour)
             .build()
-    }
-
-    #[test]
-    fn both_ends_and_the_middle_of_a_range_are_met() {
-        assert_eq!([0, 255].map(|v: usize| LUMA[v]), [16, 235]);
-        assert_eq!([0, 128, 255].map(|v: usize| CHROMA[v]), [16, 128, 240]);
     }
 
     #[test]

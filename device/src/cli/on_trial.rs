@@ -14,6 +14,8 @@ pub struct OnTrial {
     slots: Slots<FolderDisk>,
     tried: Tried,
     probation: Option<Probation>,
+    /// Whether this start still counts as one of the few that a trial may take.
+    counts: bool,
     tally: Arc<Tally>,
     journal: Journal,
 }
@@ -30,6 +32,7 @@ impl OnTrial {
             slots: Slots::new(FolderDisk::new(&config.folder)),
             tried: begun.tried(),
             probation: Some(Probation::new(rule)),
+            counts: true,
             tally: Arc::new(Tally::new(rule.age)),
             journal: journal.clone(),
         }
@@ -46,6 +49,15 @@ impl OnTrial {
         let verdict = self.probation.as_mut()?.judge(now, &self.tally, untouched);
         match verdict {
             Verdict::Open => None,
+            Verdict::Untouched => {
+                if std::mem::take(&mut self.counts)
+                    && let Err(error) = self.slots.forget_starts(&self.tried)
+                {
+                    self.journal
+                        .say(format_args!("warning: this start counts, as {error}"));
+                }
+                None
+            }
             Verdict::Good => {
                 self.probation = None;
                 match self.slots.confirm(&self.tried) {
@@ -87,6 +99,44 @@ mod tests {
     use super::*;
     use crate::slots::Update;
     use crate::slots::tests::{bundle_signed, policy_of};
+
+    #[test]
+    fn a_trial_that_a_person_leaves_open_stays_so_over_many_starts() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = SlotsConfig {
+            folder: folder.path().to_str().unwrap().into(),
+            trial_frames: 2,
+            ..SlotsConfig::default()
+        };
+        let slots = Slots::new(FolderDisk::new(&config.folder));
+        let policy = policy_of(&[1]);
+        for release in ["1.0.0", "2.0.0"] {
+            let bundle = bundle_signed(release, 1);
+            let update = Update {
+                bundle: &bundle,
+                program: None,
+            };
+            slots.install(update, &policy, false).unwrap();
+            let begun = slots.begin(&policy).unwrap().unwrap();
+            if release == "1.0.0" {
+                assert!(slots.confirm(&begun.tried()).unwrap());
+            }
+        }
+        let starts = || slots.state().unwrap().trial.map(|trial| trial.starts);
+        for frames in [2, 2, 2, 1, 1, 1] {
+            let begun = slots.begin(&policy).unwrap().unwrap();
+            assert!(begun.on_trial);
+            let mut run = OnTrial::new(&config, &begun, &Journal::default());
+            for _ in 0..frames {
+                run.tally().note(0, Duration::ZERO);
+            }
+            let before = starts();
+            assert_eq!(run.look(Duration::from_secs(1), true), None);
+            assert_eq!(starts(), if frames == 2 { Some(0) } else { before });
+        }
+        // What crashes before frames flow is given up all the same.
+        assert!(!slots.begin(&policy).unwrap().unwrap().on_trial);
+    }
 
     #[test]
     fn only_what_ran_proves_itself() {

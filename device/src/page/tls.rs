@@ -22,8 +22,9 @@ use crate::journal::Journal;
 /// Names of the self-made files in the page's folder.
 const OWN: (&str, &str) = ("certificate.pem", "key.pem");
 
-/// What tells that a file is another one: its number, when it was written, and its length.
-type Stamp = Option<(u64, SystemTime, u64)>;
+/// What tells that a file is another one, or may be read by others: its number, when it was written, its length, and when
+/// any of that or its mode or owner changed.
+type Stamp = Option<(u64, SystemTime, u64, (i64, i64))>;
 
 /// A server's side of TLS.
 pub(super) struct Tls {
@@ -110,7 +111,8 @@ impl Tls {
 fn stamps(settings: &Settings) -> [Stamp; 2] {
     let stamp = |path: &PathBuf| -> Stamp {
         let meta = std::fs::metadata(path).ok()?;
-        Some((meta.ino(), meta.modified().ok()?, meta.len()))
+        let changed = (meta.ctime(), meta.ctime_nsec());
+        Some((meta.ino(), meta.modified().ok()?, meta.len(), changed))
     };
     let given = settings.certificate.as_ref();
     given.map_or([None; 2], |(certificate, key)| {
@@ -159,6 +161,8 @@ fn fingerprint(certificate: &CertificateDer<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -211,8 +215,19 @@ mod tests {
         // Told once.
         assert_eq!(renewed(), (made[0].clone(), 1));
         assert_eq!(renewed(), (made[0].clone(), 1));
+        // Another mode or owner may be all that it needs. The clock of a file system has coarse steps.
+        let changed = || {
+            let meta = std::fs::metadata(&given.1).unwrap();
+            (meta.ctime(), meta.ctime_nsec())
+        };
+        let before = changed();
+        while changed() == before {
+            let mode = std::fs::Permissions::from_mode(0o400);
+            std::fs::set_permissions(&given.1, mode).unwrap();
+        }
+        assert_eq!(renewed(), (made[0].clone(), 2));
         std::fs::rename(at("other").join(OWN.1), &given.1).unwrap();
-        assert_eq!(renewed(), (std::mem::take(&mut made[1]), 2));
+        assert_eq!(renewed(), (std::mem::take(&mut made[1]), 3));
     }
 
     #[test]

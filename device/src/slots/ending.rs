@@ -89,6 +89,22 @@ impl<D: Disk> Slots<D> {
         })
     }
 
+    /// Counts the starts of a trial anew, where they say nothing of the slot.
+    ///
+    /// # Errors
+    /// [`SlotsError::Disk`].
+    pub fn forget_starts(&self, tried: &Tried) -> Result<(), SlotsError> {
+        let _lock = self.lock()?;
+        let mut state = self.state()?;
+        if !tried.is_on_trial(&state) {
+            return Ok(());
+        }
+        if let Some(trial) = &mut state.trial {
+            trial.starts = 0;
+        }
+        self.save(&state)
+    }
+
     /// Gives the active slot up, on trial or not, because its program does not start; true when the
     /// other one comes back with the next start. Nothing changes when another update has come into it.
     ///

@@ -50,6 +50,8 @@ impl Tally {
 pub enum Verdict {
     /// Not enough yet.
     Open,
+    /// Frames flow, left as they come by a person's dials: neither they nor the starts so far say anything of the slot.
+    Untouched,
     /// The slot proved itself.
     Good,
     /// The slot had its time.
@@ -80,7 +82,12 @@ impl Probation {
         }
         if frames == 0 || untouched {
             self.first = None;
-            return Verdict::Open;
+            // As many as a proof takes: what crashes at its first frames is no good slot, whatever the dials.
+            return if frames >= self.rule.frames {
+                Verdict::Untouched
+            } else {
+                Verdict::Open
+            };
         }
         let first = *self.first.get_or_insert(now);
         if now.saturating_sub(first) < self.rule.within {
@@ -118,6 +125,7 @@ mod tests {
         let mut probation = Probation::new(rule);
         assert_eq!(probation.judge(at(1000), &tally, false), Verdict::Open);
         note(1, false, 20);
+        assert_eq!(probation.judge(at(1000), &tally, true), Verdict::Open);
         assert_eq!(probation.judge(at(1001), &tally, false), Verdict::Open);
         note(1700, true, 201);
         note(29, true, 200);
@@ -127,8 +135,10 @@ mod tests {
         };
         assert!(reason.starts_with("29 of 1730 frames"), "{reason}");
         // Bypassed, it has all its time again.
-        assert_eq!(probation.judge(at(1061), &tally, true), Verdict::Open);
-        assert_eq!(probation.judge(at(1300), &tally, true), Verdict::Open);
+        for now in [1061, 1300] {
+            let verdict = probation.judge(at(now), &tally, true);
+            assert_eq!(verdict, Verdict::Untouched);
+        }
         assert_eq!(probation.judge(at(1301), &tally, false), Verdict::Open);
         assert_eq!(probation.judge(at(1360), &tally, false), Verdict::Open);
         let late = probation.judge(at(1361), &tally, false);

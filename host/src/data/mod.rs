@@ -23,4 +23,4 @@ pub mod sheet;
 pub mod source;
 pub mod synth;
 
-pub use source::open;
+pub use source::{open, open_new};

@@ -40,10 +40,17 @@ as_service() {
   owner=$(stat -L -c %u "$state")
   if [ "$owner" = "$(id -u)" ]; then
     "$@"
-  elif command -v setpriv >/dev/null; then
-    setpriv --reuid "$owner" --regid "$(stat -L -c %g "$state")" --init-groups "$@"
+    return
+  fi
+  user=$(stat -L -c %U "$state")
+  # With the groups that a drop-in gives the service, for a key that only they may read.
+  more=$(systemctl show honed -p SupplementaryGroups --value 2>/dev/null) || more=
+  list='' flags=''
+  for group in $(id -Gn "$user") $more; do list=$list,$group flags="$flags -G $group"; done
+  if command -v setpriv >/dev/null; then
+    setpriv --reuid "$owner" --regid "$(stat -L -c %g "$state")" --groups "${list#,}" "$@"
   else
-    runuser -u "$(stat -L -c %U "$state")" -- "$@"
+    runuser -u "$user" $flags -- "$@"
   fi
 }
 if [ -f "$stage/files/etc/honed.toml" ]; then
@@ -113,6 +120,13 @@ while read -r file; do
   say "wrote $path"
 done <"$stage/list"
 settle
+# What the service goes on without, its page or who hears of it, is no failure, but a person should know.
+lacks() {
+  run=$(systemctl show honed -p InvocationID --value 2>/dev/null) || run=
+  [ -n "$run" ] || return 0
+  { journalctl --sync; journalctl -q -o cat "_SYSTEMD_INVOCATION_ID=$run"; } 2>/dev/null |
+    sed -n 's/^warning: \(.*; trying again\)$/note: \1/p' || true
+}
 # Whether a slot that was on trial is in use no more.
 given_up() { "$honed" status --json --folder "$state" | grep '"trial":null' | grep -vq "\"active\":\"$1\""; }
 config=$(at etc/honed.toml)
@@ -140,6 +154,7 @@ case $installed in
     slot=${slot%%:*}
     # A service that does not come up is judged by its slots, not by systemctl.
     systemctl restart honed 9>&- || say "systemctl reports that honed did not start"
+    lacks
     [ "$seconds" != 0 ] || exit 0
     code=0
     # Not into the connection, which may be lost meanwhile.
@@ -166,3 +181,4 @@ if ! { systemctl restart honed 9>&- && systemctl is-active honed >/dev/null; }; 
 fi
 trap - EXIT
 tidy
+lacks

@@ -125,15 +125,21 @@ pub fn agreement(
 /// The table's row for what `honed` put out: frame `i` against the truth of pair `i`.
 ///
 /// # Errors
-/// When there are fewer frames than pairs, sizes differ, or a pair cannot be loaded.
+/// When there are more or fewer frames than pairs, sizes differ, or a pair cannot be loaded.
 pub fn row(shown: &Frames, pairs: &PairSet, comparison: Comparison<'_>) -> anyhow::Result<Row> {
     let (colour, studio) = (comparison.colour, shown.studio);
+    // A picture that is left out would move all later ones beside the frame of another.
+    ensure!(
+        shown.pictures.len() == pairs.len(),
+        "honed put out {} frames, and {} pictures are evaluated: give honed and the evaluation the same pictures (--limit \
+         and the runs that are evaluated may leave some out)",
+        shown.pictures.len(),
+        pairs.len()
+    );
     let mut results = Vec::with_capacity(pairs.len());
     let mut meter = TemporalMeter::default();
-    for i in 0..pairs.len() {
+    for (i, shown) in shown.pictures.iter().enumerate() {
         let pair = pairs.get(i)?;
-        let shown = shown.pictures.get(i);
-        let shown = shown.with_context(|| format!("honed put out no frame for {}", pair.name))?;
         ensure!(
             (shown.width, shown.height) == (pair.truth.width, pair.truth.height),
             "frame {i} of honed is {}x{}, {} is {}x{}: compare with the pictures that honed got",

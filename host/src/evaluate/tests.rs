@@ -306,6 +306,10 @@ fn agreement_counts_every_sample() {
         error.to_string().contains("is 40x32, 0 is 80x64"),
         "{error}"
     );
+    let mut more = shown.clone();
+    more.pictures.push(shown.pictures[0].clone());
+    let error = honed::row(&more, &pairs, comparison).unwrap_err();
+    assert!(error.to_string().contains("3 frames, and 2"), "{error}");
 }
 
 #[test]

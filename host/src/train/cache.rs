@@ -98,7 +98,8 @@ pub fn run(options: &CacheOptions) -> Result<CacheOutcome> {
     let recipe = Recipe::from_text(&options.text)?;
     check_instead(&recipe, options.teacher.as_deref())?;
     check_single(&recipe)?;
-    let source = data::open(&recipe.data, &options.text.base)?;
+    let goes_on = Manifest::read(&options.out).is_ok();
+    let source = data::open_new(&recipe.data, &options.text.base, goes_on)?;
     let sides: Vec<usize> = recipe.stages.iter().map(|s| s.crop).collect();
     let mut manifest = Manifest::new(&recipe.data, source.as_ref(), recipe.colour, &sides)?;
     let wanted = teacher_maps(&recipe.losses);

@@ -82,7 +82,9 @@ pub fn run(options: &DistillOptions) -> Result<Outcome> {
 pub(super) fn run_from(options: &DistillOptions, weights: Option<&Checkpoint>) -> Result<Outcome> {
     let recipe = Recipe::from_text(&options.text)?;
     check_instead(&recipe, options.teacher.as_deref())?;
-    let source = data::open(&recipe.data, &options.text.base)?;
+    // A pruned student goes on with its run's data.
+    let goes_on = options.resume || weights.is_some();
+    let source = data::open_new(&recipe.data, &options.text.base, goes_on)?;
     let cache = cache_folder(&recipe, &options.text, options.cache.as_deref());
     let pool = match &cache {
         Some(folder) => Some(open_pool(folder, &recipe, source.as_ref())?),

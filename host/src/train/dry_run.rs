@@ -79,7 +79,7 @@ pub fn measure(options: &DistillOptions) -> Result<DryRun> {
     if named && !options.resume {
         RunFolder::check_free(&options.out, text)?;
     }
-    let source = data::open(&recipe.data, &text.base)?;
+    let source = data::open_new(&recipe.data, &text.base, options.resume)?;
     let pool = match cache_folder(&recipe, text, cache) {
         Some(folder) => Some(open_pool(&folder, &recipe, source.as_ref())?),
         None => None,

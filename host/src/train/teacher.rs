@@ -41,7 +41,7 @@ pub struct TeacherOptions {
 /// When the recipe, its data or the folder does not serve; each says what to do.
 pub fn run(options: &TeacherOptions) -> Result<Outcome> {
     let recipe = TeacherRecipe::from_text(&options.text)?;
-    let source = data::open(&recipe.data, &options.text.base)?;
+    let source = data::open_new(&recipe.data, &options.text.base, options.resume)?;
     tch::manual_seed(recipe.seed as i64);
     let network = VarStore::new(options.device);
     let teacher: Rc<dyn Teacher> = teacher::build(&recipe.network, &network.root())?.into();

@@ -9,6 +9,7 @@ use super::board::is_root;
 /// Says its arguments to the log; what `wait` does and whether there is a trial are a test's.
 const HONED: &str = r#"#!/bin/sh
 echo "$(id -u) $*" >>@DIR@/log
+echo "groups $(id -Gn)" >>@DIR@/log
 case "$1 $2" in
   --version*) echo "honed 1.0.0" ;;
   "config --check") cat "$3" >@DIR@/judged; echo "note: $3: no token" >&2 ;;
@@ -34,8 +35,10 @@ impl Stage {
             .iter()
             .fold(HONED.to_owned(), |text, (from, to)| text.replace(from, to));
         stage.program("root/usr/local/bin/honed", &honed);
+        // What it shows is asked for by the name after -p.
         let systemctl = format!(
-            "#!/bin/sh\necho \"systemctl $*\" >>{dir}/log\n[ ! -f {dir}/down ] || exit 3\n"
+            "#!/bin/sh\necho \"systemctl $*\" >>{dir}/log\n\
+             [ \"$1\" != show ] || exec cat \"{dir}/show/$4\"\n[ ! -f {dir}/down ] || exit 3\n"
         );
         stage.program("bin/systemctl", &systemctl);
         stage.write("root/etc/honed.toml", "before");
@@ -126,6 +129,22 @@ fn without_a_trial_the_service_has_to_be_up() {
 }
 
 #[test]
+fn what_the_service_goes_on_without_is_told() {
+    let journal = "#!/bin/sh\n[ \"$4\" != _SYSTEMD_INVOCATION_ID=c0ffee ] || printf '%s\\n' \
+        'warning: cannot listen on [::]:80; trying again' 'warning: it is hot' 'live'\n";
+    for trial in ["", ", on trial"] {
+        let stage = Stage::new(trial, "exit 0", "b").with_update();
+        stage.write("show/InvocationID", "c0ffee\n");
+        stage.program("bin/journalctl", journal);
+        let output = stage.apply("022");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{output:?}");
+        let note = "note: cannot listen on [::]:80; trying again\n";
+        assert!(said.contains(note) && !said.contains("hot"), "{said}");
+    }
+}
+
+#[test]
 fn a_narrow_umask_keeps_nothing_from_the_service() {
     let stage = Stage::new(", on trial", "exit 0", "b").with_update();
     stage.write("stage/files/etc/honed/key.pub", "key");
@@ -146,6 +165,8 @@ fn root_neither_runs_nor_writes_what_the_services_user_laid_out() {
     let stage = Stage::new("", "exit 0", "a");
     let slot = stage.text("root/usr/local/bin/honed");
     stage.program("root/var/lib/honed/a/honed", &slot);
+    // By a drop-in.
+    stage.write("show/SupplementaryGroups", "daemon\n");
     let victim = stage.path("victim");
     stage.write("victim", "whole");
     let state = stage.path("root/var/lib/honed");
@@ -159,6 +180,8 @@ fn root_neither_runs_nor_writes_what_the_services_user_laid_out() {
     assert_eq!(stage.text("victim"), "whole");
     let log = stage.text("log");
     assert!(log.contains("65534 config --check /dev/stdin"), "{log}");
+    let mut groups = log.lines().filter(|line| line.starts_with("groups "));
+    assert!(groups.any(|line| line.ends_with(" daemon")), "{log}");
     assert_eq!(stage.text("judged"), "after");
     let judged = std::fs::metadata(stage.path("judged")).unwrap();
     assert_eq!(judged.uid(), 65_534);

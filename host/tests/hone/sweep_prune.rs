@@ -37,8 +37,13 @@ fn a_grid_is_trained_by_shards_and_summed_up() {
     assert!(error.contains("another sweep"), "{error}");
     let error = fails(at, &format!("{sweep} --set optimizer.learning_rate=1e-4"));
     assert!(error.contains("another recipe"), "{error}");
-    // Killed before its first checkpoint: there is nothing to go on from, so it starts again.
+    // A finished run that has lost its state keeps its weights.
     std::fs::remove_file(at.join("s/002/last.safetensors")).unwrap();
+    let error = fails(at, sweep);
+    assert!(error.contains("started again"), "{error}");
+    assert!(at.join("s/002/best.safetensors").exists());
+    // Killed before its first checkpoint: there is nothing to go on from, so it starts again.
+    std::fs::remove_file(at.join("s/002/curves.svg")).unwrap();
     std::fs::write(at.join("s/002/log.jsonl"), "cut off").unwrap();
     assert_eq!(count(&works(at, sweep)), 4);
     let log = std::fs::read_to_string(at.join("s/002/log.jsonl")).unwrap();

@@ -164,6 +164,8 @@ async function turn(dial, value) {
     }
     say();
   } catch (error) {
+    // What was not sent by now must not surprise anybody later.
+    for (const key of Object.keys(turning)) delete turning[key];
     say(error);
   }
   sending = false;

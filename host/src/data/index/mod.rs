@@ -40,6 +40,9 @@ pub const FILE_NAME: &str = "hone-index.toml";
 
 const VERSION: u32 = 1;
 
+/// The reason for a picture that no rule of the layout uses.
+const UNUSED: &str = "neither sharp nor part of a pair";
+
 /// What an entry is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -190,7 +193,8 @@ impl Index {
 
     /// A degraded picture, where none was found to be a pair with a sharp one, so that sharp ones alone are used.
     pub fn degraded_alone(&self) -> Option<&str> {
-        let mut unused = self.problems.iter().map(|p| p.path.as_str());
+        let unused = self.problems.iter().filter(|p| p.reason == UNUSED);
+        let mut unused = unused.map(|p| p.path.as_str());
         match self.layout {
             Layout::Sharp => unused.find(|path| tree::is_degraded(Path::new(path))),
             _ => None,
@@ -323,7 +327,7 @@ fn name_the_rest(
         if !known.contains(&path) {
             let reason = match wanted.contains(picture) {
                 true => "its partner cannot be used",
-                false => "neither sharp nor part of a pair",
+                false => UNUSED,
             };
             problems.push(Problem {
                 path,

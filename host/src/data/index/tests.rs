@@ -222,6 +222,20 @@ fn list_files_of_realblur_are_followed() {
 }
 
 #[test]
+fn only_a_picture_is_a_degraded_picture_without_a_partner() {
+    let folder = tree(&["photos/a.png", "photos/b.png"]);
+    let input = folder.path().join("photos/input");
+    std::fs::create_dir(&input).unwrap();
+    std::fs::write(input.join("clip.mp4"), "").unwrap();
+    let found = index(&folder);
+    assert!(found.problems.iter().any(|p| p.path.ends_with("clip.mp4")));
+    assert_eq!(found.degraded_alone(), None);
+    std::fs::copy(folder.path().join("photos/a.png"), input.join("c.png")).unwrap();
+    let found = index(&folder);
+    assert_eq!(found.degraded_alone(), Some("photos/input/c.png"));
+}
+
+#[test]
 fn text_files_that_list_no_pairs_are_let_be() {
     let folder = tree(&["0001.png", "0002.png"]);
     let counts = "0001.png 3\n0002.png 5\n";

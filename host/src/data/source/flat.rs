@@ -22,7 +22,7 @@ pub fn scores(
     count: u64,
 ) -> anyhow::Result<Vec<f32>> {
     score(
-        &*open_as_said(&plain(config), base)?,
+        &*open_as_said(&plain(config), base, false)?,
         config.seed,
         crop,
         count,

@@ -90,7 +90,19 @@ pub trait PairSource: Send + Sync {
 /// # Errors
 /// When a value is out of bounds, or the folder is missing or holds no picture.
 pub fn open(config: &DataConfig, base: &Path) -> anyhow::Result<Arc<dyn PairSource>> {
-    let mut source = open_as_said(config, base)?;
+    open_new(config, base, true)
+}
+
+/// [`open`] for a training or a cache that begins here, unless `goes_on`: what has begun keeps its data as they are.
+///
+/// # Errors
+/// As [`open`]; for what begins also when degraded pictures would go unused, or frames be averaged where none follow.
+pub fn open_new(
+    config: &DataConfig,
+    base: &Path,
+    goes_on: bool,
+) -> anyhow::Result<Arc<dyn PairSource>> {
+    let mut source = open_as_said(config, base, !goes_on)?;
     if config.drop_flattest > 0.0 {
         flat::set_threshold(&mut *source)?;
     }
@@ -103,17 +115,30 @@ trait Adjustable: PairSource {
     fn config(&mut self) -> &mut DataConfig;
 }
 
-/// [`open`] without the threshold of the flattest patches.
-fn open_as_said(config: &DataConfig, base: &Path) -> anyhow::Result<Box<dyn Adjustable>> {
+/// [`open_new`] without the threshold of the flattest patches.
+fn open_as_said(
+    config: &DataConfig,
+    base: &Path,
+    begins: bool,
+) -> anyhow::Result<Box<dyn Adjustable>> {
     config.check()?;
+    let of_sharp = |source: sharp::SharpSource| -> anyhow::Result<Box<dyn Adjustable>> {
+        if begins {
+            source.check_neighbours()?;
+        }
+        Ok(Box::new(source))
+    };
     if config.layout == Layout::Scenes {
-        return Ok(Box::new(sharp::SharpSource::scenes(config)?));
+        return of_sharp(sharp::SharpSource::scenes(config));
     }
     let (root, index) = find_index(config, base)?;
     if let Some(warning) = ignored(config, &index) {
         eprintln!("warning: {warning}");
     }
-    if config.layout != Layout::Sharp
+    // Who made an index has seen what it leaves out.
+    if begins
+        && config.layout != Layout::Sharp
+        && index_file(config, base).is_none()
         && let Some(path) = index.degraded_alone()
     {
         bail!(
@@ -138,8 +163,19 @@ fn open_as_said(config: &DataConfig, base: &Path) -> anyhow::Result<Box<dyn Adju
     if index.entries.iter().any(|e| e.input.is_some()) {
         Ok(Box::new(pairs::PairsSource::new(config, &root, index)))
     } else {
-        Ok(Box::new(sharp::SharpSource::files(config, &root, index)?))
+        of_sharp(sharp::SharpSource::files(config, &root, index))
     }
+}
+
+/// The index that a recipe's `[data]` table names, else the one that lies in the folder of its pictures.
+pub fn index_file(config: &DataConfig, base: &Path) -> Option<PathBuf> {
+    let named = config.index.as_ref().map(|p| base.join(p));
+    let lying = || root(config, base).join(super::index::FILE_NAME);
+    named.or_else(|| Some(lying()).filter(|p| p.is_file()))
+}
+
+fn root(config: &DataConfig, base: &Path) -> PathBuf {
+    base.join(config.root.as_deref().unwrap_or(Path::new("")))
 }
 
 /// The folder of the pictures that a recipe's `[data]` table names, and what is in it: as its index says, where there is
@@ -148,10 +184,8 @@ fn open_as_said(config: &DataConfig, base: &Path) -> anyhow::Result<Box<dyn Adju
 /// # Errors
 /// When the folder or the index cannot be read, or the index is of another layout.
 pub fn find_index(config: &DataConfig, base: &Path) -> anyhow::Result<(PathBuf, Index)> {
-    let root = base.join(config.root.as_deref().unwrap_or(Path::new("")));
-    let named = config.index.as_ref().map(|p| base.join(p));
-    let lying = Some(root.join(super::index::FILE_NAME)).filter(|p| p.is_file());
-    let index = match named.or(lying) {
+    let root = root(config, base);
+    let index = match index_file(config, base) {
         Some(path) => {
             let index = Index::load(&path)?;
             agree(config.layout, index.layout, &path)?;
@@ -201,108 +235,4 @@ fn spread(len: usize, count: usize) -> Vec<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Opens sharp pictures in `folder`, which is made with one for each of `names`.
-    fn sharp(folder: &Path, names: &[&str], layout: Layout) -> anyhow::Result<Arc<dyn PairSource>> {
-        for (i, name) in names.iter().enumerate() {
-            let path = folder.join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            let picture = crate::data::synth::scene(i as u64, 0, 48, 40);
-            picture.save(&path).unwrap();
-        }
-        let config = DataConfig {
-            root: Some(folder.to_owned()),
-            layout,
-            ..DataConfig::default()
-        };
-        open(&config, Path::new(""))
-    }
-
-    #[test]
-    fn another_picture_makes_another_listing() {
-        let folder = tempfile::tempdir().unwrap();
-        let listing = |names: &[&str]| {
-            let source = sharp(folder.path(), names, Layout::Auto).unwrap();
-            source.listing().unwrap().to_owned()
-        };
-        let before = listing(&["a.png", "b.png", "c.png"]);
-        assert_eq!(before, listing(&[]));
-        assert_ne!(before, listing(&["a.png", "b.png", "c.png", "d.png"]));
-        assert_ne!(before, listing(&["b.png"]));
-    }
-
-    #[test]
-    fn degraded_pictures_without_partners_are_not_ignored() {
-        let folder = tempfile::tempdir().unwrap();
-        let names = ["blur/a_blur.png", "sharp/a_sharp.png", "sharp/b_sharp.png"];
-        let error = sharp(folder.path(), &names, Layout::Auto).err().unwrap();
-        let error = error.to_string();
-        assert!(error.contains("as blur/a_blur.png, and none"), "{error}");
-        let said = sharp(folder.path(), &names, Layout::Sharp).unwrap();
-        assert_eq!(said.pictures(), 1);
-    }
-
-    #[test]
-    fn a_single_sequence_is_told_from_too_small_a_part() {
-        let folder = tempfile::tempdir().unwrap();
-        let names = ["clip/0.png", "clip/1.png", "clip/2.png"];
-        let source = sharp(folder.path(), &names, Layout::Auto).unwrap();
-        let error = source.validation().unwrap_err().to_string();
-        assert!(error.contains("one sequence"), "{error}");
-        let more = ["clip/0.png", "clip/1.png", "other/0.png", "other/1.png"];
-        let source = sharp(folder.path(), &more, Layout::Auto).unwrap();
-        assert!(!source.validation().unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_part_that_an_index_does_not_give_is_told() {
-        let folder = tempfile::tempdir().unwrap();
-        sharp(folder.path(), &["a.png", "b.png"], Layout::Auto).unwrap();
-        let index = super::super::index::scan(folder.path(), Layout::Auto, 0, 0.2, false).unwrap();
-        let told = |validation| {
-            let config = DataConfig {
-                validation,
-                ..DataConfig::default()
-            };
-            ignored(&config, &index)
-        };
-        assert!(told(0.3).unwrap().contains("data.validation = 0.3"));
-        // As made, and the default, which nobody may have said.
-        assert_eq!((told(0.2), told(0.1)), (None, None));
-    }
-
-    #[test]
-    fn a_recipe_and_the_index_of_its_folder_agree() {
-        let folder = tempfile::tempdir().unwrap();
-        for role in ["blur", "sharp"] {
-            std::fs::create_dir(folder.path().join(role)).unwrap();
-            let picture = crate::data::synth::scene(1, 0, 48, 40);
-            picture
-                .save(&folder.path().join(role).join("0.png"))
-                .unwrap();
-        }
-        let opened = |layout| {
-            let config = DataConfig {
-                root: Some(folder.path().to_owned()),
-                layout,
-                validation: 0.0,
-                ..DataConfig::default()
-            };
-            open(&config, Path::new("")).map(|source| source.pictures())
-        };
-        // Without an index the recipe decides.
-        assert_eq!(opened(Layout::Sharp).unwrap(), 1);
-        let index = super::super::index::scan(folder.path(), Layout::Auto, 0, 0.0, false).unwrap();
-        let name = folder.path().join(super::super::index::FILE_NAME);
-        index.save(&name).unwrap();
-        assert_eq!(opened(Layout::Auto).unwrap(), 1);
-        assert_eq!(opened(Layout::Pairs).unwrap(), 1);
-        let error = opened(Layout::Sharp).unwrap_err().to_string();
-        assert!(
-            error.contains("with layout 'pairs', the recipe says 'sharp'"),
-            "{error}"
-        );
-    }
-}
+mod tests;

@@ -36,7 +36,7 @@ pub(super) struct SharpSource {
 
 impl SharpSource {
     /// Scenes: one in ten more than asked for are drawn for validation.
-    pub(super) fn scenes(config: &DataConfig) -> anyhow::Result<Self> {
+    pub(super) fn scenes(config: &DataConfig) -> Self {
         let held_out = config
             .validation_images
             .min(config.count.div_ceil(10))
@@ -58,10 +58,9 @@ impl SharpSource {
             ),
             listing: None,
         }
-        .with_neighbours()
     }
 
-    pub(super) fn files(config: &DataConfig, root: &Path, index: Index) -> anyhow::Result<Self> {
+    pub(super) fn files(config: &DataConfig, root: &Path, index: Index) -> Self {
         let numbers = |split: Split| -> Vec<usize> {
             (0..index.entries.len())
                 .filter(|&i| index.entries[i].split == split)
@@ -83,11 +82,10 @@ impl SharpSource {
             name,
             listing,
         }
-        .with_neighbours()
     }
 
     /// Refuses to average neighbours where no picture has one on both sides.
-    fn with_neighbours(self) -> anyhow::Result<Self> {
+    pub(super) fn check_neighbours(&self) -> anyhow::Result<()> {
         let inside = |&n: &usize| {
             let neighbours = [n.checked_sub(1), Some(n + 1)];
             let is_one = |at: Option<usize>| {
@@ -101,7 +99,7 @@ impl SharpSource {
              its own below root, with nothing but numbered frames in it",
             self.name
         );
-        Ok(self)
+        Ok(())
     }
 
     /// The light of the frames around `number` in a window, as bytes would show it; the middle one when not averaging.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::data::config::{DataConfig, Layout};
 use crate::data::index::{self, Index, Split};
-use crate::data::source::find_index;
+use crate::data::source::{find_index, index_file};
 
 /// The data of a run.
 #[derive(Debug, Clone, Copy)]
@@ -34,8 +34,7 @@ impl Learnt<'_> {
 
     /// Whether an index told the run which pictures train.
     pub(super) fn is_indexed(&self) -> bool {
-        let lies = |root: PathBuf| root.join(index::FILE_NAME).is_file();
-        self.data.index.is_some() || self.root().is_some_and(lies)
+        index_file(self.data, self.base).is_some()
     }
 
     /// The folder and what is in it, as the run read it.

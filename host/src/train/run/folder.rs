@@ -145,12 +145,14 @@ impl RunFolder {
     /// Empties the folder of a run that was killed before its first checkpoint: there is nothing in it to go on from.
     ///
     /// # Errors
-    /// When another process trains there, or something in it cannot be removed.
+    /// When another process trains there, when the run was past its first checkpoint and has lost it since, or when something
+    /// in it cannot be removed.
     pub fn clear_unstarted(path: &Path) -> Result<()> {
         let _held = hold(path)?;
         if !Self::is_run(path) || path.join(LAST).exists() {
             return Ok(());
         }
+        Self::check_beginning(path)?;
         let clear = || -> std::io::Result<()> {
             for entry in std::fs::read_dir(path)? {
                 let entry = entry?;

@@ -37,7 +37,7 @@ fn clips(folder: &Path) -> Arc<dyn PairSource> {
 fn frames_are_averaged_only_where_they_follow_each_other() {
     let folder = tempfile::tempdir().unwrap();
     clips(folder.path());
-    let opened = |root: &str, layout| {
+    let opened = |root: &str, layout, goes_on| {
         let config = DataConfig {
             root: (layout != Layout::Scenes).then(|| folder.path().join(root)),
             layout,
@@ -45,13 +45,14 @@ fn frames_are_averaged_only_where_they_follow_each_other() {
             validation: 0.0,
             ..DataConfig::default()
         };
-        super::super::open(&config, Path::new("")).map(|source| source.pictures())
+        super::super::open_new(&config, Path::new(""), goes_on).map(|source| source.pictures())
     };
-    assert_eq!(opened("", Layout::Sharp).unwrap(), 10);
+    assert_eq!(opened("", Layout::Sharp, false).unwrap(), 10);
     // A clip's own folder is one of stills.
     for (root, layout) in [("clip0", Layout::Sharp), ("", Layout::Scenes)] {
-        let error = opened(root, layout).unwrap_err().to_string();
+        let error = opened(root, layout, false).unwrap_err().to_string();
         assert!(error.contains("'frames' averages neighbours"), "{error}");
+        opened(root, layout, true).unwrap();
     }
 }
 
