@@ -174,7 +174,7 @@ impl Trainer {
         let mut losses = Vec::new();
         for (number, batch) in batches.iter().enumerate() {
             let size = batch.input.size()[0];
-            let length = size.div_euclid(pieces as i64) + i64::from(size % pieces as i64 != 0);
+            let length = (size as usize).div_ceil(pieces) as i64;
             for first in (0..size).step_by(length as usize) {
                 let count = length.min(size - first);
                 let share = count as f64 / size as f64 / batches.len() as f64;

@@ -47,7 +47,7 @@ fn done(output: &Output) -> String {
 fn works(folder: &Path, words: &str) -> String {
     let output = told(folder, words);
     assert!(output.status.success(), "hone {words}: {}", said(&output));
-    done(&output)
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// What `hone` with these words, which must be refused, complains about.

@@ -6,55 +6,27 @@ use std::time::{Duration, Instant};
 
 use hone_host::train::checkpoint::Checkpoint;
 
-const RECIPE: &str = r#"name = "killed"
-colour = "luma"
+use super::{command, toy};
 
-[data]
-layout = "scenes"
-count = 4
-size = [96, 80]
-degradation = "gaussian:sigma=1..1.5"
-validation_images = 2
-validation_crop = 64
-
-[student]
-architecture = "plain"
-scale = 2
-channels = 8
-convs = 3
-
-[[loss]]
-kind = "charbonnier"
-weight = 1.0
-
-[optimizer]
-learning_rate = 2e-3
-
-[training]
-ema = 0.9
-workers = 2
-
-[[stage]]
-epochs = 5
-steps = 6
-batch = 2
-crop = 32
-"#;
+/// Five epochs of six updates, with an average of the weights and two workers.
+fn recipe() -> String {
+    let training = "[training]\nema = 0.9\nworkers = 2\n";
+    toy::recipe("killed", 4, 6, training).replace("epochs = 1", "epochs = 5")
+}
 
 fn distill(folder: &Path, out: &str, more: &[&str]) -> Command {
-    let mut command = super::command(folder);
-    command
-        .args(["distill", "r.toml", "--device", "cpu", "--out", out])
+    let mut hone = command(folder);
+    hone.args(["distill", "r.toml", "--device", "cpu", "--out", out])
         .args(more)
         .stderr(Stdio::null())
         .stdout(Stdio::null());
-    command
+    hone
 }
 
 #[test]
 fn a_killed_run_resumes_to_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("r.toml"), RECIPE).unwrap();
+    std::fs::write(folder.path().join("r.toml"), recipe()).unwrap();
     assert!(
         distill(folder.path(), "whole", &[])
             .status()
@@ -93,7 +65,7 @@ fn a_killed_run_resumes_to_the_same_bits() {
 fn a_run_is_trained_by_one_process_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    std::fs::write(at.join("r.toml"), RECIPE).unwrap();
+    std::fs::write(at.join("r.toml"), recipe()).unwrap();
     let refusal = |out: &str, more: &[&str]| {
         let output = distill(at, out, more).stderr(Stdio::piped()).output();
         let output = output.unwrap();

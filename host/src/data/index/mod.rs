@@ -107,7 +107,8 @@ impl Entry {
         &self.input.as_ref().unwrap_or(&self.truth).path
     }
 
-    fn files(&self) -> impl Iterator<Item = &FileRecord> {
+    /// Its files: the degraded picture, where there is one, and the sharp one.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &FileRecord> {
         self.input.iter().chain([&self.truth])
     }
 

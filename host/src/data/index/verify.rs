@@ -6,7 +6,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{FileRecord, Index, sha256, slashed, walk};
+use super::{Entry, FileRecord, Index, sha256, slashed, walk};
 
 /// A difference between index and disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -23,11 +23,7 @@ pub struct Change {
 /// # Errors
 /// When the folder cannot be read.
 pub fn verify(index: &Index, root: &Path) -> anyhow::Result<Vec<Change>> {
-    let mut files: Vec<&FileRecord> = index
-        .entries
-        .iter()
-        .flat_map(|e| e.input.iter().chain(std::iter::once(&e.truth)))
-        .collect();
+    let mut files: Vec<&FileRecord> = index.entries.iter().flat_map(Entry::files).collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));
     files.dedup_by(|a, b| a.path == b.path);
     let known: HashSet<&str> = files

@@ -18,7 +18,7 @@ impl Listing {
         let mut text = String::new();
         for entry in &index.entries {
             let _ = write!(text, "{}", entry.split);
-            for file in entry.input.iter().chain([&entry.truth]) {
+            for file in entry.files() {
                 let _ = write!(text, "\t{}\t{}", file.bytes, file.path);
             }
             text.push('\n');
