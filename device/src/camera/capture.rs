@@ -1,8 +1,8 @@
 //! The pipeline from a source through the student.
 //!
 //! ```text
-//! SOURCE ! decode ! [deinterlace !] queue (one frame, leaky when live) ! videoconvert ! [videoflip !] videoscale
-//!   ! videoconvert ! honesharpen ! appsink
+//! SOURCE ! decode ! [deinterlace !] queue (one frame, leaky when live) ! videoconvert ! capsfilter
+//!   ! [videoflip !] videoscale ! videoconvert ! honesharpen ! appsink
 //! ```
 //!
 //! The first videoconvert brings pictures to what can be turned and scaled; the second, which lets them pass otherwise, to

@@ -83,9 +83,14 @@ impl Dials {
         self.shed.load(Ordering::Relaxed)
     }
 
-    /// Whether frames pass as they came: bypass, shed load, strength 0 or a split over the whole width.
+    /// Whether a person has frames pass as they came: bypass, strength 0 or a split over the whole width.
+    pub fn switched_off(&self) -> bool {
+        self.bypass() || self.strength() == 0.0 || self.split() >= 1.0
+    }
+
+    /// Whether frames pass as they came, for that or because the governor gave up.
     pub fn untouched(&self) -> bool {
-        self.bypass() || self.shed() || self.strength() == 0.0 || self.split() >= 1.0
+        self.shed() || self.switched_off()
     }
 }
 

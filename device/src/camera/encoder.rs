@@ -201,6 +201,7 @@ mod tests {
     fn the_full_range_is_seen_behind_every_encoder() {
         elements::start().unwrap();
         if !elements::installed("avdec_h264") {
+            eprintln!("skipped: avdec_h264 is not installed");
             return;
         }
         let ramp = [0, 7, 15, 31, 127, 231, 239, 255];

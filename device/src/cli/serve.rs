@@ -184,9 +184,8 @@ pub fn serve(mut job: Job) -> anyhow::Result<(Result<RunReport, CameraError>, Op
     let reloader = Reloader::new(&job, &dials).map(RefCell::new);
     let at_work = sharpener.clone();
     let look = || {
-        let untouched = dials.bypass() || dials.strength() <= 0.0 || dials.split() >= 1.0;
         if let Some(trial) = trial.borrow_mut().as_mut()
-            && let Some(reason) = trial.look(timeline.now().into(), untouched)
+            && let Some(reason) = trial.look(timeline.now().into(), dials.switched_off())
         {
             *given_up.borrow_mut() = Some(reason);
             return true;

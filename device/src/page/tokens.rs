@@ -187,8 +187,8 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), PageError> {
     fs::create_dir_all(folder).map_err(|e| PageError::file(folder)(&e))
 }
 
-/// Writes a file for its owner's eyes only. Written by root, it goes to the owner of its folder's parent, and the folder
-/// too: `sudo honed token` makes tokens that the service's user reads, from the moment that they are there.
+/// Writes a file for its owner's eyes only. Written by root, as by `sudo honed run --page-tls`, it goes to the owner of its
+/// folder's parent, and the folder too, from the moment that it is there: the service's user reads it as well.
 pub(super) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), PageError> {
     let write = || {
         let owner = match rustix::process::geteuid().is_root() {

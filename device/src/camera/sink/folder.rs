@@ -142,9 +142,10 @@ impl Playlist {
 /// Gives the playlist that was just `written` its name, and the numbers of a stream that goes on: `hlssink2` begins each at
 /// 0, and players that had come further would wait until it is there again.
 fn publish(written: &Path, playlist: &Path, first: i32) -> std::io::Result<()> {
-    // An output that cannot write it fails by itself.
-    let Ok(text) = std::fs::read_to_string(written) else {
-        return Ok(());
+    let text = match std::fs::read_to_string(written) {
+        // An output that cannot write it fails by itself.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        read => read?,
     };
     std::fs::write(written, continued(&text, first))?;
     std::fs::rename(written, playlist)
