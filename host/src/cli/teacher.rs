@@ -6,6 +6,7 @@ use super::teacher_bench::BenchArgs;
 use super::teacher_cache::CacheArgs;
 use super::teacher_info::InfoArgs;
 use super::teacher_list::ListArgs;
+use super::teacher_pairs::PairsArgs;
 use super::teacher_run::RunArgs;
 use super::teacher_train::TrainArgs;
 
@@ -30,6 +31,8 @@ pub enum TeacherCommand {
     Bench(BenchArgs),
     /// Train a teacher from a recipe
     Train(TrainArgs),
+    /// Pair a camera's own frames with a teacher's answers, where nobody has sharp ones
+    Pairs(PairsArgs),
     /// Put a teacher's answers on disk, for fast distillation
     Cache(Box<CacheArgs>),
 }
@@ -46,6 +49,7 @@ impl TeacherArgs {
             TeacherCommand::Run(args) => args.run(),
             TeacherCommand::Bench(args) => args.run(),
             TeacherCommand::Train(args) => args.run(),
+            TeacherCommand::Pairs(args) => args.run(),
             TeacherCommand::Cache(args) => args.run(),
         }
     }

@@ -3,16 +3,15 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::ProgressBar;
 use tch::{Device, Kind, Tensor};
 
 use super::teacher_io::{self, Given};
+use super::teacher_tiles::TileArgs;
 use super::teacher_weights::WeightsArgs;
 use super::{overwrite, progress};
-use crate::teacher::{self, Teacher, TeacherConfig, memory, tile};
-use crate::train::memory::guard;
+use crate::teacher::{self, Teacher, TeacherConfig, memory};
 
 /// Arguments of `hone teacher run`.
 #[derive(Debug, Args)]
@@ -28,12 +27,8 @@ pub struct RunArgs {
     /// An image (.png, .jpg), or .safetensors that gets a tensor `output`
     #[arg(long)]
     output: PathBuf,
-    /// Work in square tiles of this many pixels
-    #[arg(long, value_name = "PIXELS")]
-    tile: Option<i64>,
-    /// Pixels that neighbouring tiles share; 32, or a quarter of a smaller tile, when absent
-    #[arg(long, value_name = "PIXELS", requires = "tile")]
-    overlap: Option<i64>,
+    #[command(flatten)]
+    tiles: TileArgs,
     /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
@@ -47,11 +42,8 @@ impl RunArgs {
     /// suffice, or the output cannot be written or is one of the files that are read.
     pub fn run(self) -> anyhow::Result<()> {
         teacher_io::check_output(&self.output)?;
-        let read = [
-            Some(&self.input),
-            Some(&self.teacher.weights),
-            self.teacher.config.as_ref(),
-        ];
+        let (weights, config) = self.teacher.files();
+        let read = [Some(&self.input), Some(&weights), config.as_ref()];
         overwrite::refuse(
             &self.output,
             read.into_iter().flatten().map(PathBuf::as_path),
@@ -74,36 +66,18 @@ impl RunArgs {
         teacher: &dyn Teacher,
         x: &Tensor,
     ) -> anyhow::Result<Tensor> {
+        let (_, _, height, width) = x.size4()?;
+        let waiting =
+            ProgressBar::new_spinner().with_message(format!("{}: {width}x{height}", config.name()));
+        waiting.enable_steady_tick(Duration::from_millis(200));
         let kind = self.teacher.precision.into();
-        let (n, _, height, width) = x.size4()?;
-        let Some(side) = self.tile else {
-            memory::ensure_fits(config, n * height * width, kind, x.device())?;
-            let waiting = ProgressBar::new_spinner()
-                .with_message(format!("{}: {width}x{height}", config.name()));
-            waiting.enable_steady_tick(Duration::from_millis(200));
-            let y = enough_memory(|| Ok(tch::no_grad(|| teacher.forward(x))));
+        let mut bar: Option<ProgressBar> = None;
+        let y = self.tiles.restore((config, teacher), kind, x, |total| {
             waiting.finish_and_clear();
-            return y;
-        };
-        if side < 1 {
-            bail!("--tile must be at least 1, e.g. --tile 512");
-        }
-        let overlap = self.overlap.unwrap_or_else(|| 32.min(side / 4));
-        memory::ensure_fits(
-            config,
-            n * side.min(height) * side.min(width),
-            kind,
-            x.device(),
-        )?;
-        let mut bar = None;
-        let y = enough_memory(|| {
-            tch::no_grad(|| {
-                tile::run(teacher, x, side, overlap, |total| {
-                    bar.get_or_insert_with(|| progress::bar(total as u64, "tiles"))
-                        .inc(1);
-                })
-            })
+            bar.get_or_insert_with(|| progress::bar(total as u64, "tiles"))
+                .inc(1);
         });
+        waiting.finish_and_clear();
         if let Some(bar) = bar {
             bar.finish_and_clear();
         }
@@ -131,14 +105,4 @@ impl RunArgs {
             self.output.display()
         );
     }
-}
-
-/// Runs `f`; want of memory becomes an error that says what to do.
-fn enough_memory(f: impl FnOnce() -> anyhow::Result<Tensor>) -> anyhow::Result<Tensor> {
-    // torch's panic is told as an error, once.
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| ()));
-    let outcome = guard(f);
-    std::panic::set_hook(hook);
-    outcome?.context("there is not enough memory for this picture at once; use --tile 512, or less")
 }

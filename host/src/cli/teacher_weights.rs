@@ -8,9 +8,11 @@ use tch::Kind;
 
 use super::torch_device::DeviceChoice;
 use crate::checkpoint::{self, Entry};
+use crate::data::pool::PoolTeacher;
 use crate::teacher::config::read_file;
 use crate::teacher::load::from_entries;
 use crate::teacher::{LoadOptions, Teacher, TeacherConfig, infer};
+use crate::train::teacher_source::{self, trained};
 
 /// What the network computes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -21,6 +23,16 @@ pub enum TorchPrecision {
     Bf16,
     /// 16-bit floats (for GPUs)
     F16,
+}
+
+impl std::fmt::Display for TorchPrecision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+        })
+    }
 }
 
 impl From<TorchPrecision> for Kind {
@@ -36,7 +48,7 @@ impl From<TorchPrecision> for Kind {
 /// Arguments that name a teacher.
 #[derive(Debug, Args)]
 pub struct WeightsArgs {
-    /// Weights: .pth/.pt/.ckpt of torch.save, or .safetensors
+    /// Weights: .pth/.pt/.ckpt of torch.save, .safetensors, or a folder of `hone teacher train`
     #[arg(long)]
     pub weights: PathBuf,
     /// Architecture and options (JSON or TOML); told from the weights' shapes when absent
@@ -62,13 +74,14 @@ impl WeightsArgs {
     /// # Errors
     /// When the weights cannot be read, their architecture is unknown, or they do not fit.
     pub fn load(&self) -> anyhow::Result<(TeacherConfig, Box<dyn Teacher>, tch::Device)> {
-        let file = self.config.as_deref().map(read_file).transpose()?;
+        let (weights, config) = self.files();
+        let file = config.as_deref().map(read_file).transpose()?;
         let key = self
             .key
             .as_deref()
             .or_else(|| file.as_ref().and_then(|f| f.checkpoint_key.as_deref()))
-            .filter(|_| self.weights.extension().is_none_or(|e| e != "safetensors"));
-        let entries = checkpoint::read(&self.weights, key)?.entries;
+            .filter(|_| weights.extension().is_none_or(|e| e != "safetensors"));
+        let entries = checkpoint::read(&weights, key)?.entries;
         let mut config = self.choose(file.map(|f| f.config), &entries)?;
         match (&mut config, self.local_window) {
             (_, None) => (),
@@ -81,10 +94,27 @@ impl WeightsArgs {
             kind: self.precision.into(),
             key: None,
         };
-        let teacher = from_entries(&config, &entries, &options).with_context(|| {
-            format!("{} does not fit {}", self.weights.display(), config.name())
-        })?;
+        let teacher = from_entries(&config, &entries, &options)
+            .with_context(|| format!("{} does not fit {}", weights.display(), config.name()))?;
         Ok((config, teacher, device))
+    }
+
+    /// The files of weights and configuration, where a folder may stand for both.
+    pub fn files(&self) -> (PathBuf, Option<PathBuf>) {
+        if !self.weights.is_dir() {
+            return (self.weights.clone(), self.config.clone());
+        }
+        let (weights, config) = trained(&self.weights);
+        (weights, Some(self.config.clone().unwrap_or(config)))
+    }
+
+    /// Hashes of the teacher that [`WeightsArgs::load`] gave with `config`.
+    ///
+    /// # Errors
+    /// When its weights cannot be read any more.
+    pub fn identity(&self, config: &TeacherConfig) -> anyhow::Result<PoolTeacher> {
+        let (weights, _) = self.files();
+        teacher_source::identity(config, &weights)
     }
 
     /// The given configuration, or else the one that the shapes tell.

@@ -7,6 +7,7 @@
 //!                        pool: patches and a teacher's answers on disk
 //! ```
 
+pub mod answers;
 pub mod clips;
 pub mod config;
 pub mod degrade;

@@ -113,14 +113,17 @@ pub(super) fn run_from(options: &DistillOptions, weights: Option<&Checkpoint>) -
             options.from.as_deref(),
         )?,
     };
-    let mut inputs = RunInputs::new(RunKind::Student, &options.text, parts.teacher)
+    // A teacher that gave the pictures their truth is one to learn from, too.
+    let answered = || super::teacher_source::answered(&recipe, &options.text);
+    let teacher = parts.teacher.map_or_else(answered, |t| Ok(Some(t)))?;
+    let mut inputs = RunInputs::new(RunKind::Student, &options.text, teacher)
         .of_pictures(source.as_ref())
         .with_losses(&recipe.losses, &options.text.base)?
         .started_from(start);
     if let Some(pool) = &pool {
         inputs.pool = Some(pool.manifest().key()?);
     }
-    let feeds = feed_source(&recipe, source, pool, batch_colour, options.device);
+    let feeds = feed_source(&recipe, source, pool, batch_colour);
     let folder = RunFolder::prepare(&options.out, &options.text, &inputs, options.resume)?;
     if let Some(weights) = weights {
         folder.save_start(weights)?;
@@ -158,7 +161,6 @@ pub(super) fn feed_source(
     source: Arc<dyn PairSource>,
     pool: Option<Arc<Pool>>,
     colour: Colour,
-    device: Device,
 ) -> Box<dyn FeedSource> {
     let workers = recipe.training.workers;
     match pool {
@@ -168,7 +170,6 @@ pub(super) fn feed_source(
             flips: recipe.data.flips,
             guided: recipe.teacher.is_some(),
             workers,
-            device,
         }),
         None => Box::new(DataFeed {
             source,
@@ -176,7 +177,6 @@ pub(super) fn feed_source(
             colour,
             frames: recipe.student.unrolled(),
             workers,
-            device,
         }),
     }
 }

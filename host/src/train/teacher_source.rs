@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tch::{Device, Kind};
 
 use super::run::TeacherInput;
+use crate::data::answers::Answers;
 use crate::data::index;
 use crate::data::pool::PoolTeacher;
 use crate::recipe::{Recipe, RecipeText, TeacherSource, TrainPrecision, sha256};
@@ -47,9 +48,10 @@ impl FoundTeacher {
             ),
         };
         let (config, weights) = if from.is_dir() {
-            let config = teacher::config::read_file(&from.join("teacher.json"))
+            let (weights, config) = trained(&from);
+            let config = teacher::config::read_file(&config)
                 .with_context(|| format!("{} holds no trained teacher", from.display()))?;
-            (config.config, from.join("best.safetensors"))
+            (config.config, weights)
         } else {
             let network = source.network.clone().with_context(|| {
                 let file = from.display();
@@ -59,17 +61,10 @@ impl FoundTeacher {
             })?;
             (network, from)
         };
-        let weights_sha256 = index::sha256(&weights)
-            .with_context(|| format!("cannot read the teacher's weights {}", weights.display()))?;
-        let identity = PoolTeacher {
-            architecture: config.name().to_owned(),
-            options_sha256: sha256(&serde_json::to_vec(&config)?),
-            weights_sha256,
-        };
         Ok(Self {
+            identity: identity(&config, &weights)?,
             config,
             weights,
-            identity,
         })
     }
 
@@ -95,6 +90,37 @@ impl FoundTeacher {
         };
         teacher::load_with(&self.config, &self.weights, &options)
     }
+}
+
+/// The weights and the configuration in a folder of `hone teacher train`.
+pub fn trained(folder: &Path) -> (PathBuf, PathBuf) {
+    (folder.join("best.safetensors"), folder.join("teacher.json"))
+}
+
+/// Hashes of a teacher's options and weights.
+///
+/// # Errors
+/// When the weights cannot be read.
+pub fn identity(config: &TeacherConfig, weights: &Path) -> Result<PoolTeacher> {
+    let weights_sha256 = index::sha256(weights)
+        .with_context(|| format!("cannot read the teacher's weights {}", weights.display()))?;
+    Ok(PoolTeacher {
+        architecture: config.name().to_owned(),
+        options_sha256: sha256(&serde_json::to_vec(config)?),
+        weights_sha256,
+    })
+}
+
+/// Whose answers the recipe's pairs hold in place of sharp pictures (`hone teacher pairs`), where they do.
+///
+/// # Errors
+/// When what their folder says of itself is damaged.
+pub fn answered(recipe: &Recipe, text: &RecipeText) -> Result<Option<TeacherInput>> {
+    let Some(root) = &recipe.data.root else {
+        return Ok(None);
+    };
+    let answers = Answers::read(&text.base.join(root))?;
+    Ok(answers.map(|answers| provenance(&answers.teacher)))
 }
 
 /// A pool's teacher as provenance.

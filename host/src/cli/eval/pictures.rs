@@ -1,11 +1,15 @@
 //! The pictures that are evaluated, what degrades them, and those that a baseline is tuned on.
 
+use std::path::Path;
+
 use anyhow::{Context, ensure};
+use hone_shared::printable::printable;
 use hone_shared::student::Colour;
 
 use super::EvalArgs;
 use crate::cli::left_out;
 use crate::data;
+use crate::data::answers::Answers;
 use crate::evaluate::pairs::{Learnt, Opened};
 use crate::evaluate::summary::{Tuned, TunedOn};
 use crate::evaluate::unsharp::Unsharp;
@@ -73,6 +77,21 @@ impl EvalArgs {
         );
         if let Some(note) = &opened.note {
             eprintln!("note: {note}");
+        }
+        let folder = if data.is_file() {
+            data.parent()
+        } else {
+            Some(data)
+        };
+        if self.truth.is_none()
+            && let Some(answers) = Answers::read(folder.unwrap_or(Path::new("")))?
+        {
+            eprintln!(
+                "note: the sharp pictures in {} are what a teacher ({}) made of them: the figures tell how near a student \
+                 is to it, not to the truth",
+                data.display(),
+                printable(&answers.teacher.architecture)
+            );
         }
         opened = self.usable(opened)?;
         if self.video.is_some() {
