@@ -264,7 +264,8 @@ impl LayerNorm {
 
 /// `x` times the sigmoid-free leaky slope: `torch.nn.LeakyReLU(slope)`.
 pub fn leaky_relu(x: &Tensor, slope: f64) -> Tensor {
-    x.prelu(&Tensor::from(slope).to_kind(x.kind()).to_device(x.device()))
+    // Made where it is used: a copy from the processor would have the GPU wait.
+    x.prelu(&Tensor::full([1], slope, (x.kind(), x.device())))
 }
 
 /// The same `[N,C,H,W]` values with the channels of a pixel side by side in memory: convolutions and

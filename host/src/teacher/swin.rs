@@ -1,46 +1,118 @@
 //! Shifted-window attention (Liu et al., "Swin Transformer", ICCV 2021) on `[N,H,W,C]` maps.
 
-use tch::nn::Path;
-use tch::{Device, Kind, Tensor};
+use tch::nn::{Init, Path};
+use tch::{Device, Tensor};
 
 use super::layer::{LayerNorm, Linear, add_macs, in_kind_of, variable};
 use super::strip::pixels_at_once;
-use super::swinir::BIAS_INIT;
 
-/// What depends on the size of the map and not on weights.
+/// What all blocks of one window's size share, whatever the map.
 #[derive(Debug)]
 pub struct Geometry {
     /// `[N*N]` index into the bias table for each pair of pixels of a window.
     index: Tensor,
-    /// `[windows,1,N,N]`: -100 where a shifted window joins pixels that are no neighbours.
-    mask: Tensor,
+    /// `[N,N]`: -100 where a shifted window in the last row joins pixels that are no neighbours.
+    below: Tensor,
+    /// The same in the last column.
+    beside: Tensor,
 }
 
 impl Geometry {
-    /// For maps of `height` x `width`, multiples of `window`, on the device and of the kind of `like`.
-    pub fn new(height: i64, width: i64, window: i64, like: &Tensor) -> Self {
-        let shift = window / 2;
-        let mut index = Vec::with_capacity((window * window * window * window) as usize);
-        for a in 0..window * window {
-            for b in 0..window * window {
-                let dy = a / window - b / window + window - 1;
-                let dx = a % window - b % window + window - 1;
-                index.push(dy * (2 * window - 1) + dx);
-            }
-        }
-        let region = |length: i64| {
-            let which = |i: i64| i64::from(i >= length - window) + i64::from(i >= length - shift);
-            // The mask is as large as a wide map: it is made where it is used.
-            Tensor::from_slice(&(0..length).map(which).collect::<Vec<_>>()).to_device(like.device())
+    /// For windows of `window` x `window` pixels, on `device`.
+    pub fn new(window: i64, device: Device) -> Self {
+        let area = window * window;
+        let pairs = || (0..area).flat_map(|a| (0..area).map(move |b| (a, b)));
+        let index = pairs().map(|(a, b)| {
+            let dy = a / window - b / window + window - 1;
+            let dx = a % window - b % window + window - 1;
+            dy * (2 * window - 1) + dx
+        });
+        let index: Vec<i64> = index.collect();
+        // What lies behind the shift came round from the other end of the map.
+        let wrapped = |i: i64| i >= window - window / 2;
+        let mask = |along: &dyn Fn(i64) -> i64| {
+            let differs = pairs().map(|(a, b)| wrapped(along(a)) != wrapped(along(b)));
+            let values: Vec<f32> = differs.map(|d| if d { -100.0 } else { 0.0 }).collect();
+            Tensor::from_slice(&values)
+                .view([area, area])
+                .to_device(device)
         };
-        let regions = region(height).view([-1, 1]) * 3 + region(width).view([1, -1]);
-        let regions = partition(&regions.view([1, height, width, 1]), window).squeeze_dim(-1);
-        let differs = regions.unsqueeze(1).ne_tensor(&regions.unsqueeze(2));
-        let mask = (differs.to_kind(Kind::Float) * -100.0).unsqueeze(1);
         Self {
-            index: Tensor::from_slice(&index).to_device(like.device()),
-            mask: mask.to_kind(like.kind()),
+            index: Tensor::from_slice(&index).to_device(device),
+            below: mask(&|i| i / window),
+            beside: mask(&|i| i % window),
         }
+    }
+
+    /// Adds the masks to `logits` `[windows,heads,N,N]` of these windows of shifted maps, in place.
+    fn mask(&self, logits: &Tensor, part: &Part) {
+        let size = logits.size();
+        let windows = logits.view([
+            part.pictures,
+            part.rows,
+            part.columns,
+            size[1],
+            size[2],
+            size[3],
+        ]);
+        if part.last {
+            let _ = windows.narrow(1, part.rows - 1, 1).g_add_(&self.below);
+        }
+        let _ = windows.narrow(2, part.columns - 1, 1).g_add_(&self.beside);
+    }
+}
+
+/// Windows that are worked on at once: whole rows of them, of one picture, or whole pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Part {
+    /// Row of windows that it starts with, counted through all pictures.
+    start: i64,
+    pictures: i64,
+    /// Rows of windows of each picture.
+    rows: i64,
+    columns: i64,
+    /// Whether a picture's last row is among them.
+    last: bool,
+}
+
+impl Part {
+    /// Cuts `pictures` of `rows` x `columns` windows into parts of about `most` windows.
+    fn split(pictures: i64, rows: i64, columns: i64, most: i64) -> Vec<Self> {
+        let step = (most / columns.max(1)).max(1);
+        let mut parts = Vec::new();
+        let mut start = 0;
+        while start < pictures * rows {
+            let inside = start % rows;
+            let whole = (step / rows).min(pictures - start / rows);
+            let part = match whole {
+                0 => Self {
+                    start,
+                    pictures: 1,
+                    rows: step.min(rows - inside),
+                    columns,
+                    last: inside + step >= rows,
+                },
+                pictures => Self {
+                    start,
+                    pictures,
+                    rows,
+                    columns,
+                    last: true,
+                },
+            };
+            start += part.pictures * part.rows;
+            parts.push(part);
+        }
+        parts
+    }
+
+    /// These of all `windows` `[windows,...]`, as a view.
+    fn of(&self, windows: &Tensor) -> Tensor {
+        windows.narrow(0, self.start * self.columns, self.count())
+    }
+
+    fn count(&self) -> i64 {
+        self.pictures * self.rows * self.columns
     }
 }
 
@@ -51,6 +123,12 @@ fn partition(x: &Tensor, window: i64) -> Tensor {
         .permute([0, 1, 3, 2, 4, 5])
         .reshape([-1, window * window, c])
 }
+
+/// Start of a relative position bias, as the publication draws it.
+const BIAS_INIT: Init = Init::Randn {
+    mean: 0.0,
+    stdev: 0.02,
+};
 
 /// One transformer layer.
 #[derive(Debug)]
@@ -123,24 +201,13 @@ impl Block {
             .view([area, area, self.heads]);
         let bias = bias.permute([2, 0, 1]).contiguous().unsqueeze(0);
         let windows = partition(&x, window);
-        let total = windows.size()[0];
-        let per_picture = (h / window) * (w / window);
-        let step = (pixels_at_once(x.device()) / area).clamp(1, per_picture.max(1));
-        let mut parts = Vec::new();
-        let mut start = 0;
-        while start < total {
-            let inside = start % per_picture;
-            let count = step.min(per_picture - inside);
-            let bias = if self.shift > 0 {
-                &bias + geometry.mask.narrow(0, inside, count)
-            } else {
-                bias.expand([count, self.heads, area, area], false)
-            };
-            parts.push(self.attend(&windows.narrow(0, start, count), bias));
-            start += count;
-        }
-        add_macs(2 * total * area * area * c);
-        let y = joined(parts, 0).view([n, h / window, w / window, window, window, c]);
+        let (rows, columns) = (h / window, w / window);
+        let most = pixels_at_once(x.device()) / area;
+        let parts = Part::split(n, rows, columns, most);
+        let attend = |part: &Part| self.attend(&part.of(&windows), &bias, geometry, part);
+        let y = joined(parts.iter().map(attend).collect(), 0);
+        add_macs(2 * n * h * w * area * c);
+        let y = y.view([n, rows, columns, window, window, c]);
         let y = y.permute([0, 1, 3, 2, 4, 5]).reshape([n, h, w, c]);
         if self.shift > 0 {
             y.roll([self.shift; 2], [1, 2])
@@ -149,16 +216,31 @@ impl Block {
         }
     }
 
-    /// Attention inside `windows` `[windows,pixels,C]`, with `bias` `[windows,heads,pixels,pixels]`.
-    fn attend(&self, windows: &Tensor, bias: Tensor) -> Tensor {
+    /// Attention inside `windows` `[windows,pixels,C]`, which are `part`, with `bias` `[1,heads,pixels,pixels]`.
+    fn attend(&self, windows: &Tensor, bias: &Tensor, geometry: &Geometry, part: &Part) -> Tensor {
         let (count, area, c) = windows.size3().unwrap_or_default();
         let qkv = self
             .qkv
             .forward(windows)
             .view([count, area, 3, self.heads, c / self.heads]);
         let qkv = qkv.permute([2, 0, 3, 1, 4]);
-        let [q, k, v] = [0, 1, 2].map(|i| qkv.select(0, i));
-        let y = attention(&q, &k, &v, bias);
+        let mask = |logits: &Tensor| {
+            if self.shift > 0 {
+                geometry.mask(logits, part);
+            }
+        };
+        let y = match windows.device() {
+            // Torch's fused kernel is made for this; on a GPU it has none for heads of 30 channels and a bias.
+            Device::Cpu => {
+                let mut bias = bias.expand([count, self.heads, area, area], false);
+                if self.shift > 0 {
+                    bias = bias.contiguous();
+                    mask(&bias);
+                }
+                fused(&qkv, bias)
+            }
+            _ => by_matrices(&qkv, bias, mask),
+        };
         self.proj
             .forward(&y.transpose(1, 2).reshape([count, area, c]))
     }
@@ -172,40 +254,88 @@ fn joined(mut parts: Vec<Tensor>, axis: i64) -> Tensor {
     }
 }
 
-/// Attention over `[windows,heads,pixels,channels]` with a bias that is added to its logits. Torch's fused
-/// kernel is made for this on a processor; on a GPU it has none for heads of 30 channels and a bias.
-fn attention(q: &Tensor, k: &Tensor, v: &Tensor, bias: Tensor) -> Tensor {
-    if q.device() == Device::Cpu {
-        return Tensor::scaled_dot_product_attention(q, k, v, Some(bias), 0.0, false, None, false);
-    }
-    by_matrices(q, k, v, &bias)
+/// Attention over queries, keys and values `[3,windows,heads,pixels,channels]` with a bias that is added to its logits.
+fn fused(qkv: &Tensor, bias: Tensor) -> Tensor {
+    let [q, k, v] = [0, 1, 2].map(|i| qkv.select(0, i));
+    Tensor::scaled_dot_product_attention(&q, &k, &v, Some(bias), 0.0, false, None, false)
 }
 
-fn by_matrices(q: &Tensor, k: &Tensor, v: &Tensor, bias: &Tensor) -> Tensor {
+/// The same; `mask` changes the logits once they have the bias.
+fn by_matrices(qkv: &Tensor, bias: &Tensor, mask: impl Fn(&Tensor)) -> Tensor {
+    // One copy of all three: each product would make its own.
+    let qkv = qkv.contiguous();
+    let [q, k, v] = [0, 1, 2].map(|i| qkv.select(0, i));
     let scale = (*q.size().last().unwrap_or(&1) as f64).powf(-0.5);
-    let logits = (q * scale).matmul(&k.transpose(-2, -1)) + bias;
-    logits.softmax(-1, q.kind()).matmul(v)
+    let mut logits = (q * scale).matmul(&k.transpose(-2, -1));
+    logits = logits.g_add_(bias);
+    mask(&logits);
+    logits.softmax(-1, v.kind()).matmul(&v)
 }
 
 #[cfg(test)]
 mod tests {
+    use tch::Kind;
+
     use super::*;
+
+    fn random(shape: &[i64]) -> Tensor {
+        Tensor::randn(shape, (Kind::Float, Device::Cpu))
+    }
 
     #[test]
     fn attention_on_a_gpu_is_that_of_the_processor() {
-        let random = |shape: [i64; 4]| Tensor::randn(shape, (Kind::Float, Device::Cpu));
-        let [q, k, v] = [0, 1, 2].map(|_| random([5, 3, 16, 10]));
-        let bias = random([1, 3, 16, 16]).expand([5, 3, 16, 16], false);
-        let error = attention(&q, &k, &v, bias.shallow_clone()) - by_matrices(&q, &k, &v, &bias);
+        let (qkv, bias) = (random(&[3, 12, 3, 16, 10]), random(&[1, 3, 16, 16]));
+        let geometry = Geometry::new(4, Device::Cpu);
+        let part = Part::split(2, 2, 3, 12).remove(0);
+        let masked = bias.expand([12, 3, 16, 16], false).contiguous();
+        geometry.mask(&masked, &part);
+        let by_matrices = by_matrices(&qkv, &bias, |logits| geometry.mask(logits, &part));
+        let error = fused(&qkv, masked) - by_matrices;
         assert!(error.abs().max().double_value(&[]) < 1e-5);
     }
 
     #[test]
     fn only_wrapped_windows_are_masked() {
-        let like = Tensor::zeros([1], (Kind::Float, Device::Cpu));
-        let mask = Geometry::new(12, 8, 4, &like).mask;
-        assert_eq!(mask.size(), [6, 1, 16, 16]);
-        assert_eq!(mask.get(0).abs().max().double_value(&[]), 0.0);
-        assert_eq!(mask.get(5).min().double_value(&[]), -100.0);
+        let part = Part::split(2, 3, 2, 12).remove(0);
+        let logits = Tensor::zeros([12, 1, 16, 16], (Kind::Float, Device::Cpu));
+        Geometry::new(4, Device::Cpu).mask(&logits, &part);
+        // Of a map of 12 rows, shifted by 2: which pixels came round.
+        let masked = |window: i64, a: i64, b: i64| logits.double_value(&[window, 0, a, b]) < 0.0;
+        for a in 0..16 {
+            for b in 0..16 {
+                let down = (a / 4 >= 2) != (b / 4 >= 2);
+                let across = (a % 4 >= 2) != (b % 4 >= 2);
+                for (window, right) in [(0, false), (1, across), (4, down), (5, down || across)] {
+                    assert_eq!(masked(window, a, b), right, "{window} {a} {b}");
+                    assert_eq!(masked(window + 6, a, b), right, "{window} {a} {b}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn parts_are_rows_of_one_picture_or_whole_pictures() {
+        for (pictures, rows, columns, most) in [
+            (1, 5, 3, 6),
+            (3, 5, 3, 6),
+            (3, 5, 3, 30),
+            (3, 5, 3, 100),
+            (2, 1, 9, 4),
+            (7, 2, 2, 9),
+        ] {
+            let parts = Part::split(pictures, rows, columns, most);
+            let mut next = 0;
+            for part in &parts {
+                assert_eq!(part.start, next);
+                let whole = part.rows == rows && next % rows == 0;
+                assert!(whole || part.pictures == 1, "{part:?}");
+                let last = next % rows + part.rows == rows;
+                assert_eq!(part.last, last, "{part:?}");
+                assert!(part.count() <= most.max(columns), "{part:?}");
+                next += part.pictures * part.rows;
+            }
+            assert_eq!(next, pictures * rows);
+        }
+        assert_eq!(Part::split(16, 8, 8, 4096).len(), 1);
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
-use tch::nn::{Init, Path};
+use tch::nn::Path;
 
 use super::layer::{Conv, leaky_relu};
 use super::swin::{Block, Geometry};
@@ -108,6 +108,7 @@ enum Tail {
 pub struct SwinIr {
     config: SwinIrConfig,
     mean: Option<Tensor>,
+    geometry: Geometry,
     conv_first: Conv,
     embed_norm: LayerNorm,
     groups: Vec<(Vec<Block>, Residual)>,
@@ -236,6 +237,7 @@ impl SwinIr {
         Ok(Self {
             config: c.clone(),
             mean,
+            geometry: Geometry::new(c.window_size, vs.device()),
             conv_first: conv("conv_first", c.in_chans, d),
             embed_norm: LayerNorm::new(&(vs / "patch_embed" / "norm"), d, 1e-5),
             groups: (0..c.depths.len()).map(group).collect(),
@@ -246,13 +248,11 @@ impl SwinIr {
     }
 
     fn body(&self, x: &Tensor, taps: &mut Taps) -> Tensor {
-        let (_, _, height, width) = x.size4().unwrap_or_default();
-        let geometry = Geometry::new(height, width, self.config.window_size, x);
         let mut y = self.embed_norm.forward(&x.permute([0, 2, 3, 1]));
         for (i, (blocks, residual)) in self.groups.iter().enumerate() {
-            let inside = blocks
-                .iter()
-                .fold(y.shallow_clone(), |y, block| block.forward(&y, &geometry));
+            let inside = blocks.iter().fold(y.shallow_clone(), |y, block| {
+                block.forward(&y, &self.geometry)
+            });
             let change = residual.forward(&inside.permute([0, 3, 1, 2]));
             y = y.g_add(&change.permute([0, 2, 3, 1]));
             taps.offer(&format!("layers.{i}"), &y.permute([0, 3, 1, 2]));
@@ -329,9 +329,3 @@ impl Teacher for SwinIr {
         }]
     }
 }
-
-/// Start of a relative position bias, as the publication draws it.
-pub(super) const BIAS_INIT: Init = Init::Randn {
-    mean: 0.0,
-    stdev: 0.02,
-};
