@@ -69,13 +69,13 @@ pub fn check(images: &[PathBuf]) -> Result<(), CameraError> {
 }
 
 /// Feeds `images` at `fps` frames a second of stream time, each when it is wanted; `last` is the one on its way, `turns` hears
-/// how each lies.
+/// how each lies, where something turns them.
 pub fn feed(
     feed: &gst_app::AppSrc,
     images: Vec<PathBuf>,
     fps: u32,
     last: Arc<Mutex<Option<PathBuf>>>,
-    turns: Turns,
+    turns: Option<Turns>,
 ) {
     let media = images.first().and_then(|p| media_type(p));
     let caps = gst::Caps::builder(media.unwrap_or("image/png"))
@@ -103,7 +103,9 @@ pub fn feed(
             match std::fs::read(&path) {
                 Ok(bytes) => {
                     let at = |i: u64| i * gst::ClockTime::SECOND / u64::from(fps.max(1));
-                    turns.note(at(index), &bytes);
+                    if let Some(turns) = &turns {
+                        turns.note(at(index), &bytes);
+                    }
                     let mut buffer = gst::Buffer::from_mut_slice(bytes);
                     if let Some(buffer) = buffer.get_mut() {
                         buffer.set_pts(at(index));

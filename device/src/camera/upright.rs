@@ -53,12 +53,9 @@ pub(super) struct Turns(Arc<Mutex<VecDeque<(gst::ClockTime, &'static str)>>>);
 
 impl Turns {
     /// Those that the element `turn` of `pipeline` makes, if it is there.
-    pub(super) fn of(pipeline: &gst::Pipeline) -> Self {
+    pub(super) fn of(pipeline: &gst::Pipeline) -> Option<Self> {
         let turns = Self::default();
-        let element = pipeline.by_name("turn");
-        let Some(pad) = element.as_ref().and_then(|e| e.static_pad("sink")) else {
-            return turns;
-        };
+        let pad = pipeline.by_name("turn")?.static_pad("sink")?;
         let coming = turns.clone();
         let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
         pad.add_probe(kinds, move |pad, info| {
@@ -76,7 +73,7 @@ impl Turns {
             }
             gst::PadProbeReturn::Ok
         });
-        turns
+        Some(turns)
     }
 
     /// Notes that the picture in `file` comes at `pts`.
@@ -175,6 +172,12 @@ mod tests {
             assert_eq!(orientation(&photo(big)[..length]), None, "{length}");
         }
         assert_eq!(direction(b"\x89PNG\r\n\x1a\n"), "identity");
+    }
+
+    #[test]
+    fn nothing_is_noted_where_nothing_turns() {
+        gst::init().unwrap();
+        assert!(Turns::of(&gst::Pipeline::new()).is_none());
     }
 
     #[test]

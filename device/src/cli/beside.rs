@@ -8,8 +8,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::Context as _;
-#[cfg(feature = "telemetry")]
-use hone_shared::config::TelemetryConfig;
 
 use super::serve::Job;
 use crate::journal::Journal;
@@ -134,13 +132,10 @@ pub(super) fn telemetry(
     let (feed, looked_at) = (board.feed().clone(), board.clone());
     let settings = telemetry::Settings::new(&job.telemetry);
     let carriers = job.telemetry.to.iter().map(|carrier| {
-        let one = TelemetryConfig {
-            to: vec![carrier.clone()],
-            ..job.telemetry.clone()
-        };
+        let (carrier, config) = (carrier.clone(), job.telemetry.clone());
         let (board, feed, journal) = (settings.board.clone(), feed.clone(), job.journal.clone());
         Beside::start(&job.journal, move || {
-            telemetry::start_carriers(&one, &board, &feed, &journal)
+            telemetry::start_carrier(&carrier, &config, &board, &feed, &journal)
         })
     });
     let carriers = carriers.collect::<anyhow::Result<_>>()?;

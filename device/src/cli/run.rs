@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use hone_shared::config::TelemetryConfig;
 use hone_shared::config::{Config, parse_size};
+use hone_shared::print::tell;
 use hone_shared::printable::printable;
 #[cfg(feature = "telemetry")]
 use hone_shared::student::Precision;
@@ -42,7 +43,8 @@ Sinks:   FILE.mp4, FILE.mkv, lossless:FILE.mkv, frames:DIR, raw:FILE, record:DIR
          gst:LINE
 
 images:DIR takes PNG or JPEG files in the order of their names, 2.png before 10.png. raw:FILE holds the frames' samples alone,
-without padding between rows. frames:DIR holds RGB and grey frames as they are, and of all others the luma, as grey pictures. In USER and PASSWORD of rtsp:// %40 stands for @ and so on, %25 for %.";
+without padding between rows. With quota, record:DIR deletes its oldest files, and begins another when one takes an eighth of
+the quota, before its S seconds are over. frames:DIR holds RGB and grey frames as they are, and of all others the luma, as grey pictures. In USER and PASSWORD of rtsp:// %40 stands for @ and so on, %25 for %.";
 
 /// Sharpens a camera or a file.
 #[derive(Debug, Args)]
@@ -161,17 +163,15 @@ impl RunArgs {
     /// One sentence that names the file, source or sink at fault.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let json = self.json;
-        let (report, held) = serve::serve(self.job(Journal::default())?)?;
-        match (report, held) {
-            (Ok(report), _) if json => println!("{}", serde_json::to_string_pretty(&report)?),
-            (Ok(report), _) => println!("{report}"),
+        let (report, code) = serve::serve(self.job(Journal::default())?)?;
+        match report {
+            Ok(report) if json => println!("{}", serde_json::to_string_pretty(&report)?),
+            Ok(report) => println!("{report}"),
+            Err(error) if code == ExitCode::SUCCESS => return Err(error.into()),
             // Started again, it would not have stopped.
-            (Err(error), Some(held)) if held != ExitCode::SUCCESS => {
-                eprintln!("error: {}", printable(error));
-            }
-            (Err(error), _) => return Err(error.into()),
+            Err(error) => tell(printable(format_args!("error: {error}"))),
         }
-        Ok(held.unwrap_or(ExitCode::SUCCESS))
+        Ok(code)
     }
 
     /// The flags that only some sources heed.

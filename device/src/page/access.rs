@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use hone_shared::bundle::hex;
 use sha2::{Digest as _, Sha256};
@@ -18,7 +18,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::PageError;
 use super::patience::Patience;
-use super::tokens::{LONGEST, Stored, Tokens, random};
+use super::tokens::{LONGEST, Stamp, Stored, Tokens, random, stamp};
 use crate::camera::sharpener::lock;
 
 /// Time that a login lasts.
@@ -69,8 +69,8 @@ pub(super) enum Refusal {
 #[derive(Debug, Default)]
 struct Kept {
     tokens: Tokens,
-    /// When the file was written that `tokens` came from.
-    stamp: Option<(SystemTime, u64)>,
+    /// Of the file that `tokens` came from.
+    stamp: Stamp,
     /// Tokens that argon2 accepted, and which of the file's each is; forgotten when it is no longer there.
     accepted: Vec<(Sha, Stored)>,
     sessions: Vec<Login>,
@@ -180,10 +180,7 @@ impl Access {
 impl Kept {
     /// Reads the tokens again when their file changed, and forgets whom those let in that are gone.
     fn refresh(&mut self, folder: &Path) {
-        let meta = std::fs::metadata(Tokens::path(folder));
-        let stamp = meta
-            .and_then(|meta| Ok((meta.modified()?, meta.len())))
-            .ok();
+        let stamp = stamp(&Tokens::path(folder));
         if stamp == self.stamp {
             return;
         }
@@ -192,7 +189,7 @@ impl Kept {
             Ok(tokens) => (tokens, stamp),
             Err(error) => match error.kind() {
                 ErrorKind::InvalidData => (Tokens::default(), stamp),
-                // To be given to this user changes no time of writing: it is asked for again each time.
+                // What lets this user read it may change nothing of the file: it is asked for again each time.
                 ErrorKind::PermissionDenied => (Tokens::default(), None),
                 // No more files can be opened, or the disk stumbled: that passes, and says nothing of who may come.
                 _ => return,
@@ -223,88 +220,4 @@ fn sha(secret: &str) -> Sha {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn peer() -> IpAddr {
-        IpAddr::from([10, 0, 0, 7])
-    }
-
-    #[test]
-    fn a_right_token_is_remembered_until_it_is_revoked() {
-        let folder = tempfile::tempdir().unwrap();
-        let access = Access::new(folder.path());
-        assert_eq!(access.check("hone_a_b", peer()), Err(Refusal::Wrong));
-        let mut tokens = Tokens::default();
-        let token = tokens.create(folder.path(), "phone").unwrap();
-        tokens.write(folder.path()).unwrap();
-        let seen = |token: &str| access.stands(Pass::token(token));
-        assert!(!seen(&token));
-        assert_eq!(access.check(&token, peer()), Ok(()));
-        assert!(seen(&token));
-        let cookie = access.log_in(&token).unwrap();
-        assert!(access.logged_in(&cookie) && !access.logged_in("else"));
-
-        // Another token's coming and going is nothing to this one.
-        let other = tokens.create(folder.path(), "tablet").unwrap();
-        tokens.write(folder.path()).unwrap();
-        assert!(seen(&token) && access.logged_in(&cookie) && !seen(&other));
-        assert_eq!(access.check(&other, peer()), Ok(()));
-        assert!(tokens.revoke("tablet"));
-        tokens.write(folder.path()).unwrap();
-        assert!(seen(&token) && access.logged_in(&cookie) && !seen(&other));
-
-        tokens.revoke("phone");
-        tokens.write(folder.path()).unwrap();
-        assert!(!seen(&token) && !access.logged_in(&cookie));
-        assert_eq!(access.check(&token, peer()), Err(Refusal::Wrong));
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_read_for_a_moment_shuts_nobody_out() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut tokens = Tokens::default();
-        let token = tokens.create(folder.path(), "phone").unwrap();
-        tokens.write(folder.path()).unwrap();
-        let access = Access::new(folder.path());
-        access.check(&token, peer()).unwrap();
-        // A folder can be opened, but reading it fails.
-        let path = Tokens::path(folder.path());
-        std::fs::remove_file(&path).unwrap();
-        std::fs::create_dir(&path).unwrap();
-        assert!(access.stands(Pass::token(&token)));
-        std::fs::remove_dir(&path).unwrap();
-        std::fs::write(&path, "no tokens").unwrap();
-        assert!(!access.stands(Pass::token(&token)));
-    }
-
-    #[test]
-    fn guessing_is_stopped_and_the_known_token_still_opens() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut tokens = Tokens::default();
-        let token = tokens.create(folder.path(), "phone").unwrap();
-        tokens.write(folder.path()).unwrap();
-        let access = Access::new(folder.path());
-        access.check(&token, peer()).unwrap();
-        for _ in 0..5 {
-            assert_eq!(access.check("hone_a_b", peer()), Err(Refusal::Wrong));
-        }
-        let refused = access.check("hone_a_b", peer());
-        assert!(matches!(refused, Err(Refusal::Wait(_))), "{refused:?}");
-        assert_eq!(access.check(&token, peer()), Ok(()));
-    }
-
-    #[test]
-    fn logins_end_and_are_bounded() {
-        let folder = tempfile::tempdir().unwrap();
-        let access = Access::new(folder.path());
-        let first = access.log_in("token").unwrap();
-        access.log_out(&first);
-        assert!(!access.logged_in(&first));
-        let second = access.log_in("token").unwrap();
-        for _ in 0..SESSIONS {
-            access.log_in("token").unwrap();
-        }
-        assert!(!access.logged_in(&second));
-    }
-}
+mod tests;

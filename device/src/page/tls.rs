@@ -1,10 +1,8 @@
 //! TLS by a given certificate, or by one that the board makes for itself and keeps.
 
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use hone_shared::bundle::hex;
 use sha2::{Digest as _, Sha256};
@@ -14,17 +12,13 @@ use tokio_rustls::rustls::pki_types::pem::{self, PemObject as _};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig, version};
 
-use super::tokens::{make_folder, unnamed, write_secret};
+use super::tokens::{Stamp, make_folder, stamp, unnamed, write_secret};
 use super::{PageError, Settings};
 use crate::atomic;
 use crate::journal::Journal;
 
 /// Names of the self-made files in the page's folder.
 const OWN: (&str, &str) = ("certificate.pem", "key.pem");
-
-/// What tells that a file is another one, or may be read by others: its number, when it was written, its length, and when
-/// any of that or its mode or owner changed.
-type Stamp = Option<(u64, SystemTime, u64, (i64, i64))>;
 
 /// A server's side of TLS.
 pub(super) struct Tls {
@@ -109,14 +103,9 @@ impl Tls {
 
 /// Those of the files that others renew; a self-made certificate stays.
 fn stamps(settings: &Settings) -> [Stamp; 2] {
-    let stamp = |path: &PathBuf| -> Stamp {
-        let meta = std::fs::metadata(path).ok()?;
-        let changed = (meta.ctime(), meta.ctime_nsec());
-        Some((meta.ino(), meta.modified().ok()?, meta.len(), changed))
-    };
     let given = settings.certificate.as_ref();
     given.map_or([None; 2], |(certificate, key)| {
-        [certificate, key].map(stamp)
+        [certificate, key].map(|path| stamp(path))
     })
 }
 
@@ -161,7 +150,7 @@ fn fingerprint(certificate: &CertificateDer<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
     use super::*;
 

@@ -217,6 +217,17 @@ fn heir(path: &Path) -> io::Result<Option<(u32, u32)>> {
     Ok(Some(owner))
 }
 
+/// What tells that a file is another one, or may be read by others: its number, when it was written, its length, and when
+/// any of that or its mode or owner changed.
+pub(super) type Stamp = Option<(u64, SystemTime, u64, (i64, i64))>;
+
+/// The stamp of the file at `path`; none of one that cannot be looked at.
+pub(super) fn stamp(path: &Path) -> Stamp {
+    let meta = fs::metadata(path).ok()?;
+    let changed = (meta.ctime(), meta.ctime_nsec());
+    Some((meta.ino(), meta.modified().ok()?, meta.len(), changed))
+}
+
 /// An error's words without the file's name, which `atomic` puts into its own and [`PageError::File`]
 /// says anyway.
 pub(super) fn unnamed(written: &Path, error: &io::Error) -> String {

@@ -27,7 +27,7 @@ pub use carrier::{Carry, carry};
 pub use feed::{Feed, Inbox};
 #[cfg(feature = "camera")]
 pub use look::state_of;
-pub use reporter::{Reporter, Settings, check, start_carriers};
+pub use reporter::{Reporter, Settings, check, start_carrier};
 pub use serial::{SerialLine, open_line};
 
 /// Why telemetry does not go out.

@@ -87,48 +87,46 @@ impl Reporter {
     }
 }
 
-/// Starts what `config` names, each on a thread of its own; `journal` hears how it goes.
+/// Starts one of the carriers that `config` names on a thread of its own; `journal` hears how it goes.
 ///
 /// # Errors
 /// The certificates cannot be used, an ordinary file is named as a serial line at a terminal, or no thread is to be had. A line or a broker that is not there is
 /// no error: it may come.
-pub fn start_carriers(
+pub fn start_carrier(
+    carrier: &Carrier,
     config: &TelemetryConfig,
     board: &str,
     feed: &Feed,
     journal: &Journal,
 ) -> Result<(), TelemetryError> {
-    for carrier in &config.to {
-        let mut carrier: Box<dyn Carry> = match carrier {
-            Carrier::Serial(address) => {
-                // At a terminal this is a mistake; a service says so with its first message and goes on.
-                if !systemd::is_service() {
-                    serial::refuse_file(address).map_err(|reason| TelemetryError::Serial {
-                        path: address.path.clone(),
-                        reason,
-                    })?;
-                }
-                Box::new(SerialLine::new(address.clone()))
+    let mut carrier: Box<dyn Carry> = match carrier {
+        Carrier::Serial(address) => {
+            // At a terminal this is a mistake; a service says so with its first message and goes on.
+            if !systemd::is_service() {
+                serial::refuse_file(address).map_err(|reason| TelemetryError::Serial {
+                    path: address.path.clone(),
+                    reason,
+                })?;
             }
-            Carrier::Broker(address) => {
-                let (broker, keep) = mqtt::broker(address, board, client(config)?);
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()
-                    .map_err(|error| TelemetryError::System(error.to_string()))?;
-                spawn("mqtt", move || runtime.block_on(keep))?;
-                Box::new(broker)
-            }
-        };
-        let (inbox, journal) = (feed.subscribe(), journal.clone());
-        spawn("carrier", move || {
-            carry(carrier.as_mut(), inbox, &mut |line| journal.say(line));
-        })?;
-    }
-    Ok(())
+            Box::new(SerialLine::new(address.clone()))
+        }
+        Carrier::Broker(address) => {
+            let (broker, keep) = mqtt::broker(address, board, client(config)?);
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| TelemetryError::System(error.to_string()))?;
+            spawn("mqtt", move || runtime.block_on(keep))?;
+            Box::new(broker)
+        }
+    };
+    let (inbox, journal) = (feed.subscribe(), journal.clone());
+    spawn("carrier", move || {
+        carry(carrier.as_mut(), inbox, &mut |line| journal.say(line));
+    })
 }
 
-/// Refuses what [`start_carriers`] would for its files, without reaching for a broker.
+/// Refuses what [`start_carrier`] would for its files, without reaching for a broker.
 ///
 /// # Errors
 /// [`TelemetryError::Authorities`].

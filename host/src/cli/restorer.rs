@@ -9,6 +9,7 @@ use hone_shared::student::Precision;
 
 use super::torch_device::DeviceChoice;
 use crate::restore::{Restore, Student, TeacherRestorer};
+use crate::train::run::BEST;
 
 /// Which teacher.
 #[derive(Debug, Args)]
@@ -35,7 +36,7 @@ impl TeacherSource {
     /// When its files cannot be read or do not fit each other, or a device is named for none.
     pub fn open(&self) -> anyhow::Result<Option<TeacherRestorer>> {
         let (config, weights) = match (&self.teacher_run, &self.teacher, &self.teacher_weights) {
-            (Some(run), ..) => (run.join("teacher.json"), run.join("best.safetensors")),
+            (Some(run), ..) => (run.join("teacher.json"), run.join(BEST)),
             (None, Some(config), Some(weights)) => (config.clone(), weights.clone()),
             _ => {
                 ensure!(

@@ -9,7 +9,7 @@ use super::distill::finish;
 use super::torch_device::DeviceChoice;
 use crate::recipe::{RecipeText, TeacherRecipe};
 use crate::train::interrupt::Interrupt;
-use crate::train::run::read_recipe;
+use crate::train::run::{RECIPE, read_recipe};
 use crate::train::teacher::{self, TeacherOptions};
 
 /// Trains a teacher from a recipe.
@@ -77,7 +77,7 @@ impl TrainArgs {
                 .with_context(|| format!("cannot read the weights {}", from.display()))?;
             return Ok(Some(from));
         }
-        let kept = self.out.join("recipe.toml");
+        let kept = self.out.join(RECIPE);
         if !self.resume || !kept.exists() {
             return Ok(None);
         }

@@ -121,29 +121,17 @@ impl Evaluation {
         ranked: usize,
         metrics: &MetricSet,
     ) -> anyhow::Result<Self> {
-        let bounded = |i: &usize| rows.iter().all(|row| row.results[*i].psnr.is_finite());
-        let counted: Vec<usize> = (0..pairs.len()).filter(bounded).collect();
-        let psnr = |row: &Row| Summary::of(counted.iter().map(|i| row.results[*i].psnr));
+        let (counted, of_psnr) = means(rows, pairs.len(), |row, i| Some(row.results[i].psnr));
         let mean = |role: Role| {
-            let row = rows.iter().find(|row| row.role == role)?;
-            psnr(row).map(|psnr| psnr.mean)
+            let at = rows.iter().position(|row| row.role == role)?;
+            of_psnr[at].map(|psnr| psnr.mean)
         };
         let (input, teacher) = (mean(Role::Input), mean(Role::Teacher));
-        let names = metrics.names();
-        // Means of a metric, one for each row.
-        let of_metric = |name: &str| -> Vec<Option<Summary>> {
-            let score = |row: &Row, i: usize| row.results[i].scores.get(name);
-            let finite = |i: usize| {
-                rows.iter()
-                    .all(|row| score(row, i).is_some_and(f64::is_finite))
-            };
-            let counted: Vec<usize> = (0..pairs.len()).filter(|&i| finite(i)).collect();
-            let mean = |row| Summary::of(counted.iter().filter_map(|&i| score(row, i)));
-            rows.iter().map(mean).collect()
-        };
-        let of_metrics: Vec<_> = names.iter().map(|name| (*name, of_metric(name))).collect();
+        let of_metric = |name| means(rows, pairs.len(), |row, i| row.results[i].scores.get(name)).1;
+        let names = metrics.names().into_iter();
+        let of_metrics: Vec<_> = names.map(|name| (name, of_metric(name))).collect();
         let entries = rows.iter().enumerate().map(|(at, row)| {
-            let psnr = psnr(row);
+            let psnr = of_psnr[at];
             let gain = psnr.zip(input).map(|(psnr, input)| psnr.mean - input);
             let teacher_gain = teacher.zip(input).map(|(teacher, input)| teacher - input);
             let retention = gain
@@ -188,7 +176,7 @@ impl Evaluation {
             seed: None,
             pairs: pairs.names(),
             split: None,
-            equal: pairs.len() - counted.len(),
+            equal: pairs.len() - counted,
             sizes: sizes.len(),
             size_range: [sizes[0], sizes[sizes.len() - 1]],
             width: own.0,
@@ -203,6 +191,19 @@ impl Evaluation {
             ranking: ranking(&pairs.names(), rows, ranked),
         })
     }
+}
+
+/// On how many of so many `pairs` a `value` is finite in every row, and its mean over those, one for each row.
+fn means(
+    rows: &[Row],
+    pairs: usize,
+    value: impl Fn(&Row, usize) -> Option<f64>,
+) -> (usize, Vec<Option<Summary>>) {
+    let finite = |row: &Row, i: usize| value(row, i).is_some_and(f64::is_finite);
+    let counted = (0..pairs).filter(|&i| rows.iter().all(|row| finite(row, i)));
+    let counted: Vec<usize> = counted.collect();
+    let mean = |row| Summary::of(counted.iter().filter_map(|&i| value(row, i)));
+    (counted.len(), rows.iter().map(mean).collect())
 }
 
 fn ranking(names: &[String], rows: &[Row], ranked: usize) -> Vec<Gain> {

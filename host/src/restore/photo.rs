@@ -62,13 +62,11 @@ impl Photo {
         let icc = decoder.icc_profile().unwrap_or_default();
         let exif = decoder.exif_metadata().unwrap_or_default();
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+        read::bounded(&decoder).map_err(|e| anyhow!("{} {e}", path.display()))?;
         let image = match format {
             // This decoder fills what a cut-off file lacks with grey.
             Some(ImageFormat::Jpeg) => read::jpeg_as_stored(path)
                 .with_context(|| format!("cannot use {}", path.display()))?,
-            _ if decoder.total_bytes() > read::MAX_BYTES => {
-                bail!("{} {}", path.display(), Unusable::TooLarge)
-            }
             _ => DynamicImage::from_decoder(decoder).map_err(named)?,
         };
         if matches!(

@@ -8,6 +8,7 @@ use hone_shared::student::Precision;
 use tch::nn::VarStore;
 
 use super::checkpoint::Checkpoint;
+use super::run::BEST;
 use crate::bundle;
 use crate::data::index;
 use crate::recipe::sha256;
@@ -46,7 +47,7 @@ pub(super) fn of_weights(network: &VarStore, weights: &Checkpoint) -> Result<Str
 }
 
 fn of_run(network: &VarStore, run: &Path) -> Result<String> {
-    let weights = run.join("best.safetensors");
+    let weights = run.join(BEST);
     let checkpoint = Checkpoint::read(&weights)
         .context("it is no run's folder with weights, no .onnx and no .hone file")?;
     checkpoint

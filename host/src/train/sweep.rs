@@ -12,7 +12,7 @@ use super::cache::Shard;
 use super::distill::{self, DistillOptions};
 use super::interrupt::Interrupt;
 use super::log;
-use super::run::{HeldElsewhere, RunFolder, RunStatus, read_inputs, status, take_turn};
+use super::run::{HeldElsewhere, LOG, RunFolder, RunStatus, read_inputs, status, take_turn};
 use super::state::Scores;
 use crate::recipe::{Recipe, RecipeText};
 pub use grid::{Axis, Setting, combinations};
@@ -79,7 +79,7 @@ pub fn run(options: &DistillOptions, grid: &[Axis], shard: Shard) -> Result<Swee
             resume: state == RunStatus::Started,
             ..options.clone()
         };
-        let outcome = RunFolder::clear_unstarted(&one.out).and_then(|()| distill::run(&one));
+        let outcome = distill::run(&one);
         if interrupt.is_set() && !outcome.as_ref().is_ok_and(|o| !o.interrupted) {
             bail!("stopped in run {}; the same command goes on", number + 1);
         }
@@ -119,14 +119,14 @@ fn name(number: usize) -> String {
     format!("{:03}", number + 1)
 }
 
-/// Refuses a run of an earlier call that was trained from another recipe: its scores must not stand beside others.
+/// Refuses a run of an earlier call that was begun from another recipe: its scores must not stand beside others.
 fn same_recipe(run: &Path, text: &RecipeText) -> Result<()> {
-    if status(run)? == RunStatus::None {
+    if status(run)? == RunStatus::None && !RunFolder::is_run(run) {
         return Ok(());
     }
     ensure!(
         read_inputs(run)?.recipe_sha256 == text.hash(),
-        "{} was trained from another recipe: choose another --out, or remove that run",
+        "{} was begun from another recipe: choose another --out, or remove that run",
         run.display()
     );
     Ok(())
@@ -180,7 +180,7 @@ fn read(out: &Path, settings: &[Setting]) -> Result<Vec<SweepRow>> {
         if state == RunStatus::None {
             continue;
         }
-        let lines = match path.join("log.jsonl") {
+        let lines = match path.join(LOG) {
             file if file.exists() => log::read(&file)?,
             _ => Vec::new(),
         };
@@ -214,6 +214,7 @@ fn table(rows: &[SweepRow]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::run::{RunInputs, RunKind};
     use super::*;
 
     #[test]
@@ -250,5 +251,22 @@ mod tests {
         std::fs::write(out.join("run.json"), "{}").unwrap();
         assert!(refusal().ends_with("is a run, not a sweep: name another folder"));
         assert!(!out.join("grid.txt").exists());
+    }
+
+    #[test]
+    fn the_beginning_of_a_run_of_another_recipe_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = |text: &str| RecipeText::new("r.toml".as_ref(), text.into(), "/".as_ref());
+        let (own, other) = (text("seed = 1\n"), text("seed = 2\n"));
+        let run = folder.path().join("001");
+        same_recipe(&run, &own).unwrap();
+        let inputs = RunInputs::new(RunKind::Student, &own, None);
+        RunFolder::prepare(&run, &own, &inputs, false).unwrap();
+        same_recipe(&run, &own).unwrap();
+        let error = same_recipe(&run, &other).unwrap_err().to_string();
+        assert!(
+            error.contains("001 was begun from another recipe"),
+            "{error}"
+        );
     }
 }

@@ -6,6 +6,7 @@ use super::EvalArgs;
 use crate::evaluate::labels;
 use crate::report::page;
 use crate::train::log;
+use crate::train::run::LOG;
 
 impl EvalArgs {
     /// PSNR over the epochs of every run named, once each.
@@ -24,7 +25,7 @@ impl EvalArgs {
         let names: Vec<_> = runs.iter().map(|run| labels::of_path(run)).collect();
         let names = labels::distinct(&names, &[]);
         let curve = |(run, name): (&PathBuf, String)| {
-            let lines = log::read(&run.join("log.jsonl"))?.into_iter();
+            let lines = log::read(&run.join(LOG))?.into_iter();
             let points = lines.map(|line| (line.epoch as f64, line.validation.psnr));
             Ok((name, points.collect()))
         };

@@ -80,7 +80,7 @@ fn decoding(error: image::ImageError) -> Unusable {
 }
 
 /// The decoders keep to their limits themselves; the buffer of the whole picture is not theirs.
-fn bounded(decoder: &impl ImageDecoder) -> Result<(), Unusable> {
+pub(crate) fn bounded(decoder: &impl ImageDecoder) -> Result<(), Unusable> {
     match decoder.total_bytes() > MAX_BYTES {
         true => Err(Unusable::TooLarge),
         false => Ok(()),

@@ -8,7 +8,7 @@ use crate::data::index::{self, Index, Split};
 use crate::data::source::{find_index, index_file};
 
 /// The data of a run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Learnt<'a> {
     /// The recipe's `[data]` table.
     pub data: &'a DataConfig,
@@ -48,11 +48,13 @@ impl Learnt<'_> {
         let both = folder.canonicalize().ok().zip(self.root());
         let near = both.is_some_and(|(a, b)| a.starts_with(&b) || b.starts_with(&a));
         let found = near.then(|| self.index().ok()).flatten();
-        let Some((root, index)) = found else {
-            return BTreeSet::new();
-        };
-        let training = index.entries.iter().filter(|e| e.split == Split::Train);
-        let file = |e: &index::Entry| root.join(&e.truth.path).canonicalize().ok();
-        training.filter_map(file).collect()
+        found.map_or_else(BTreeSet::new, |(root, index)| training(&root, &index))
     }
+}
+
+/// The sharp pictures in `root` that train, as `index` says.
+pub(super) fn training(root: &Path, index: &Index) -> BTreeSet<PathBuf> {
+    let training = index.entries.iter().filter(|e| e.split == Split::Train);
+    let file = |e: &index::Entry| root.join(&e.truth.path).canonicalize().ok();
+    training.filter_map(file).collect()
 }

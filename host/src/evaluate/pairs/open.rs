@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
+use super::learnt::training;
 use super::{Camera, Item, Learnt, PairSet, Take};
 use crate::data::config::Layout;
 use crate::data::index::{self, Index, Problem, Split};
@@ -94,7 +95,12 @@ impl PairSet {
                 data.display()
             );
         }
-        let learnt = runs.iter().flat_map(|run| run.pictures(&root)).collect();
+        // Runs that read the same find the same: a large folder takes a while to scan.
+        let pictures = |run: &Learnt| match own == Some(run) {
+            true => training(&root, &index),
+            false => run.pictures(&root),
+        };
+        let learnt = runs.iter().flat_map(pictures).collect();
         let mut opened = Self::indexed(&index, &root, camera, take, &learnt)?;
         if !indexed {
             opened.problems = index.problems;

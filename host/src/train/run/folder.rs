@@ -14,17 +14,17 @@ use crate::train::log;
 use crate::train::state::Scores;
 
 /// The file that makes a folder a run.
-const INPUTS: &str = "run.json";
+pub(super) const INPUTS: &str = "run.json";
 /// The recipe.
-const RECIPE: &str = "recipe.toml";
+pub(crate) const RECIPE: &str = "recipe.toml";
 /// The whole state.
-const LAST: &str = "last.safetensors";
+pub(super) const LAST: &str = "last.safetensors";
 /// The best weights.
-const BEST: &str = "best.safetensors";
+pub(crate) const BEST: &str = "best.safetensors";
 /// Further files that every run writes or may write.
 const OTHERS: [&str; 4] = ["teacher.json", LOG, "log.csv", CURVES];
 /// The log.
-const LOG: &str = "log.jsonl";
+pub(crate) const LOG: &str = "log.jsonl";
 /// What only a training that ended leaves.
 const CURVES: &str = "curves.svg";
 
@@ -142,30 +142,6 @@ impl RunFolder {
             .collect()
     }
 
-    /// Empties the folder of a run that was killed before its first checkpoint: there is nothing in it to go on from.
-    ///
-    /// # Errors
-    /// When another process trains there, when the run was past its first checkpoint and has lost it since, or when something
-    /// in it cannot be removed.
-    pub fn clear_unstarted(path: &Path) -> Result<()> {
-        let _held = hold(path)?;
-        if !Self::is_run(path) || path.join(LAST).exists() {
-            return Ok(());
-        }
-        Self::check_beginning(path)?;
-        let clear = || -> std::io::Result<()> {
-            for entry in std::fs::read_dir(path)? {
-                let entry = entry?;
-                match entry.file_type()?.is_dir() {
-                    true => std::fs::remove_dir_all(entry.path())?,
-                    false => std::fs::remove_file(entry.path())?,
-                }
-            }
-            Ok(())
-        };
-        clear().with_context(|| format!("cannot clear {}", path.display()))
-    }
-
     /// Refuses to go on with anything but the run that was started here.
     fn check_resume(&self, inputs: &RunInputs) -> Result<()> {
         let name = self.path.display();
@@ -241,7 +217,7 @@ impl RunFolder {
         let start = self.path.join("start");
         std::fs::create_dir_all(&start)
             .with_context(|| format!("cannot create {}", start.display()))?;
-        weights.write(&start.join("best.safetensors"))
+        weights.write(&start.join(BEST))
     }
 
     /// The log.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::RunFolder;
+use super::{INPUTS, RECIPE, RunFolder};
 use crate::data::index;
 use crate::data::source::PairSource;
 use crate::loss::LossConfig;
@@ -112,7 +112,7 @@ impl RunInputs {
 pub fn read_recipe(path: &Path) -> Result<RecipeText> {
     let mut text = RecipeText::read(path)?;
     let run = path.parent().unwrap_or(Path::new(""));
-    if path.file_name().is_some_and(|name| name == "recipe.toml") && RunFolder::is_run(run) {
+    if path.file_name().is_some_and(|name| name == RECIPE) && RunFolder::is_run(run) {
         let base = read_inputs(run)?.base;
         // One that is gone was moved.
         if base.is_dir() {
@@ -127,7 +127,7 @@ pub fn read_recipe(path: &Path) -> Result<RecipeText> {
 /// # Errors
 /// When `path` holds no run, or one of a newer version of hone.
 pub fn read_inputs(path: &Path) -> Result<RunInputs> {
-    let file = path.join("run.json");
+    let file = path.join(INPUTS);
     let bytes = std::fs::read(&file)
         .with_context(|| format!("{} holds no run (no readable run.json)", path.display()))?;
     let inputs: RunInputs = serde_json::from_slice(&bytes)

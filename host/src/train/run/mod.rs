@@ -35,6 +35,8 @@ use crate::recipe::{Recipe, RecipeText};
 use crate::student::{self, Student};
 
 pub use folder::RunFolder;
+pub(crate) use folder::{BEST, LOG, RECIPE};
+use folder::{INPUTS, LAST};
 pub use inputs::{RunInputs, RunKind, TeacherInput, read_inputs, read_recipe};
 pub use lock::{HeldElsewhere, take_turn};
 
@@ -81,7 +83,7 @@ pub fn open(path: &Path) -> Result<LoadedRun> {
             path.display()
         );
     }
-    let file = path.join("recipe.toml");
+    let file = path.join(RECIPE);
     let text = read_recipe(&file)?;
     if text.hash() != inputs.recipe_sha256 {
         bail!("{} was changed after the run began", file.display());
@@ -89,7 +91,7 @@ pub fn open(path: &Path) -> Result<LoadedRun> {
     let recipe = Recipe::from_text(&text)?;
     let mut network = VarStore::new(Device::Cpu);
     let student = student::build(&recipe.student, recipe.colour, &network.root())?;
-    let weights = path.join("best.safetensors");
+    let weights = path.join(BEST);
     if !weights.exists() {
         bail!(
             "{} has no weights yet: let its first epoch finish",
@@ -128,7 +130,7 @@ pub enum RunStatus {
 /// # Errors
 /// When its checkpoint is damaged.
 pub fn status(path: &Path) -> Result<RunStatus> {
-    let last = path.join("last.safetensors");
+    let last = path.join(LAST);
     if !last.exists() {
         return Ok(RunStatus::None);
     }
