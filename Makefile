@@ -19,7 +19,8 @@
 #   make bench-train   training speed beside PyTorch eager
 #   make bench-loader   patches a second beside PyTorch's DataLoader (PHOTOS=DIR, else drawn scenes)
 #   make ablation PHOTOS=DIR KODAK=DIR [TEACHER=RUN]   students with a teacher and without, three seeds
-#   make fuzz    the checkpoint reader on random bytes for two minutes (SECONDS=...)
+#   make footage PHOTOS=DIR KODAK=DIR [TEACHER=RUN]   students with a teacher's answers about a camera's own frames
+#   make fuzz    the readers of checkpoints, bundles and telemetry on random bytes, two minutes each (SECONDS=...)
 #   make container  a system with systemd in a container, deployed to as if it were a board; needs root
 #   make soak    honed for half an hour, through fifty outages and an overload
 #   make models PHOTOS=DIR KODAK=DIR   train the shipped models on one's own photographs
@@ -50,9 +51,9 @@ VENV := $(CACHE)/venv
 BENCH_VENV := $(CACHE)/bench-venv
 
 .PHONY: setup system toolchain libtorch build demo test arm boards container lint bench bench-engine bench-age bench-preview bench-metrics bench-loader bench-teachers bench-train arm-model sanitise \
-  fuzz fuzz-engine int8-loss soak models models-report ablation clean
+  fuzz fuzz-engine int8-loss soak models models-report ablation footage clean
 
-setup: system toolchain libtorch $(VENV)/.ready
+setup: system toolchain $(LIBTORCH_READY) $(VENV)/.ready
 
 system:
 	@.ci/packages $(PACKAGES)
@@ -128,14 +129,17 @@ sanitise: system toolchain
 	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/device/sanitise.sh $(CARGO) test --package hone-device --lib engine::
 
 fuzz-engine: system toolchain
-	device/fuzz/run.sh $(SECONDS)
+	.ci/fuzz device students $(or $(SECONDS),60)
+	.ci/fuzz device models $(or $(SECONDS),60) ../tests/data
 
 # Every teacher beside PyTorch eager, in turns.
 bench-teachers: build $(BENCH_VENV)/.ready
 	$(BENCH_VENV)/bin/python host/python/bench_teachers.py --hone target/release/hone
 
 fuzz: system toolchain
-	host/fuzz/run.sh $(SECONDS)
+	.ci/fuzz host checkpoint $(or $(SECONDS),120) corpus
+	.ci/fuzz shared bundle $(or $(SECONDS),120) corpus/bundle
+	.ci/fuzz shared telemetry $(or $(SECONDS),120) corpus/telemetry
 
 # Training beside PyTorch eager, interleaved in one run.
 bench-train: build $(BENCH_VENV)/.ready
@@ -162,6 +166,11 @@ models: build $(VENV)/.ready
 ablation: build $(VENV)/.ready
 	@test -n "$(PHOTOS)" -a -n "$(KODAK)" || { echo "name photographs to train on and pictures to measure on: make ablation PHOTOS=DIR KODAK=DIR" >&2; exit 1; }
 	$(VENV)/bin/python models/ablation.py --photos $(PHOTOS) --kodak $(KODAK) $(if $(TEACHER),--teacher $(TEACHER))
+
+# What a teacher's answers about a camera's own frames are worth; EPOCHS=N trains longer.
+footage: build $(VENV)/.ready
+	@test -n "$(PHOTOS)" -a -n "$(KODAK)" || { echo "name photographs to blur and pictures to measure on: make footage PHOTOS=DIR KODAK=DIR" >&2; exit 1; }
+	$(VENV)/bin/python models/footage.py --photos $(PHOTOS) --kodak $(KODAK) $(if $(TEACHER),--teacher $(TEACHER)) $(if $(EPOCHS),--epochs $(EPOCHS))
 
 # CLIPS="a.mp4 b.mp4" adds video, TEACHER=RUN a run of `hone teacher train`.
 models-report: build

@@ -33,15 +33,32 @@ def train(command, folder):
     (folder / "finished").touch()
 
 
+def student(hone, out, name, recipe, channels, epochs, *options, **more):
+    """Trains a student by a recipe, with `more` of its keys set; returns its f32 file."""
+    sets = {"name": name, "student.channels": channels, "student.convs": len(channels) + 1, "stage.0.epochs": epochs, **more}
+    words = [word for key, value in sets.items() for word in ("--set", f"{key}={value}")]
+    folder, model = out / name, out / f"{name}.onnx"
+    train([hone, "distill", RECIPES / recipe, *options, *words], folder)
+    if not model.exists():
+        call(hone, "export", folder, "--out", model)
+    return model
+
+
+def arguments(doc, out):
+    """What comparisons of students take."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", required=True, type=pathlib.Path, help="sharp photographs")
+    parser.add_argument("--kodak", required=True, type=pathlib.Path, help="pictures to measure on")
+    parser.add_argument("--epochs", type=int, default=6, help="1,000 updates each, of every student")
+    parser.add_argument("--bin", type=pathlib.Path, default=pathlib.Path("target/release"))
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(out))
+    return parser
+
+
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--photos", required=True, type=pathlib.Path, help="sharp photographs")
-    arguments.add_argument("--kodak", required=True, type=pathlib.Path, help="pictures to measure on")
-    arguments.add_argument("--epochs", type=int, default=6, help="1,000 updates each, of every student")
-    arguments.add_argument("--bin", type=pathlib.Path, default=pathlib.Path("target/release"))
-    arguments.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out/ablation"))
-    arguments.add_argument("--teacher", type=pathlib.Path, help="run of `hone teacher train`, instead of training one")
-    given = arguments.parse_args()
+    parser = arguments(__doc__, "out/ablation")
+    parser.add_argument("--teacher", type=pathlib.Path, help="run of `hone teacher train`, instead of training one")
+    given = parser.parse_args()
     hone, out = given.bin / "hone", given.out
     out.mkdir(parents=True, exist_ok=True)
     photos = ["--set", f"data.root={given.photos.resolve()}"]
@@ -57,27 +74,17 @@ def main():
     if subprocess.run([str(c) for c in command]).returncode != 0:
         sys.exit("the teacher's answers could not be kept")
 
-    runs = {}
+    models = {}
     for seed in SEEDS:
         for name, weight in (("with", 0.5), ("without", 0.0)):
-            run = runs[name, seed] = out / f"{name}-{seed}"
-            sets = {
-                "name": run.name, "seed": seed, "loss.1.weight": weight, "student.channels": CHANNELS,
-                "student.convs": len(CHANNELS) + 1, "stage.0.epochs": given.epochs,
-            }
-            words = [word for key, value in sets.items() for word in ("--set", f"{key}={value}")]
-            train([hone, "distill", RECIPES / "defocus.toml", "--cache", cache, *photos, *words], run)
+            models[name, seed] = student(hone, out, f"{name}-{seed}", "defocus.toml", CHANNELS, given.epochs, "--cache", cache,
+                                         *photos, **{"seed": seed, "loss.1.weight": weight})
 
     bench = Bench(hone, out / "measured")
     key, title, degradation, _ = ROWS[0]
     pairs = bench.pairs(key, degradation, given.kodak)
     taught = bench.gain(pairs, "teacher", ["--teacher-run", teacher])
-    gains = {}
-    for run, folder in runs.items():
-        model = out / f"{folder.name}.onnx"
-        if not model.exists():
-            call(hone, "export", folder, "--out", model)
-        gains[run] = bench.gain(pairs, folder.name, ["--model", model])
+    gains = {run: bench.gain(pairs, model.stem, ["--model", model]) for run, model in models.items()}
     rows = []
     for seed in SEEDS:
         pair = [gains[name, seed] for name in ("with", "without")]
@@ -85,7 +92,7 @@ def main():
     columns = [[gains[name, seed] for seed in SEEDS] for name in ("with", "without")]
     columns.append([a - b for a, b in zip(*columns)])
     rows.append(["mean ± deviation", *(f"{statistics.mean(c):+.2f} ± {statistics.stdev(c):.2f}" for c in columns)])
-    print(f"Gain in luma PSNR (dB) on {len(list(given.kodak.iterdir()))} pictures, {title}; teacher {signed(taught)}:\n")
+    print(f"Gain in luma PSNR (dB) on {bench.count(pairs)} pictures, {title}; teacher {signed(taught)}:\n")
     print(table(["seed", "with teacher", "teacher weight 0", "difference"], rows))
 
 

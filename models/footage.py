@@ -3,7 +3,7 @@
 
 usage: models/footage.py --photos DIR --kodak DIR [--teacher RUN] [--epochs N] [--bin DIR] [--out DIR]
 
-Photographs stand for what a shaking camera gives: each is blurred once, and the sharp one is put away. The teacher
+The middles of photographs stand for what a shaking camera gives: each is blurred once, and the sharp one is put away. The teacher
 answers to the blurred ones (`hone teacher pairs`), and the students of models/mixed.hone go on with these pairs by
 models/recipes/footage.toml. Beside them the same students go on with the same frames and the sharp photographs, which
 with a camera in the field nobody has. All are measured on the Kodak pictures through the same camera, as
@@ -16,6 +16,7 @@ from report import ROWS, Bench, run as call, signed, table
 
 MODELS = RECIPES.parent
 ROW = next(row for row in ROWS if row[0] == "motion")
+CROP = "512x384"
 LADDER = {"small": [8] * 5, "large": [16] * 5 + [12]}
 
 
@@ -30,8 +31,8 @@ def main():
     camera, answers = out / "camera", out / "answers"
     if not camera.exists():
         # Seed 2: the Kodak pictures are blurred by other draws.
-        call(hone, "data", "pairs", given.photos, "--out", camera, "--degrade", ROW[2], "--seed", 2)
-    call(hone, "teacher", "pairs", camera / "blur", "--weights", given.teacher, "--tile", 512, "--out", answers)
+        call(hone, "data", "pairs", given.photos, "--out", camera, "--degrade", ROW[2], "--seed", 2, "--crop", CROP)
+    call(hone, "teacher", "pairs", camera / "blur", "--weights", given.teacher, "--out", answers)
 
     call(hone, "bundle", "unpack", MODELS / "mixed.hone", "--out", out / "mixed")
     bench = Bench(hone, out / "measured")

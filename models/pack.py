@@ -49,7 +49,7 @@ def main():
     if not metrics:
         sys.exit(f"{args.measured} holds no figures of these very models: leave --only-kept away to measure them")
     look = pathlib.Path(args.measured) / "eval" / args.camera
-    sizes = [] if args.only_kept else ["--speed", "1280x720", "--speed", "1920x1080"]
+    sizes = ["--no-speed"] if args.only_kept else ["--speed", "1280x720", "--speed", "1920x1080"]
     cost = json.loads(report.run(
         bench.hone, "eval", "--data", pairs, "--limit", 1, "--tune", 1, "--colour", "luma", "--out", look, "--json",
         *sizes, *(f"--also={name}={file}" for name, file in models.items())))
@@ -67,7 +67,7 @@ def main():
         f"A drawn scene that no training saw, `large` in INT8: {scene_gain:+.2f} dB.", "",
         "Luma students for `honed`, four sizes, f32 and INT8. All figures by `models/pack.py` (`hone restore`, `metrics`,",
         f"`harm` and `eval`) on {card.machine()}.", "",
-        "Gain in luma PSNR on the 24 Kodak pictures, dB; degradations drawn with seed 1:", "",
+        f"Gain in luma PSNR on the {bench.count(pairs)} Kodak pictures, dB; degradations drawn with seed 1:", "",
         report.table(["degradation", "input dB", *report.ladder_header()], rows), "",
         "On pictures that need nothing (sharp Kodak pictures, step edges, flat noise); at straight edges the limit on overshoot",
         "(`student.limited`) holds whatever the weights are:", "",
@@ -75,10 +75,8 @@ def main():
         *([f"On the first {report.CLIP_FRAMES} frames of clips through `{degradation}`, drawn anew for each frame, the "
            "unsharp mask tuned on the", "very clip; flicker is the mean error of frame differences:", "",
            report.clips(bench, filmed, args.clip, degradation, args.camera), ""] if args.clip else []),
-        "Cost, and times with all cores:" if sizes else "Cost:", "",
-        report.table(["model", "MAC/pixel", "bytes", *(["ms at 720p", "ms at 1080p"] if sizes else [])],
-                     speeds),
-        "",
+        "Cost:" if args.only_kept else "Cost, and times with all cores:", "",
+        report.table(["model", "MAC/pixel", "bytes", *([] if args.only_kept else ["ms at 720p", "ms at 1080p"])], speeds), "",
         f"Training, from `models/recipes/{args.camera}.toml` with the sizes of `models/train.sh`, on", card.data(args.runs, report.LEVELS),
         "", card.training(args.runs, report.LEVELS), "",
         "Hashes are the first 12 digits of SHA-256; `start` names the weights of an earlier run: a first training of the",

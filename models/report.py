@@ -6,7 +6,7 @@ usage: models/report.py --kodak DIR [--clip FILE]... [--teacher [CAMERA=]RUN]...
 Every model of every bundle restores the 24 pictures of the Kodak suite after each degradation below, drawn with
 seed 1, on the engine of the board. Gains are means over pictures of luma PSNR over the untouched input. The unsharp
 mask is tuned on the very pictures that are evaluated, which flatters it. What is in the output folder already is
-not measured again, unless a model's file has changed since.
+not measured again, unless a model's file, a picture's name or size, or a degradation has changed since.
 """
 import argparse
 import hashlib
@@ -57,6 +57,17 @@ def sha256(model):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def mark(*things):
+    """Twelve digits that are others when any of the things is."""
+    return hashlib.sha256("\n".join(map(str, things)).encode()).hexdigest()[:12]
+
+
+def listing(folder):
+    """Names and sizes of a folder's files."""
+    root = pathlib.Path(folder)
+    return [f"{file.relative_to(root)} {file.stat().st_size}" for file in sorted(root.rglob("*")) if file.is_file()]
+
+
 class Bench:
     """Figures of pictures, models and degradations, each measured once and kept in a folder."""
 
@@ -65,9 +76,8 @@ class Bench:
 
     def kept(self, name, measure, models=()):
         """What `measure` finds, under this name and the content of the models that it is about."""
-        content = "".join(map(sha256, models))
-        mark = f"-{hashlib.sha256(content.encode()).hexdigest()[:12]}" if content else ""
-        file = self.out / f"{name}{mark}.json"
+        content = [sha256(model) for model in models]
+        file = self.out / f"{name}{'-' + mark(*content) if content else ''}.json"
         if not file.exists():
             if self.only_kept:
                 return None
@@ -76,11 +86,14 @@ class Bench:
         return json.loads(file.read_text())
 
     def pairs(self, name, degradation, pictures):
-        folder = self.out / "pairs" / name
+        folder = self.out / "pairs" / f"{name}-{mark(degradation, *listing(pictures))}"
         if not folder.exists():
             run(self.hone, "data", "pairs", pictures, "--out", folder, "--degrade", degradation, "--seed", 1,
                 "--colour", "luma")
         return folder
+
+    def count(self, pairs):
+        return len(listing(pairs / "sharp"))
 
     def score(self, truth, shown):
         found = json.loads(run(self.hone, "metrics", "--only", "psnr_rgb", truth, shown, "--json"))
@@ -115,7 +128,8 @@ class Bench:
         def measure():
             return json.loads(run(self.hone, "harm", *models.values(), "--sharp", sharp, "--json"))
 
-        found = self.kept("scores/harm/" + "-".join(sorted({m.split()[0] for m in models})), measure, models.values())
+        name = "-".join(sorted({m.split()[0] for m in models}))
+        found = self.kept(f"scores/harm/{name}-{mark(*listing(sharp))}", measure, models.values())
         return dict(zip(models, found or []))
 
 
@@ -164,7 +178,7 @@ def clips(bench, models, files, degradation=CLIP_CAMERA, camera=None):
     rows = []
     for clip in files:
         name = pathlib.Path(clip).stem
-        frames = bench.out / "frames" / name
+        frames = bench.out / "frames" / mark(pathlib.Path(clip).name, pathlib.Path(clip).stat().st_size) / name
         if not frames.exists():
             run(bench.hone, "data", "frames", clip, "--out", frames.parent)
         pairs = bench.pairs(f"{name}-{camera}" if camera else name, degradation, frames)
@@ -193,7 +207,7 @@ def strengths(bench, name, model, kodak):
             pairs = bench.pairs(key, degradation, kodak)
             label = name if strength == 1 else f"{name} {strength}"
             gains.append(signed(bench.gain(pairs, label, ["--model", model, "--strength", strength])))
-        harm = bench.kept(f"scores/harm/{name.replace(' ', '-')}-{strength}", lambda: json.loads(
+        harm = bench.kept(f"scores/harm/{name.replace(' ', '-')}-{strength}-{mark(*listing(kodak))}", lambda: json.loads(
             run(bench.hone, "harm", model, "--sharp", kodak, "--strength", strength, "--json")), [model])[0]
         rows.append([f"{strength}", *gains, f"{harm['sharp_psnr_db']:.1f}", f"{harm['overshoot_percent']:.1f}"])
     return table(["strength", *(title for _, title, _, _ in ROWS[:3]), "sharp input, dB", "overshoot, %"], rows)

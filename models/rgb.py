@@ -5,7 +5,7 @@ usage: models/rgb.py --runs DIR --kodak DIR --out DIR [--measured DIR] [--key FI
 
 DIR of --runs holds STUDENT/ (a run of `hone distill`), STUDENT.f32.onnx and STUDENT.int8.onnx. Gains are means of RGB
 PSNR over the pictures of the Kodak suite; the unsharp mask is tuned on the very pictures. What is in the folder of
---measured already is not measured again, unless a model's file has changed since.
+--measured already is not measured again, unless a model's file, a picture's name or size, or a degradation has changed since.
 """
 import argparse
 import json
@@ -26,11 +26,11 @@ than the above (rolling shutter, heavy noise, dirt) they do not know."""
 
 
 def measure(bench, models, kodak, degradation, *more):
-    """Rows of `hone eval` by restorer."""
+    """What `hone eval` finds, its rows by restorer."""
     also = [f"--also={label}={file}" for label, file in models.items()]
-    found = report.run(bench.hone, "eval", "--data", kodak, "--degrade", degradation, "--colour", "rgb",
-                       "--only", "psnr_rgb", "--json", *more, *also)
-    return {row["name"]: row for row in json.loads(found)["rows"]}
+    found = json.loads(report.run(bench.hone, "eval", "--data", kodak, "--degrade", degradation, "--colour", "rgb",
+                                  "--only", "psnr_rgb", "--json", "--no-speed", *more, *also))
+    return found | {"rows": {row["name"]: row for row in found["rows"]}}
 
 
 def main():
@@ -48,28 +48,32 @@ def main():
     models = {name: file for name, file in models.items() if file.exists()}
     rows, metrics = [], {}
     for key, title, degradation, _ in report.ROWS[:2]:
-        whole = ["--limit", 24, "--tune", 24, "--no-speed"]
-        found = bench.kept(f"scores/rgb/{key}", lambda: measure(bench, models, args.kodak, degradation, *whole),
-                           models.values())
+        whole = ["--limit", 24, "--tune", 24]
+        kept = f"scores/rgb/{key}-{report.mark(degradation, *report.listing(args.kodak))}"
+        found = bench.kept(kept, lambda: measure(bench, models, args.kodak, degradation, *whole), models.values())
+        count, found = len(found["pairs"]), found["rows"]
         gains = [report.signed(found[name]["gain_db"]) for name in models]
         rows.append([title, f"{found['input']['psnr_db']['mean']:.2f}", report.signed(found["unsharp mask"]["gain_db"]), *gains])
         for name in models:
             metrics.setdefault("/".join(name.split()), {})[f"gain_db.{key}"] = round(found[name]["gain_db"], 3)
-    cost = measure(bench, models, args.kodak, "none", "--limit", 3, "--tune", 1, "--no-speed")
+    found = measure(bench, models, args.kodak, "none", "--limit", 3, "--tune", 1)
+    cost, timed = found["rows"], " to ".join(dict.fromkeys(f"{w}x{h}" for w, h in found["size_range"]))
     sizes = [[name, f"{cost[name]['macs_per_pixel']:,.0f}", f"{file.stat().st_size:,}", f"{cost[name]['ms_per_frame']:.0f}"]
              for name, file in models.items()]
     fitting = {name: file for name, file in models.items() if file.stat().st_size <= LARGEST_BYTES}
     left_out = ", ".join(f"`{name}`" for name in models if name not in fitting)
     present = [student for student in STUDENTS if f"{student} f32" in models or f"{student} int8" in models]
+    taught = all(json.loads((args.runs / student / "run.json").read_text()).get("teacher") for student in present)
+    teacher = " under the NAFNet of `models/recipes/teacher.toml`" if taught else ""
     lines = [
         "# rgb", "", ABOUT, "",
         f"All figures by `models/rgb.py` (`hone eval`) on {card.machine()}.", "",
-        "Gain in RGB PSNR on the 24 Kodak pictures, dB; degradations drawn with seed 1:", "",
+        f"Gain in RGB PSNR on the {count} Kodak pictures, dB; degradations drawn with seed 1:", "",
         report.table(["degradation", "input dB", "unsharp", *models], rows), "",
-        "Cost, and the median time of three pictures with all cores:", "",
-        report.table(["model", "MAC/pixel", "bytes", "ms at 768x512"], sizes), "",
+        f"Cost, and the median time of {len(found['pairs'])} pictures with all cores:", "",
+        report.table(["model", "MAC/pixel", "bytes", f"ms at {timed}"], sizes), "",
         *([f"Not in the bundle, for their size: {left_out}.", ""] if left_out else []),
-        "Training, from `models/recipes/rgb.toml` under the NAFNet of `models/recipes/teacher.toml`:", "",
+        f"Training, from `models/recipes/rgb.toml`{teacher}:", "",
         card.training(args.runs, present), "",
         "Hashes are the first 12 digits of SHA-256.", "",
         "## Limits", "", LIMITS, "", "## Licence", "", "MIT or Apache-2.0, as the project.", "",

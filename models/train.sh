@@ -26,14 +26,16 @@ mkdir -p "$out"
 
 # Drawn scenes beside the photographs: they are as sharp as edges can be, which few photographs' are, so that a student
 # learns to leave such edges alone.
-if [ ! -e "$out/sharp.ready" ]; then
+if [ "$(cat "$out/sharp.ready" 2>/dev/null)" != "$photos" ]; then
   step "photographs and drawn scenes"
   rm -rf "$out/scenes" "$out/sharp"
   "$hone" data synth --degrade none --images 40 --size 768x512 --seed 7 --out "$out/scenes"
   mkdir -p "$out/sharp"
-  find "$photos" -type f -exec ln -s -t "$out/sharp" {} +
+  # An index of the photographs would leave the scenes out.
+  find -L "$photos" -type f ! -name hone-index.toml -exec ln -s -t "$out/sharp" {} +
+  [ -n "$(ls -A "$out/sharp")" ] || { echo "models/train.sh: no files in $photos: name a folder of photographs by PHOTOS=DIR" >&2; exit 1; }
   for scene in "$(realpath "$out")"/scenes/*/sharp/*.png; do ln -s "$scene" "$out/sharp/scene-$(basename "$scene")"; done
-  touch "$out/sharp.ready"
+  echo "$photos" >"$out/sharp.ready"
 fi
 photos=$(realpath "$out/sharp")
 

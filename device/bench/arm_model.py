@@ -257,8 +257,6 @@ class Kernels:
         turns = -(-3 * inputs // 16)
         if kernel == "sdot":
             return self.sdot.cycles(core, turns, 3) / 8 * -(-outputs // 8)
-        if kernel == "smull":
-            return self.smull.cycles(core, turns, 3) / 4 * -(-outputs // 4)
         vectors = -(-outputs // 4)
         products = 36 * self.smlal.cycles(core, inputs / 4, 1) / 4 * vectors / 4
         transform = cycles(core, self.input4) / 2 if inputs == 4 else -(-inputs // 8) * cycles(core, self.input8)

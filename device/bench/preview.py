@@ -12,6 +12,7 @@ import json
 import socket
 import statistics
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -46,14 +47,22 @@ def run(arguments, viewers):
             arguments.honed, "run", "--source", "test", "--size", arguments.size, "--fps", "30", "--sink", "null",
             "--frames", str(arguments.frames), "--json", "--page", f"127.0.0.1:{port}", "--page-folder", folder,
             "--level", arguments.level]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         for thread in threads:
             thread.start()
-        report = json.loads(process.communicate()[0])
-        over.set()
-        for thread in threads:
-            thread.join()
-        return report, sum(seen)
+        process = None
+        try:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            report, said = process.communicate()
+        finally:
+            # The viewers would hold up the end, and so would a honed that nobody reads any longer.
+            over.set()
+            if process:
+                process.kill()
+            for thread in threads:
+                thread.join()
+        if process.returncode != 0:
+            sys.exit(f"honed failed with {viewers} viewers: {said.strip()}")
+        return json.loads(report), sum(seen)
 
 
 def main():

@@ -1,8 +1,8 @@
 """Times every teacher in `hone` beside PyTorch eager on this machine, same device, precision, threads and picture.
 
 The PyTorch modules (`eager/`) compute as the publications' code does. Weights are random; the parameter counts are
-compared, so both sides run the same network. SwinIR's mask is kept between runs, as its authors do. On a GPU
-PyTorch runs with its usual memory layout and channels-last, and the faster of the two counts.
+compared, so both sides run the same network. SwinIR's mask is kept between runs, as its authors do. PyTorch runs
+with its usual memory layout and channels-last, and the faster of the two counts.
 
     .cache/bench-venv/bin/python host/python/bench_teachers.py --hone target/release/hone
     python3 host/python/bench_teachers.py --hone target/release/hone --device cuda --precision bf16
@@ -47,10 +47,7 @@ def time_torch(model, x):
 def layouts(module, x, options):
     """PyTorch's model and picture, in each memory layout that is measured."""
     kind = torch.bfloat16 if options.precision == "bf16" else torch.float32
-    formats = [torch.contiguous_format]
-    if options.device == "cuda":
-        formats.append(torch.channels_last)
-    for layout in formats:
+    for layout in (torch.contiguous_format, torch.channels_last):
         model = module().eval().to(options.device, kind).to(memory_format=layout)
         yield model, x.to(options.device, kind).to(memory_format=layout)
 

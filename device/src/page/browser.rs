@@ -34,8 +34,7 @@ pub(super) async fn page(State(app): State<Arc<App>>, headers: HeaderMap) -> Htm
 /// Gives a cookie for a right token.
 pub(super) async fn log_in(State(app): State<Arc<App>>, request: Request) -> Response {
     if !app.same_origin(request.headers()) {
-        let text = "this form comes from another site's page";
-        return failure(StatusCode::FORBIDDEN, text);
+        return guard::foreign();
     }
     let peer = guard::peer(&request);
     let form: Result<Form<Login>, FormRejection> = Form::from_request(request, &()).await;
@@ -58,8 +57,11 @@ pub(super) async fn log_in(State(app): State<Arc<App>>, request: Request) -> Res
     }
 }
 
-/// Takes the cookie back.
+/// Takes the cookie back; open to all, for a login that is over already leads to the form too.
 pub(super) async fn log_out(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    if !app.same_origin(&headers) {
+        return guard::foreign();
+    }
     if let Some(cookie) = app.cookie(&headers) {
         app.access.log_out(cookie);
     }

@@ -45,10 +45,7 @@ pub(super) async fn token(
     };
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     if !reads && !app.same_origin(headers) {
-        return failure(
-            StatusCode::FORBIDDEN,
-            "this request comes from another site's page",
-        );
+        return foreign();
     }
     request.extensions_mut().insert(pass);
     next.run(request).await
@@ -106,6 +103,14 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The answer to what a browser sends for another site.
+pub(super) fn foreign() -> Response {
+    failure(
+        StatusCode::FORBIDDEN,
+        "this request comes from another site's page",
+    )
 }
 
 /// The answer to someone who is not let in.

@@ -48,7 +48,7 @@ pub const ROUTES: [Route; 18] = [
     open("GET", "/readyz", || get(health::ready)),
     open("GET", "/", || get(browser::page)),
     open("POST", "/login", || post(browser::log_in)),
-    closed("POST", "/logout", || post(browser::log_out)),
+    open("POST", "/logout", || post(browser::log_out)),
     closed("GET", "/metrics", || get(health::prometheus)),
     closed("GET", "/api/v1/openapi.json", || get(api::openapi)),
     closed("GET", "/api/v1/state", || get(api::state)),

@@ -187,6 +187,18 @@ fn the_page_shows_and_steers_in_a_browser() {
     browser.evaluate("document.getElementById('examine').click()");
     browser.wait_for("document.getElementById('doctor').children.length > 2");
     browser.wait_for("document.getElementById('log').textContent.includes('live')");
+    // A hidden page asks for nothing, not even when it is opened like that.
+    let turn = |hidden: bool| {
+        format!(
+            "Object.defineProperty(document, 'hidden', {{ value: {hidden}, configurable: true }}); \
+             document.dispatchEvent(new Event('visibilitychange'))"
+        )
+    };
+    browser.evaluate(&turn(true));
+    browser.wait_for("!watching");
+    browser.wait_for("watch(), listen(), !watching && !events");
+    browser.evaluate(&turn(false));
+    browser.wait_for("performance.now() - shown < 500 && charts.fps.length > 0");
     // On a phone nothing is wider than the screen.
     let phone =
         serde_json::json!({"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": true});

@@ -107,7 +107,7 @@ async function* parts(stream) {
 }
 
 async function watch() {
-  if (watching) return;
+  if (watching || document.hidden) return;
   watching = new AbortController();
   const { signal } = watching;
   try {
@@ -128,14 +128,8 @@ async function watch() {
     if (!signal.aborted) set("veil", error.message);
   }
   watching = null;
-  if (!document.hidden) setTimeout(watch, 1000);
+  setTimeout(watch, 1000);
 }
-
-// Nobody looks at a hidden page: then the board encodes nothing for it.
-document.addEventListener("visibilitychange", () => {
-  if (document.hidden) watching?.abort();
-  else watch();
-});
 
 let shown = -1e9;
 setInterval(() => {
@@ -337,9 +331,16 @@ $("examine").addEventListener("click", async () => {
   $("examine").disabled = false;
 });
 
+let events = null;
+
 function listen() {
-  const events = new EventSource("/api/v1/events");
-  events.addEventListener("open", () => $("log").replaceChildren());
+  if (events || document.hidden) return;
+  events = new EventSource("/api/v1/events");
+  events.addEventListener("open", () => {
+    $("log").replaceChildren();
+    // A chart knows no gaps: what came before one is older than its minute.
+    for (const points of Object.values(charts)) points.length = 0;
+  });
   events.addEventListener("state", (event) => showState(JSON.parse(event.data)));
   events.addEventListener("log", (event) => showLine(JSON.parse(event.data)));
   events.addEventListener("error", () => {
@@ -347,10 +348,24 @@ function listen() {
     $("status").className = "pill bad";
     // Closed for good: the login ended, or the board is busy with others.
     if (events.readyState === EventSource.CLOSED) {
+      events = null;
       setTimeout(() => api("/api/v1/state").then(listen, listen), 3000);
     }
   });
 }
+
+// Nobody looks at a hidden page: the board encodes nothing for it, and it takes none of the few connections that a browser
+// makes to one address.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) {
+    watching?.abort();
+    events?.close();
+    events = null;
+  } else {
+    watch();
+    listen();
+  }
+});
 
 moveWipe(0.5);
 listen();

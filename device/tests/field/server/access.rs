@@ -8,7 +8,7 @@ use super::{filled, served};
 fn everything_but_health_and_login_needs_a_token() {
     let served = served();
     let open: Vec<&str> = ROUTES.iter().filter(|r| r.open).map(|r| r.path).collect();
-    assert_eq!(open, ["/healthz", "/readyz", "/", "/login"]);
+    assert_eq!(open, ["/healthz", "/readyz", "/", "/login", "/logout"]);
     for route in ROUTES.iter().filter(|route| !route.open) {
         let path = filled(route.path);
         for lines in ["", "Authorization: Basic eDp5\r\n", "Cookie: hone=0123\r\n"] {
@@ -57,8 +57,16 @@ fn a_cookie_changes_nothing_for_another_site() {
         let answer = served.ask("PATCH", "/api/v1/dials", &lines, "{\"strength\":0.5}");
         assert_eq!(answer.0, status, "{origin}");
     }
+    for origin in ["", "Origin: http://evil\r\n"] {
+        let lines = format!("{cookie}{origin}");
+        assert_eq!(served.ask("POST", "/logout", &lines, "").0, 403);
+    }
+    assert_eq!(served.ask("GET", "/api/v1/state", &cookie, "").0, 200);
     let leave = format!("{cookie}Origin: http://board\r\n");
-    assert_eq!(served.ask("POST", "/logout", &leave, "").0, 303);
+    // The second time the login is over already.
+    for _ in 0..2 {
+        assert_eq!(served.ask("POST", "/logout", &leave, "").0, 303);
+    }
     assert_eq!(served.ask("GET", "/api/v1/state", &cookie, "").0, 401);
 }
 

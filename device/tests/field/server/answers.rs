@@ -17,6 +17,9 @@ fn the_document_describes_every_route_and_no_other() {
         for (method, operation) in methods.as_object().unwrap() {
             let open = operation["security"] == serde_json::json!([]);
             described.insert((path.clone(), method.to_uppercase(), open));
+            // What changes something is not for another site's page.
+            let refuses = !operation["responses"]["403"].is_null();
+            assert_eq!(refuses, method != "get", "{method} {path}");
         }
     }
     let routes = ROUTES
