@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use hone_shared::print::tell;
 use hone_shared::printable::printable;
 use serde::Serialize;
 
@@ -41,7 +42,7 @@ impl Journal {
     pub fn say(&self, line: impl Display) {
         // A camera's words must not look like a line of ours.
         let text = printable(line).replace('\n', " ");
-        eprintln!("{text}");
+        tell(&text);
         self.note(&text);
     }
 

@@ -3,6 +3,9 @@
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
+/// Says that the program works.
+const ALIVE: &[u8] = b"WATCHDOG=1";
+
 /// Whether a service manager started this program and waits for its word.
 pub fn is_service() -> bool {
     std::env::var_os("NOTIFY_SOCKET").is_some_and(|address| !address.is_empty())
@@ -36,31 +39,45 @@ impl ServiceManager {
 
     /// Says that frames flow.
     pub fn ready(&self) {
-        self.send("READY=1");
+        self.send(b"READY=1");
     }
 
     /// One line for `systemctl status`.
     pub fn status(&self, text: &str) {
-        self.send(&format!("STATUS={}", text.replace('\n', " ")));
+        self.send(format!("STATUS={}", text.replace('\n', " ")).as_bytes());
     }
 
-    /// Says that the service goes down.
+    /// Says that the service goes down. From now on the manager counts the time that it grants for that; its watchdog must not
+    /// end a program whose outputs take longer than a frame.
     pub fn stopping(&self) {
-        self.send("STOPPING=1");
+        self.send(b"STOPPING=1");
+        let socket = self.socket.as_ref().and_then(|s| s.try_clone().ok());
+        let Some((socket, every)) = socket.zip(self.every) else {
+            return;
+        };
+        let feed = move || {
+            while socket.send(ALIVE).is_ok() {
+                std::thread::sleep(every);
+            }
+        };
+        // Without a thread the outputs have as long as the watchdog waits.
+        let _ = std::thread::Builder::new()
+            .name("watchdog".into())
+            .spawn(feed);
     }
 
     /// Says that the loop still turns, as often as the manager asked for.
     pub fn alive(&mut self) {
         if self.every.is_some_and(|every| self.last.elapsed() >= every) {
             self.last = Instant::now();
-            self.send("WATCHDOG=1");
+            self.send(ALIVE);
         }
     }
 
-    fn send(&self, text: &str) {
+    fn send(&self, text: &[u8]) {
         if let Some(socket) = &self.socket {
             // A manager that does not listen is no reason to stop a camera.
-            let _ = socket.send(text.as_bytes());
+            let _ = socket.send(text);
         }
     }
 }
@@ -99,6 +116,12 @@ mod tests {
         assert_eq!(hear(), "READY=1");
         assert_eq!(hear(), "WATCHDOG=1");
         assert_eq!(hear(), "STATUS=live now");
+        let manager = ServiceManager::connect(path.to_str(), Some(2000));
+        manager.stopping();
+        assert_eq!(hear(), "STOPPING=1");
+        for _ in 0..3 {
+            assert_eq!(hear(), "WATCHDOG=1");
+        }
         ServiceManager::connect(None, Some(0)).alive();
     }
 }

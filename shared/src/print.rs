@@ -1,5 +1,8 @@
 //! `hone ... | head`, `honed status > full-disk`: printing that fails is no panic.
 
+use std::fmt::Display;
+use std::io::Write as _;
+
 /// What shells report of a program that a closed pipe ended: 128 and SIGPIPE's number.
 const CLOSED_PIPE: i32 = 141;
 
@@ -14,13 +17,16 @@ pub fn end_when_it_fails() {
             Some(said) if said.contains("Broken pipe") => std::process::exit(CLOSED_PIPE),
             Some(said) => {
                 // Standard error may be what cannot be written: then there is nobody to tell.
-                let _ = std::io::Write::write_all(
-                    &mut std::io::stderr(),
-                    format!("error: cannot print to {said}\n").as_bytes(),
-                );
+                let _ = writeln!(std::io::stderr(), "error: cannot print to {said}");
                 std::process::exit(1)
             }
             None => report(info),
         }
     }));
+}
+
+/// Prints a line on standard error. Where that cannot be written, on a full disk or to a reader that has left, what runs
+/// goes on: a camera matters more than its log.
+pub fn tell(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

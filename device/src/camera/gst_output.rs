@@ -80,10 +80,15 @@ impl GstOutput {
             given: spec.name.clone(),
             reason: without_password(&reason),
         })?;
-        let earlier = spec.target().filter(|_| live).and_then(ending::earlier);
+        let earlier = match spec.target() {
+            Some(target) if live => ending::earlier(target)?,
+            _ => None,
+        };
         spec.prepare()?;
         let segments = match &spec.kind {
-            SinkKind::Record(recording) => Some(Segments::begin(&recording.folder)),
+            SinkKind::Record(recording) => {
+                Some(Segments::begin(&recording.folder, recording.quota_bytes()))
+            }
             _ => None,
         };
         let mut output = Self {
@@ -102,13 +107,8 @@ impl GstOutput {
             remarks: earlier.into_iter().collect(),
             settled: false,
         };
-        // Frames of one start may be too few for the look that comes with them, and none fit on a full disk. That look fails
-        // if it has to; here it would keep a service from starting at all.
-        if let Err(reason) = output.keep_within_quota() {
-            output
-                .remarks
-                .push_back(format!("note: {}: {reason}", spec.name));
-        }
+        // Frames of one start may be too few for the look that comes with them, and none fit on a full disk.
+        output.keep_within_quota();
         output.set_up()?;
         output.watch(timeline)?;
         if live {
@@ -191,15 +191,19 @@ impl GstOutput {
         Ok(())
     }
 
-    fn keep_within_quota(&self) -> Result<(), String> {
-        if let (SinkKind::Record(recording), Some(segments)) = (&self.spec.kind, &self.segments)
-            && let Some(bytes) = recording.quota_bytes()
+    fn keep_within_quota(&mut self) {
+        let Some(segments) = &mut self.segments else {
+            return;
+        };
+        if segments.outgrown()
+            && let Some(sink) = self.pipeline.by_name("file")
         {
-            segments
-                .keep_within(bytes)
-                .map_err(|e| format!("old segments cannot be deleted for the quota: {e}"))?;
+            // `max-size-bytes` would do it too, but without it the encoder is asked for a keyframe where a segment ends.
+            sink.emit_by_name::<()>("split-after", &[]);
         }
-        Ok(())
+        let remark = segments.keep_within_quota();
+        self.remarks
+            .extend(remark.map(|told| format!("note: {}: {told}", self.spec.name)));
     }
 
     fn give(&mut self, frame: &Frame) -> Result<(), CameraError> {
@@ -225,8 +229,7 @@ impl GstOutput {
         }
         self.given += 1;
         if self.given.is_multiple_of(QUOTA_EVERY) {
-            self.keep_within_quota()
-                .map_err(|reason| self.failed(reason))?;
+            self.keep_within_quota();
         }
         let pushed = self.feed.push_buffer(buffer);
         match (self.failure(), pushed) {
@@ -270,11 +273,17 @@ impl Output for GstOutput {
         self.give(frame).map_err(|error| self.down(error))
     }
 
-    fn finish(&mut self) -> Result<(), CameraError> {
+    fn end(&mut self) {
+        // Refused when the pipeline already failed: the bus says why.
+        let _ = self.feed.end_of_stream();
+    }
+
+    fn finish(&mut self, over: bool) -> Option<Result<(), CameraError>> {
         if self.given == 0 {
-            return Ok(());
+            return Some(Ok(()));
         }
-        self.complete().map_err(|error| self.down(error))
+        let written = self.written(over)?.and_then(|()| self.complete());
+        Some(written.map_err(|error| self.down(error)))
     }
 
     fn stats(&self) -> OutputStats {

@@ -32,11 +32,15 @@ pub trait Output {
     /// the output is of no use after.
     fn push(&mut self, frame: &Frame) -> Result<(), CameraError>;
 
-    /// Completes the output: only now does its file appear.
+    /// Says that no more frames come: the sink writes what it still holds.
+    fn end(&mut self) {}
+
+    /// Completes the output, once it has ended: only now does its file appear. `None` as long as its sink still writes and the
+    /// time for that is not `over`.
     ///
     /// # Errors
     /// [`CameraError`] when it cannot be completed; then nothing is left behind.
-    fn finish(&mut self) -> Result<(), CameraError>;
+    fn finish(&mut self, over: bool) -> Option<Result<(), CameraError>>;
 
     /// What it did so far.
     fn stats(&self) -> OutputStats;

@@ -133,9 +133,10 @@ impl Sharpener {
         lock(&self.last).take()
     }
 
-    /// Whether the next frame is to be left out; counts it if so. `index` numbers the stream's frames.
+    /// Whether the next frame is to be left out; counts it if so. `index` numbers the stream's frames. Frames that a person
+    /// wants as they come cost nothing.
     pub fn skips(&self, index: u64) -> bool {
-        let skip = self.dials.every_second() && index % 2 == 1;
+        let skip = self.dials.every_second() && !self.dials.switched_off() && index % 2 == 1;
         if skip {
             lock(&self.stats).skipped += 1;
         }
@@ -288,6 +289,16 @@ mod tests {
             frame();
             assert_eq!(found(), [before + 1, 1]);
         }
+    }
+
+    #[test]
+    fn no_frame_is_left_out_that_a_person_wants_as_it_came() {
+        let sharpener = sharpener();
+        sharpener.dials().set_load(0, true, false);
+        assert!(sharpener.skips(1));
+        sharpener.dials().set_bypass(true);
+        assert!(!sharpener.skips(1));
+        assert_eq!(sharpener.stats().skipped, 1);
     }
 
     #[test]

@@ -255,9 +255,9 @@ impl Output for CollectingOutput {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<(), CameraError> {
+    fn finish(&mut self, _over: bool) -> Option<Result<(), CameraError>> {
         *lock(&self.collected.finished) = true;
-        Ok(())
+        Some(Ok(()))
     }
 
     fn stats(&self) -> OutputStats {

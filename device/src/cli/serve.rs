@@ -13,6 +13,7 @@ use gstreamer_video as gst_video;
 #[cfg(feature = "telemetry")]
 use hone_shared::config::TelemetryConfig;
 use hone_shared::config::{Config, GpioConfig};
+use hone_shared::print;
 use hone_shared::printable::printable;
 
 #[cfg(any(feature = "page", feature = "telemetry"))]
@@ -90,11 +91,11 @@ pub struct Job {
 }
 
 /// Runs until the source ends, the frames are counted, a signal comes or the button is held; how the session went, and
-/// what the program ends with where the button says so.
+/// what the program ends with, which the button may say.
 ///
 /// # Errors
 /// One sentence that names the file, source or sink at fault.
-pub fn serve(mut job: Job) -> anyhow::Result<(Result<RunReport, CameraError>, Option<ExitCode>)> {
+pub fn serve(mut job: Job) -> anyhow::Result<(Result<RunReport, CameraError>, ExitCode)> {
     #[cfg(feature = "page")]
     let page = job.page.as_ref().map(|page| page.listen);
     #[cfg(not(feature = "page"))]
@@ -159,13 +160,16 @@ pub fn serve(mut job: Job) -> anyhow::Result<(Result<RunReport, CameraError>, Op
     let mut tell = {
         let (manager, board) = (manager.clone(), board.clone());
         move |event: &Event| {
-            eprintln!("{}", printable(event));
+            // Who plays a film at a terminal need not hear that it begins.
+            if *event != Event::Begun {
+                print::tell(printable(event));
+            }
             board.hear(event);
             lamp.hear(event);
             let manager = manager.borrow();
             manager.status(&event.to_string());
             // Without a camera the service is up too: it shows its slate.
-            if matches!(event, Event::Live | Event::Dark(_)) {
+            if matches!(event, Event::Live | Event::Begun | Event::Dark(_)) {
                 manager.ready();
             }
         }
@@ -208,10 +212,12 @@ pub fn serve(mut job: Job) -> anyhow::Result<(Result<RunReport, CameraError>, Op
         notify: &mut tell,
     };
     let session = Session::new(plan, world);
-    let report = session.run(&look);
-    manager.borrow().stopping();
+    let report = session.run(&look, &|| manager.borrow().stopping());
     if let Some(reason) = given_up.take() {
         bail!("{reason}");
+    }
+    if let (Ok(_), Some(trial)) = (&report, trial.borrow().as_ref()) {
+        trial.stopped();
     }
     Ok((report, wiring.finish()?))
 }

@@ -1,6 +1,5 @@
 //! What a person or a service manager says to a run by signals.
 
-use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -67,10 +66,7 @@ pub(super) fn listen(journal: &Journal) -> anyhow::Result<(Arc<AtomicBool>, Arc<
             match asked.hear(Instant::now()) {
                 Meaning::Stop => {
                     stopped.store(true, Ordering::Relaxed);
-                    // Not by the journal: Ctrl-C may have ended the reader of a pipe as well, and a line
-                    // that nobody reads must not cost the recording.
-                    let _ = writeln!(std::io::stderr(), "{STOPPING}");
-                    journal.note(STOPPING);
+                    journal.say(STOPPING);
                 }
                 Meaning::Echo => {}
                 Meaning::AtOnce => low_level::exit(INTERRUPTED),

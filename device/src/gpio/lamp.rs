@@ -89,7 +89,7 @@ impl Lamp {
     pub fn hear(&self, event: &Event) {
         let show = |state: LampState| self.state.store(state as u8, Ordering::Relaxed);
         match event {
-            Event::Live => show(LampState::Live),
+            Event::Live | Event::Begun => show(LampState::Live),
             Event::Dark(_) => show(LampState::NoCamera),
             Event::OutputFailed(_) => {
                 self.outputs_gone.fetch_add(1, Ordering::Relaxed);
@@ -125,7 +125,7 @@ mod tests {
     fn events_change_what_it_says() {
         let lamp = Lamp::default();
         assert_eq!(lamp.state(), LampState::Starting);
-        lamp.hear(&Event::Live);
+        lamp.hear(&Event::Begun);
         assert_eq!(lamp.state(), LampState::Live);
         let governed = |degraded| Event::Governed {
             reason: String::new(),

@@ -71,8 +71,8 @@ impl Output for TriggerOutput {
         }
     }
 
-    fn finish(&mut self) -> Result<(), CameraError> {
-        Ok(())
+    fn finish(&mut self, _over: bool) -> Option<Result<(), CameraError>> {
+        Some(Ok(()))
     }
 
     fn stats(&self) -> OutputStats {

@@ -9,7 +9,7 @@
 //!  install:  (trial ended) -> other slot forgotten -> written, fsynced -> state renamed: on trial
 //!  start:    on trial, more than 3 starts, or damaged -> the other slot
 //!  run:      enough sharpened frames, young enough -> good; frames come but not so -> the other slot
-//!            frames come as they are, because a person's dials say so -> its starts are counted anew
+//!            no frame comes, or they come as they are because a person's dials say so -> its starts are counted anew
 //! ```
 //!
 //! The state is the only truth, and one atomic rename changes it. A slot that the state names is

@@ -80,8 +80,8 @@ impl Output for Times {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<(), CameraError> {
-        Ok(())
+    fn finish(&mut self, _over: bool) -> Option<Result<(), CameraError>> {
+        Some(Ok(()))
     }
 
     fn stats(&self) -> OutputStats {
@@ -176,7 +176,7 @@ impl Board {
             board: None,
         };
         let stop = || act(timeline.now().into(), &self.events.lock().unwrap());
-        Session::new(plan, world).run(&stop).unwrap()
+        Session::new(plan, world).run(&stop, &|| {}).unwrap()
     }
 }
 

@@ -1,5 +1,9 @@
-//! SIGTERM and SIGINT, once, twice at a time and twice in turn.
+//! SIGTERM and SIGINT, once, twice at a time and twice in turn; what a run says to whom nobody listens, and to a service
+//! manager.
 
+use std::fs::File;
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::running::Running;
@@ -54,4 +58,46 @@ fn a_reader_that_has_left_costs_no_recording() {
     honed.signal(&["INT"]);
     assert_eq!(honed.end(), Some(0));
     assert!(folder.path().join("k.mkv").metadata().unwrap().len() > 0);
+}
+
+#[test]
+fn a_log_on_a_full_disk_costs_no_recording() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = Command::new(env!("CARGO_BIN_EXE_honed"))
+        .current_dir(folder.path())
+        .env_remove("NOTIFY_SOCKET")
+        .args(["run", "--threads", "1", "--frames", "5", "--source", LIVE])
+        .args(["--sink", "k.mkv", "--model"])
+        .arg(super::student("luma"))
+        .stderr(File::options().write(true).open("/dev/full").unwrap())
+        .output()
+        .unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    assert!(folder.path().join("k.mkv").metadata().unwrap().len() > 0);
+}
+
+#[test]
+fn a_service_that_plays_a_film_is_ready_and_says_when_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let manager = UnixDatagram::bind(folder.path().join("notify")).unwrap();
+    manager
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    let film = "gst:videotestsrc num-buffers=10 ! video/x-raw,width=64,height=48";
+    let mut honed = Command::new(env!("CARGO_BIN_EXE_honed"))
+        .current_dir(folder.path())
+        .env("NOTIFY_SOCKET", folder.path().join("notify"))
+        .args(["run", "--threads", "1", "--source", film])
+        .args(["--sink", "k.mkv", "--model"])
+        .arg(super::student("luma"))
+        .spawn()
+        .unwrap();
+    let mut said = Vec::new();
+    while said.last().is_none_or(|last| last != "STOPPING=1") {
+        let mut bytes = [0; 256];
+        let length = manager.recv(&mut bytes).unwrap();
+        said.push(String::from_utf8_lossy(&bytes[..length]).into_owned());
+    }
+    assert!(honed.wait().unwrap().success());
+    assert!(said.iter().any(|said| said == "READY=1"), "{said:?}");
 }

@@ -113,7 +113,7 @@ pub struct SlotsConfig {
     pub trial_frames: u64,
     /// Oldest that such a frame may be when it is delivered, milliseconds, 1..=10000.
     pub trial_age_ms: u64,
-    /// Time for it from the first frame, seconds, 1..=3600.
+    /// Time for it while frames come, seconds, 1..=3600.
     pub trial_seconds: u64,
 }
 

@@ -12,33 +12,39 @@ use crate::camera::elements;
 use crate::camera::error::CameraError;
 use crate::camera::quota::Segments;
 
-/// How long an encoder may take to write what it still holds.
-const FINISH: gst::ClockTime = gst::ClockTime::from_seconds(30);
-
 /// Keeps what an earlier run recorded that was cut off before it could see to it, as by a power cut: a part file would be
 /// written over. Says what became of it.
-pub(super) fn earlier(target: &Path) -> Option<String> {
-    let part = atomic::part_path(target).symlink_metadata().ok()?;
-    match files::rescue(target) {
-        Ok(Some(kept)) => Some(format!(
+///
+/// # Errors
+/// [`CameraError::SinkPath`] when it cannot be kept under another name.
+pub(super) fn earlier(target: &Path) -> Result<Option<String>, CameraError> {
+    let path = atomic::part_path(target);
+    let Ok(part) = path.symlink_metadata() else {
+        return Ok(None);
+    };
+    let kept = files::rescue(target).map_err(|e| CameraError::SinkPath {
+        path: target.to_owned(),
+        reason: format!(
+            "{} holds what an earlier run recorded and cannot be renamed ({e}): move it away",
+            path.display()
+        ),
+    })?;
+    Ok(match kept {
+        Some(kept) => Some(format!(
             "note: an earlier run was cut off; what it had recorded is in {}",
             kept.display()
         )),
-        Ok(None) if part.is_file() && part.len() > 0 => Some(format!(
+        None if part.is_file() && part.len() > 0 => Some(format!(
             "note: an earlier run was cut off; nothing of what it had recorded for {} can be played, so it is removed",
             target.display()
         )),
-        Ok(None) => None,
-        Err(e) => Some(format!(
-            "note: an earlier run was cut off; what it had recorded for {} could not be kept: {e}",
-            target.display()
-        )),
-    }
+        None => None,
+    })
 }
 
 impl GstOutput {
+    /// Lets its file appear, once all is written.
     pub(super) fn complete(&mut self) -> Result<(), CameraError> {
-        self.drain()?;
         if let Some(error) = self.unpublished() {
             return Err(error);
         }
@@ -49,21 +55,19 @@ impl GstOutput {
         Ok(())
     }
 
-    /// Ends the stream and waits until the sink has written the last byte.
-    fn drain(&self) -> Result<(), CameraError> {
-        // Refused when the pipeline already failed: the bus says why.
-        let _ = self.feed.end_of_stream();
+    /// Whether the sink has written the last byte, or what kept it from that; stops it then.
+    pub(super) fn written(&self, over: bool) -> Option<Result<(), CameraError>> {
         let bus = self.pipeline.bus();
-        let message = bus.and_then(|bus| {
-            bus.timed_pop_filtered(FINISH, &[gst::MessageType::Eos, gst::MessageType::Error])
-        });
+        let message =
+            bus.and_then(|bus| bus.pop_filtered(&[gst::MessageType::Eos, gst::MessageType::Error]));
         let result = match message.as_ref().map(|m| m.view()) {
             Some(gst::MessageView::Eos(_)) => Ok(()),
             Some(gst::MessageView::Error(error)) => Err(self.failed(elements::bus_error(error))),
-            _ => Err(self.failed(format!("the encoder did not finish within {FINISH}"))),
+            _ if over => Err(self.failed("the encoder did not finish in time".into())),
+            _ => return None,
         };
         self.stop();
-        result
+        Some(result)
     }
 
     fn stop(&self) {
@@ -89,7 +93,10 @@ impl GstOutput {
             Ok(Some(kept)) => Some(format!("what it had recorded is in {}", kept.display())),
             Ok(None) if self.taken.load(Ordering::Relaxed) == 0 => None,
             Ok(None) => Some("nothing recorded since its last start can be played".into()),
-            Err(e) => Some(format!("what it had recorded could not be kept: {e}")),
+            Err(e) => Some(format!(
+                "{}, which holds what it had recorded, could not be renamed: {e}",
+                atomic::part_path(target).display()
+            )),
         }
     }
 
@@ -116,18 +123,39 @@ impl Drop for GstOutput {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::camera::timeline::Timeline;
 
     #[test]
     fn what_cannot_be_kept_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("x.mp4");
-        assert_eq!(earlier(&target), None);
+        assert_eq!(earlier(&target).unwrap(), None);
         // Begun and never given a picture; then pictures without their index.
         for (bytes, told) in [("", false), ("\0\0\0\x08ftyp\0\0\0\0mdat1234", true)] {
             std::fs::write(atomic::part_path(&target), bytes).unwrap();
-            let note = earlier(&target);
+            let note = earlier(&target).unwrap();
             assert_eq!(note.is_some(), told, "{note:?}");
             assert!(note.is_none_or(|note| note.contains("can be played")));
         }
+    }
+
+    #[test]
+    fn what_cannot_be_renamed_is_not_written_over() {
+        elements::start().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("x.raw");
+        let part = atomic::part_path(&target);
+        std::fs::write(&part, "hours of pictures").unwrap();
+        for piece in 1..10_000 {
+            std::fs::File::create(folder.path().join(format!("x-{piece}.raw"))).unwrap();
+        }
+        let sink = format!("raw:{}", target.display()).parse().unwrap();
+        let error = GstOutput::start(&sink, &Timeline::starting_now(), true).unwrap_err();
+        let told = error.to_string();
+        assert!(
+            told.contains("x.raw.part") && told.contains("remove some"),
+            "{told}"
+        );
+        assert_eq!(std::fs::read(&part).unwrap(), b"hours of pictures");
     }
 }

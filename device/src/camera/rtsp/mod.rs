@@ -208,12 +208,12 @@ impl Output for RtspOutput {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<(), CameraError> {
+    fn finish(&mut self, _over: bool) -> Option<Result<(), CameraError>> {
         let stream = lock(&self.stream);
         if stream.feed.is_some() {
             self.counts.forget_rest(stream.missing);
         }
-        Ok(())
+        Some(Ok(()))
     }
 
     fn stats(&self) -> OutputStats {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gstreamer as gst;
 
-use super::{LOOK, OpenCamera, clock_time};
+use super::{LOOK, OpenCamera, SETTLED, clock_time};
 use crate::backoff::Backoff;
 use crate::camera::damage::Complaints;
 use crate::camera::error::CameraError;
@@ -76,6 +76,9 @@ impl Link {
             State::Up(camera) => match camera.next(wait) {
                 Ok(Next::Frame(frame)) => {
                     self.given += 1;
+                    if self.given == SETTLED {
+                        self.backoff.reset();
+                    }
                     Sight::Frame(frame)
                 }
                 Ok(Next::Waiting) => Sight::Silent,
@@ -125,11 +128,6 @@ impl Link {
             State::Up(camera) => camera.remark(),
             _ => None,
         }
-    }
-
-    /// Notes that frames flow: the next attempt after a failure comes soon again.
-    pub(super) fn works(&mut self) {
-        self.backoff.reset();
     }
 
     /// Gives the camera up until the next attempt.
@@ -195,4 +193,30 @@ fn opening(open: Arc<OpenCamera>, shape: Option<gst::Caps>) -> Receiver<Opened> 
         let _ = send.send(open(shape.as_ref()));
     });
     receive
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::camera::twin::{ManualClock, Script, ScriptedCamera};
+
+    #[test]
+    fn a_camera_that_worked_for_a_while_is_soon_opened_again() {
+        gst::init().unwrap();
+        let clock = ManualClock::default();
+        let frames = vec![Script::Frame; 300];
+        let camera = ScriptedCamera::new(frames, clock.clone(), gst::Caps::new_any());
+        let open: Arc<OpenCamera> = Arc::new(|_| Err(CameraError::Gstreamer("gone".into())));
+        let mut link = Link::new(Some(Box::new(camera)), open);
+        for _ in 0..9 {
+            link.backoff.wait();
+        }
+        for frame in 1..=SETTLED {
+            assert!(matches!(link.look(LOOK, &clock, None), Sight::Frame(_)));
+            if frame == SETTLED - 1 {
+                assert!(link.backoff.wait() > Duration::from_secs(1));
+            }
+        }
+        assert!(link.backoff.wait() < Duration::from_secs(1));
+    }
 }

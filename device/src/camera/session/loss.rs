@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use super::{Event, Session};
 use crate::camera::error::CameraError;
+use crate::camera::timeline::between;
+
+/// An outage that goes on for the same reason is told again after so long: attempts may fail every few seconds, for weeks.
+const REMIND: Duration = Duration::from_secs(3600);
 
 impl Session<'_> {
     /// The camera is there and says nothing: for too long, and it counts as lost.
@@ -14,7 +18,7 @@ impl Session<'_> {
         }
         self.lose(CameraError::Source {
             source_name: self.plan.source.clone(),
-            reason: format!("no frame for {:.1} s", silent.seconds_f64()),
+            reason: format!("no frame for {:.1} s", self.plan.stall.as_secs_f64()),
         })
     }
 
@@ -25,12 +29,17 @@ impl Session<'_> {
             return Err(error);
         }
         // An attempt that fails is no second loss.
-        if !std::mem::replace(&mut self.dark, true) {
+        if self.dark.is_none() {
             self.meter.reconnects += 1;
         }
-        (self.notify)(&Event::Dark(error.to_string()));
+        let (reason, now) = (error.to_string(), self.clock.now());
+        let told = |(said, at): &(String, _)| *said == reason && between(*at, now) < REMIND;
+        if !self.dark.as_ref().is_some_and(told) {
+            (self.notify)(&Event::Dark(reason.clone()));
+            self.dark = Some((reason, now));
+        }
         self.stand_in.lost();
-        self.link.give_up(self.clock.now());
+        self.link.give_up(now);
         Ok(())
     }
 

@@ -36,6 +36,8 @@ use stand_in::StandIn;
 pub use outputs::OutputRecord;
 pub use plan::{Event, Plan};
 
+/// A camera or an output that worked for so many frames works: if it fails again, the first attempt comes soon.
+const SETTLED: u64 = 300;
 /// How often the loop looks whether it is to stop.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -79,8 +81,8 @@ pub struct Session<'a> {
     meter: Meter,
     damage: Damage,
     live: bool,
-    /// The camera was lost and has not delivered since.
-    dark: bool,
+    /// Why the camera is lost that has not delivered since, and when that was told.
+    dark: Option<(String, gst::ClockTime)>,
     offset: gst::ClockTime,
     end: gst::ClockTime,
 }
@@ -107,32 +109,46 @@ impl<'a> Session<'a> {
             meter: Meter::default(),
             damage: Damage::default(),
             live,
-            dark: false,
+            dark: None,
             offset: gst::ClockTime::ZERO,
             end: gst::ClockTime::ZERO,
         }
     }
 
-    /// Runs until the source ends, the frames are counted, or `stop` says so; then completes the
-    /// outputs.
+    /// Runs until the source ends, the frames are counted, or `stop` says so; then tells `ending` and completes the outputs.
     ///
     /// # Errors
     /// [`CameraError`] when a file, or a camera that never delivered, fails; or when the last output
     /// is gone for good. Then no file appears.
-    pub fn run(mut self, stop: &dyn Fn() -> bool) -> Result<RunReport, CameraError> {
+    pub fn run(
+        mut self,
+        stop: &dyn Fn() -> bool,
+        ending: &dyn Fn(),
+    ) -> Result<RunReport, CameraError> {
+        let ended = self.play(stop);
+        ending();
+        self.complete(ended?)
+    }
+
+    /// Carries frames to the outputs; whether the source ended.
+    fn play(&mut self, stop: &dyn Fn() -> bool) -> Result<bool, CameraError> {
         let mut ended = false;
         while !ended && !stop() && self.plan.frames.is_none_or(|n| self.meter.frames < n) {
             ended = self.outputs.ready()? && !self.turn()?;
         }
         if self.meter.frames == 0 && self.meter.slates == 0 && !stop() {
             return Err(CameraError::NoFrame {
-                source_name: self.plan.source,
+                source_name: self.plan.source.clone(),
                 reason: "it ended before the first frame".into(),
             });
         }
+        Ok(ended)
+    }
+
+    fn complete(mut self, ended: bool) -> Result<RunReport, CameraError> {
         self.sum_up_damage();
         let mut report = self.report(ended);
-        let outputs = self.outputs.finish()?;
+        let outputs = self.outputs.finish(self.clock)?;
         report.outputs = outputs.iter().map(OutputReport::from).collect();
         Ok(report)
     }
@@ -182,6 +198,9 @@ impl<'a> Session<'a> {
             self.deliver(&frame)?;
         }
         self.hear_complaints();
+        if let Some(tally) = &self.plan.tally {
+            tally.captured(self.link.captured());
+        }
         self.publish();
         if let Some(every) = self.plan.status_every
             && let Some(line) = self.meter.status(self.clock.now(), every)
@@ -222,11 +241,12 @@ impl<'a> Session<'a> {
                 length
             };
         let first = self.stand_in.last().is_none();
-        let back = std::mem::take(&mut self.dark) || self.stand_in.showing();
+        let back = self.dark.take().is_some() || self.stand_in.showing();
         if self.live && (first || back) {
             (self.notify)(&Event::Live);
+        } else if first {
+            (self.notify)(&Event::Begun);
         }
-        self.link.works();
         self.deliver(&frame)?;
         let now = self.clock.now();
         self.meter.note(&frame, now);
@@ -249,6 +269,10 @@ impl<'a> Session<'a> {
         let Some(governor) = &mut self.governor else {
             return;
         };
+        // Frames that a person wants as they come cost nothing, which says nothing of the load.
+        if self.sharpener.dials().switched_off() {
+            return;
+        }
         governor.frame(self.sharpener.take_last().unwrap_or_default());
         let now = Duration::from(self.clock.now());
         if !governor.is_due(now) {

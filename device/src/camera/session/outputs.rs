@@ -1,18 +1,17 @@
 //! The outputs' end of a session: each fails and comes back alone.
 
+mod ending;
+
 use gstreamer as gst;
 
 use super::plan::Event;
-use super::{OpenOutput, clock_time};
+use super::{OpenOutput, SETTLED, clock_time};
 use crate::backoff::Backoff;
 use crate::camera::error::CameraError;
 use crate::camera::feed::Frame;
 use crate::camera::output::{Output, OutputStats};
 use crate::camera::sink::SinkSpec;
 use crate::state::MeasuredSink;
-
-/// An output that took so many frames works: if it fails again, the first attempt comes soon.
-const SETTLED: u64 = 300;
 
 /// An output, being there or not.
 struct Slot {
@@ -230,41 +229,11 @@ impl<'a> Outputs<'a> {
         });
         measured.collect()
     }
-
-    /// Completes all outputs that are there.
-    pub(super) fn finish(mut self) -> Result<Vec<OutputRecord>, CameraError> {
-        let mut failed = self.slots.iter_mut().find_map(Slot::missing);
-        let mut complete = 0;
-        for output in self.slots.iter_mut().filter_map(|s| s.output.as_mut()) {
-            match output.finish() {
-                Ok(()) => complete += 1,
-                Err(error) => failed = failed.or(Some(error)),
-            }
-        }
-        match failed {
-            Some(error) => Err(error),
-            None if complete == 0 => Err(CameraError::Sink {
-                sink: "of this run".into(),
-                reason: "no output was left at the end".into(),
-            }),
-            None => Ok(self.slots.into_iter().map(record).collect()),
-        }
-    }
 }
 
 /// Whether an output that failed so may work when it is started again.
 fn heals(error: &CameraError) -> bool {
     !matches!(error, CameraError::Unfit { .. } | CameraError::Format(_))
-}
-
-fn record(slot: Slot) -> OutputRecord {
-    let mut stats = slot.output.map(|o| o.stats()).unwrap_or_default();
-    stats.add(&slot.lost);
-    OutputRecord {
-        name: slot.name,
-        stats,
-        restarts: slot.restarts,
-    }
 }
 
 #[cfg(test)]

@@ -40,8 +40,10 @@ pub struct Plan {
 /// What happens in a session, for the log and the status LED.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The first frame, or the first after an outage.
+    /// The first frame of a live source, or the first after an outage.
     Live,
+    /// The first frame of a source that does not come by the clock, such as a film.
+    Begun,
     /// The camera is away; a slate stands in.
     Dark(String),
     /// An output failed: whether it is started again, and why.
@@ -65,6 +67,7 @@ impl std::fmt::Display for Event {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Live => f.write_str("live"),
+            Self::Begun => f.write_str("frames flow"),
             Self::Dark(reason) => write!(f, "no camera, trying again: {reason}"),
             Self::OutputFailed(reason) => write!(f, "output lost, {reason}"),
             Self::OutputBack(name) => write!(f, "output back: {name}"),
