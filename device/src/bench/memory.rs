@@ -22,7 +22,7 @@ impl Growth {
 }
 
 /// A line of `/proc/self/status`, in bytes.
-fn status(key: &str) -> Option<usize> {
+pub(crate) fn status(key: &str) -> Option<usize> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find_map(|l| l.strip_prefix(key))?;
     let kilobytes: usize = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;

@@ -2,7 +2,7 @@
 //! ONNX Runtime beside it in the same run.
 
 pub mod choose;
-mod memory;
+pub(crate) mod memory;
 mod peer;
 
 use std::time::{Duration, Instant};

@@ -7,6 +7,7 @@ use gstreamer as gst;
 use super::histogram::Histogram;
 use super::report::Stage;
 use super::timeline::between;
+use crate::bench::memory;
 
 /// What was measured since the last line.
 #[derive(Debug, Default)]
@@ -32,7 +33,7 @@ impl Recent {
         );
         let fps = recent.age.count() as f64 / time.as_secs_f64();
         let age = Stage::from(&recent.age);
-        let memory = match resident() {
+        let memory = match memory::status("VmRSS:") {
             Some(bytes) => format!(", resident {} KiB", bytes / 1024),
             None => String::new(),
         };
@@ -41,14 +42,6 @@ impl Recent {
             age.p50, age.p99, age.max
         ))
     }
-}
-
-/// Bytes of memory that this process holds, where the kernel says so.
-fn resident() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find(|l| l.starts_with("VmRSS:"))?;
-    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kilobytes * 1024)
 }
 
 #[cfg(test)]

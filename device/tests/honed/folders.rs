@@ -1,6 +1,9 @@
 //! Outputs of many files in a folder: the segments of recordings, and playlists.
 
+use std::time::{Duration, Instant};
+
 use super::outputs::{SMALL, count};
+use super::running::Running;
 use super::{names, run, said};
 
 #[test]
@@ -16,6 +19,31 @@ fn a_quota_holds_however_short_the_runs_are() {
     count(folder.path(), &["--source", &source, "--sink", sink]);
     assert!(!old.exists());
     assert_eq!(names(&folder.path().join("clips")).len(), 1);
+}
+
+#[test]
+fn no_segment_takes_the_whole_quota() {
+    let folder = tempfile::tempdir().unwrap();
+    let clips = folder.path().join("clips");
+    let source = format!("gst:videotestsrc is-live=true ! {SMALL},framerate=100/1");
+    let sink = "record:clips,segment=86400,quota=1";
+    let honed = Running::start(folder.path(), &["--source", &source, "--sink", sink]);
+    let start = Instant::now();
+    let wait_for = |number: usize| loop {
+        let entries = std::fs::read_dir(&clips).into_iter().flatten();
+        let mut paths = entries.map(|entry| entry.unwrap().path());
+        let name = format!("-0000{number}.mkv");
+        if let Some(path) = paths.find(|path| path.to_string_lossy().ends_with(&name)) {
+            break path;
+        }
+        let patient = start.elapsed() < Duration::from_secs(120);
+        assert!(patient, "no {name}: {:#?}", honed.log());
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let first = std::fs::File::options().write(true).open(wait_for(0));
+    // A hole: it takes no space.
+    first.unwrap().set_len(200 << 20).unwrap();
+    wait_for(1);
 }
 
 #[test]
@@ -56,7 +84,12 @@ fn an_old_segment_that_stays_is_no_reason_not_to_record() {
     assert!(output.status.success(), "{told}");
     let note = format!("note: {sink}: old segments cannot be deleted");
     assert!(told.contains(&note), "{told}");
-    assert_eq!(names(&folder.path().join("clips")).len(), 3);
+    assert_eq!(told.matches("old segments").count(), 1, "{told}");
+    let left = names(&folder.path().join("clips"));
+    assert!(
+        left.len() == 2 && left[0] == "1700000000000-00000.mkv",
+        "{left:?}"
+    );
 }
 
 #[test]

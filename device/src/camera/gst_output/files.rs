@@ -27,14 +27,13 @@ pub(super) fn publish(target: &Path) -> io::Result<()> {
 }
 
 /// Keeps what an output wrote before it failed, under the next free name beside its target; `None` when nothing of it can be
-/// played. Its part file is gone then.
+/// played. Its part file is gone then, but after an error it is still there.
 pub(super) fn rescue(target: &Path) -> io::Result<Option<PathBuf>> {
-    let part = atomic::part_path(target);
-    let result = keep(&part, target);
-    if !matches!(result, Ok(Some(_))) {
+    let kept = keep(&atomic::part_path(target), target)?;
+    if kept.is_none() {
         discard(target);
     }
-    result
+    Ok(kept)
 }
 
 /// Removes what an output wrote.
@@ -62,16 +61,9 @@ fn keep(part: &Path, target: &Path) -> io::Result<Option<PathBuf>> {
         if !pictures.any(|picture| picture.metadata().is_ok_and(|m| m.len() > 0)) {
             return Ok(None);
         }
-    } else {
-        let mut file = File::options().read(true).write(true).open(part)?;
-        let length = playable(&mut file)?;
-        if length == 0 {
-            return Ok(None);
-        }
-        // The end of a disk cuts a last piece short, which players and `honed` itself would complain of.
-        if length < file.metadata()?.len() {
-            file.set_len(length)?;
-        }
+    } else if matches!(cut(part), Ok(0)) {
+        // What cannot be measured or cut is kept as it is.
+        return Ok(None);
     }
     let name = NAMES
         .map(|number| beside(target, number))
@@ -79,6 +71,17 @@ fn keep(part: &Path, target: &Path) -> io::Result<Option<PathBuf>> {
         .ok_or_else(|| io::Error::other("too many pieces stand beside it: remove some"))?;
     std::fs::rename(part, &name)?;
     Ok(Some(name))
+}
+
+/// Leaves of a file what can be played, and says how much that is. The end of a disk cuts a last piece short, which players
+/// and `honed` itself would complain of.
+fn cut(part: &Path) -> io::Result<u64> {
+    let mut file = File::options().read(true).write(true).open(part)?;
+    let length = playable(&mut file)?;
+    if length > 0 && length < file.metadata()?.len() {
+        file.set_len(length)?;
+    }
+    Ok(length)
 }
 
 fn free(path: &Path) -> bool {
