@@ -33,6 +33,11 @@ impl Place {
             || same(&self.there, &other.there)
             || self.inside.is_some() && self.inside == other.inside
     }
+
+    /// Whether this is `folder` or lies below it.
+    pub fn lies_in(&self, folder: &Self) -> bool {
+        self.path.starts_with(&folder.path)
+    }
 }
 
 fn identity(path: &Path) -> Option<(u64, u64)> {
@@ -79,6 +84,9 @@ mod tests {
         assert!(same("new.mkv", "none/../new.mkv"));
         assert!(same("none/www", "none/./x/../www/"));
         assert!(!same("real/new.mkv", "new.mkv"));
+        let lies = |one: &str, two: &str| Place::of(&at(one)).lies_in(&Place::of(&at(two)));
+        assert!(lies("none/../link/a/b", "real") && lies("real", "link"));
+        assert!(!lies("reality", "real") && !lies("real", "real/a"));
         assert!(!same("real/new.mkv", "real/other.mkv"));
     }
 }

@@ -35,7 +35,6 @@ pub mod teacher_io;
 pub mod teacher_list;
 pub mod teacher_pairs;
 pub mod teacher_run;
-pub mod teacher_tiles;
 pub mod teacher_train;
 pub mod teacher_weights;
 pub mod torch_device;

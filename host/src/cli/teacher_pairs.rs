@@ -1,21 +1,18 @@
 //! `hone teacher pairs`: a camera's own frames, and what a teacher makes of them.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use serde::Serialize;
-use tch::{Device, Kind, Tensor};
 
-use super::teacher_io::{self, Given};
-use super::teacher_tiles::TileArgs;
 use super::teacher_weights::WeightsArgs;
 use super::{left_out, progress};
 use crate::data::answers::{Answers, Place};
-use crate::data::config::Layout;
 use crate::data::index::{self, FileRecord, Problem};
-use crate::teacher::{self, Teacher, TeacherConfig};
+use crate::data::source::spread;
+use crate::picture::Picture;
+use crate::restore::{Restore, TeacherRestorer};
 use crate::train::interrupt::Interrupt;
 
 /// Arguments of `hone teacher pairs`.
@@ -40,8 +37,9 @@ pub struct PairsArgs {
     /// Most frames, spread evenly over the folder.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    #[command(flatten)]
-    tiles: TileArgs,
+    /// Side of the tiles that larger frames are cut into, in pixels; at least 64.
+    #[arg(long, value_name = "PIXELS", default_value_t = 512)]
+    tile: usize,
     /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
@@ -63,22 +61,30 @@ impl PairsArgs {
     /// Makes the pairs that are missing.
     ///
     /// # Errors
-    /// When the teacher cannot be loaded, no frame can be used, OUT holds something else, the memory does not suffice or a
-    /// file cannot be written.
+    /// When the teacher cannot be loaded or changes the size, no frame can be used, OUT holds something else or a file cannot
+    /// be written.
     pub fn run(self) -> anyhow::Result<()> {
-        self.refuse_nesting()?;
-        let index = index::scan(&self.frames, Layout::Sharp, 0, 0.0, false)?;
-        let count = index.entries.len();
-        let limit = self.limit.map_or(count, |l| (l as usize).min(count));
-        let frames = (0..limit).map(|i| index.entries[i * count / limit].truth.clone());
+        let place = hone_device::place::Place::of;
+        ensure!(
+            !place(&self.out).lies_in(&place(&self.frames)),
+            "{} lies in {}, the folder of the frames: name a folder elsewhere",
+            self.out.display(),
+            self.frames.display()
+        );
+        let (all, mut problems) = index::pictures(&self.frames)?;
+        let limit = self.limit.map_or(all.len(), |l| l as usize);
+        let frames = spread(all.len(), limit).into_iter().map(|i| all[i].clone());
         let frames: Vec<FileRecord> = frames.collect();
-        refuse_twins(&frames)?;
+        self.check_names(&frames)?;
         let (config, teacher, device) = self.teacher.load()?;
+        let (weights, _) = self.teacher.files();
+        let mut restorer =
+            TeacherRestorer::new(teacher, &config, &weights, device)?.with_tile(self.tile);
         let identity = self.teacher.identity(&config)?;
         let precision = self.teacher.precision.to_string();
-        Answers::new(identity, precision, self.tiles.sides()?, &frames).claim(&self.out)?;
+        let answers = Answers::new(identity, precision, self.tile, &frames);
+        answers.check_free(&self.out)?;
         let interrupt = Interrupt::on_signals()?;
-        let mut problems = index.problems;
         let mut outcome = Outcome {
             out: self.out.clone(),
             ..Outcome::default()
@@ -98,9 +104,13 @@ impl PairsArgs {
             if place.target.is_file() {
                 outcome.kept += 1;
             } else {
-                match Given::read(&path) {
-                    Ok(given) => {
-                        let answer = self.ask(&config, teacher.as_ref(), device, given)?;
+                match Picture::load(&path) {
+                    Ok(picture) => {
+                        let answer = restorer.restore(&picture)?;
+                        // Not before: what could not be answered leaves the folder to another attempt.
+                        if outcome.made == 0 {
+                            answers.claim(&self.out)?;
+                        }
                         keep(&place, &path, &answer)?;
                         outcome.made += 1;
                     }
@@ -129,53 +139,30 @@ impl PairsArgs {
         Ok(())
     }
 
-    /// The teacher's answer `[1,C,H,W]` about one frame, f32 on the processor.
-    fn ask(
-        &self,
-        config: &TeacherConfig,
-        teacher: &dyn Teacher,
-        device: Device,
-        frame: Given,
-    ) -> anyhow::Result<Tensor> {
-        let kind = self.teacher.precision.into();
-        let x = frame.into_tensor(teacher.channels())?.to_device(device);
-        let y = self.tiles.restore((config, teacher), kind, &x, |_| ())?;
-        let y = teacher::checked(y)?;
-        Ok(y.to_device(Device::Cpu).to_kind(Kind::Float).contiguous())
-    }
-
-    /// What this command writes would be frames to it the next time.
-    fn refuse_nesting(&self) -> anyhow::Result<()> {
-        let whole = |path: &Path| std::path::absolute(path).map(|p| p.canonicalize().unwrap_or(p));
-        let (frames, out) = (whole(&self.frames)?, whole(&self.out)?);
-        ensure!(
-            !out.starts_with(&frames),
-            "{} lies in {}, the folder of the frames: name a folder elsewhere",
-            self.out.display(),
-            self.frames.display()
-        );
+    /// Before hours of work: what `hone` would not tell as pairs in OUT.
+    fn check_names(&self, frames: &[FileRecord]) -> anyhow::Result<()> {
+        let planned = frames.iter().map(|frame| {
+            let place = Place::of(Path::new(""), &frame.path);
+            (place.input, place.target)
+        });
+        let planned: Vec<_> = planned.collect();
+        if let Some(path) = index::not_a_pair(&planned) {
+            let path = path.strip_prefix("input").unwrap_or(path);
+            bail!(
+                "the answer to {} would not be told as its partner: give each frame a name of its own, such as 0001.png, in \
+                 {}",
+                path.display(),
+                self.frames.display()
+            );
+        }
         Ok(())
     }
 }
 
-/// Two frames of one name and different endings would be one pair.
-fn refuse_twins(frames: &[FileRecord]) -> anyhow::Result<()> {
-    let mut names = BTreeSet::new();
-    for frame in frames {
-        let name = Path::new(&frame.path).with_extension("");
-        ensure!(
-            names.insert(name.clone()),
-            "two frames are called {}: their answers would overwrite each other",
-            name.display()
-        );
-    }
-    Ok(())
-}
-
 /// Writes the frame as it is, then the answer.
-fn keep(place: &Place, frame: &Path, answer: &Tensor) -> anyhow::Result<()> {
+fn keep(place: &Place, frame: &Path, answer: &Picture) -> anyhow::Result<()> {
     place.prepare()?;
     let bytes = std::fs::read(frame).with_context(|| format!("cannot read {}", frame.display()))?;
     hone_device::atomic::write_bytes(&place.input, &bytes)?;
-    teacher_io::write(&place.target, answer)
+    answer.save(&place.target)
 }

@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::ProgressBar;
 use tch::{Device, Kind, Tensor};
 
 use super::teacher_io::{self, Given};
-use super::teacher_tiles::TileArgs;
 use super::teacher_weights::WeightsArgs;
 use super::{overwrite, progress};
-use crate::teacher::{self, Teacher, TeacherConfig, memory};
+use crate::teacher::{self, Teacher, TeacherConfig, memory, tile};
+use crate::train::memory::guard;
 
 /// Arguments of `hone teacher run`.
 #[derive(Debug, Args)]
@@ -27,8 +28,12 @@ pub struct RunArgs {
     /// An image (.png, .jpg), or .safetensors that gets a tensor `output`
     #[arg(long)]
     output: PathBuf,
-    #[command(flatten)]
-    tiles: TileArgs,
+    /// Work in square tiles of this many pixels
+    #[arg(long, value_name = "PIXELS")]
+    tile: Option<i64>,
+    /// Pixels that neighbouring tiles share; 32, or a quarter of a smaller tile, when absent
+    #[arg(long, value_name = "PIXELS", requires = "tile")]
+    overlap: Option<i64>,
     /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
@@ -66,18 +71,36 @@ impl RunArgs {
         teacher: &dyn Teacher,
         x: &Tensor,
     ) -> anyhow::Result<Tensor> {
-        let (_, _, height, width) = x.size4()?;
-        let waiting =
-            ProgressBar::new_spinner().with_message(format!("{}: {width}x{height}", config.name()));
-        waiting.enable_steady_tick(Duration::from_millis(200));
         let kind = self.teacher.precision.into();
-        let mut bar: Option<ProgressBar> = None;
-        let y = self.tiles.restore((config, teacher), kind, x, |total| {
+        let (n, _, height, width) = x.size4()?;
+        let Some(side) = self.tile else {
+            memory::ensure_fits(config, n * height * width, kind, x.device())?;
+            let waiting = ProgressBar::new_spinner()
+                .with_message(format!("{}: {width}x{height}", config.name()));
+            waiting.enable_steady_tick(Duration::from_millis(200));
+            let y = enough_memory(|| Ok(tch::no_grad(|| teacher.forward(x))));
             waiting.finish_and_clear();
-            bar.get_or_insert_with(|| progress::bar(total as u64, "tiles"))
-                .inc(1);
+            return y;
+        };
+        if side < 1 {
+            bail!("--tile must be at least 1, e.g. --tile 512");
+        }
+        let overlap = self.overlap.unwrap_or_else(|| 32.min(side / 4));
+        memory::ensure_fits(
+            config,
+            n * side.min(height) * side.min(width),
+            kind,
+            x.device(),
+        )?;
+        let mut bar = None;
+        let y = enough_memory(|| {
+            tch::no_grad(|| {
+                tile::run(teacher, x, side, overlap, |total| {
+                    bar.get_or_insert_with(|| progress::bar(total as u64, "tiles"))
+                        .inc(1);
+                })
+            })
         });
-        waiting.finish_and_clear();
         if let Some(bar) = bar {
             bar.finish_and_clear();
         }
@@ -105,4 +128,14 @@ impl RunArgs {
             self.output.display()
         );
     }
+}
+
+/// Runs `f`; want of memory becomes an error that says what to do.
+fn enough_memory(f: impl FnOnce() -> anyhow::Result<Tensor>) -> anyhow::Result<Tensor> {
+    // torch's panic is told as an error, once.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| ()));
+    let outcome = guard(f);
+    std::panic::set_hook(hook);
+    outcome?.context("there is not enough memory for this picture at once; use --tile 512, or less")
 }

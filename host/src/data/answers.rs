@@ -3,9 +3,9 @@
 //!
 //! ```text
 //! DIR/
-//!   answers.json      who answered, and what was asked
-//!   input/            the frames as they came, in their folders
-//!   target/           the teacher's answers, as PNG
+//!   hone-answers.json   who answered, and what was asked
+//!   input/              the frames as they came, in their folders
+//!   target/             the teacher's answers, as PNG
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -17,11 +17,11 @@ use super::index::FileRecord;
 use super::pool::PoolTeacher;
 use crate::recipe::sha256;
 
-const FILE_NAME: &str = "answers.json";
+const FILE_NAME: &str = "hone-answers.json";
 /// Version of the folder's layout.
 const FORMAT: u32 = 1;
 
-/// `answers.json`.
+/// `hone-answers.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answers {
@@ -31,8 +31,8 @@ pub struct Answers {
     pub teacher: PoolTeacher,
     /// What it computed in: `f32`, `bf16` or `f16`.
     pub precision: String,
-    /// Side of its tiles and the pixels that they share, where it had not the whole frame at once.
-    pub tiles: Option<[i64; 2]>,
+    /// Side of the tiles that it had larger frames in, in pixels.
+    pub tile: usize,
     /// SHA-256 over the names and lengths of the frames.
     pub frames_sha256: String,
 }
@@ -42,7 +42,7 @@ impl Answers {
     pub fn new(
         teacher: PoolTeacher,
         precision: String,
-        tiles: Option<[i64; 2]>,
+        tile: usize,
         frames: &[FileRecord],
     ) -> Self {
         let lines = frames.iter().map(|f| format!("{}\t{}\n", f.bytes, f.path));
@@ -50,7 +50,7 @@ impl Answers {
             format: FORMAT,
             teacher,
             precision,
-            tiles,
+            tile,
             frames_sha256: sha256(lines.collect::<String>().as_bytes()),
         }
     }
@@ -75,34 +75,45 @@ impl Answers {
         Ok(Some(answers))
     }
 
-    /// Makes `folder` the place of these answers, or goes on with it.
+    /// Refuses a `folder` that holds something else.
     ///
     /// # Errors
-    /// When it holds something else, or cannot be written.
-    pub fn claim(&self, folder: &Path) -> Result<()> {
-        if let Some(there) = Self::read(folder)? {
-            let differs = [
-                (there.teacher != self.teacher, "another teacher"),
-                (
-                    there.frames_sha256 != self.frames_sha256,
-                    "the teacher about other frames",
-                ),
-                (
-                    (&there.precision, there.tiles) != (&self.precision, self.tiles),
-                    "the teacher in another precision or other tiles",
-                ),
-            ];
-            if let Some((_, whose)) = differs.into_iter().find(|(differs, _)| *differs) {
-                bail!(
-                    "{} holds the answers of {whose}: choose another folder",
-                    folder.display()
-                );
-            }
+    /// As said.
+    pub fn check_free(&self, folder: &Path) -> Result<()> {
+        let Some(there) = Self::read(folder)? else {
+            let empty = std::fs::read_dir(folder).map_or(true, |mut d| d.next().is_none());
+            ensure!(
+                empty,
+                "{} is not empty: name a new folder",
+                folder.display()
+            );
             return Ok(());
+        };
+        let differs = [
+            (there.teacher != self.teacher, "another teacher"),
+            (
+                there.frames_sha256 != self.frames_sha256,
+                "the teacher about other frames",
+            ),
+            (
+                (&there.precision, there.tile) != (&self.precision, self.tile),
+                "the teacher in another precision or other tiles",
+            ),
+        ];
+        if let Some((_, whose)) = differs.into_iter().find(|(differs, _)| *differs) {
+            bail!(
+                "{} holds the answers of {whose}: choose another folder",
+                folder.display()
+            );
         }
-        if std::fs::read_dir(folder).is_ok_and(|mut d| d.next().is_some()) {
-            bail!("{} is not empty: name a new folder", folder.display());
-        }
+        Ok(())
+    }
+
+    /// Makes `folder` the place of these answers.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn claim(&self, folder: &Path) -> Result<()> {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make {}", folder.display()))?;
         let json = serde_json::to_vec_pretty(self)?;
@@ -164,7 +175,7 @@ mod tests {
             sha256: String::new(),
         };
         let frames: Vec<FileRecord> = frames.iter().map(record).collect();
-        Answers::new(teacher, "f32".to_owned(), None, &frames)
+        Answers::new(teacher, "f32".to_owned(), 512, &frames)
     }
 
     #[test]
@@ -172,12 +183,13 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let folder = base.path().join("pairs");
         let mine = answers("a", &[("1.png", 10)]);
+        mine.check_free(&folder).unwrap();
         assert_eq!(Answers::read(&folder).unwrap(), None);
         mine.claim(&folder).unwrap();
-        mine.claim(&folder).unwrap();
+        mine.check_free(&folder).unwrap();
         assert_eq!(Answers::read(&folder).unwrap(), Some(mine.clone()));
         let tiled = Answers {
-            tiles: Some([64, 8]),
+            tile: 64,
             ..mine.clone()
         };
         for (other, whose) in [
@@ -185,12 +197,12 @@ mod tests {
             (answers("a", &[("1.png", 11)]), "about other frames"),
             (tiled, "other tiles"),
         ] {
-            let error = other.claim(&folder).unwrap_err().to_string();
+            let error = other.check_free(&folder).unwrap_err().to_string();
             assert!(error.contains(whose), "{error}");
         }
-        let error = mine.claim(base.path()).unwrap_err().to_string();
+        let error = mine.check_free(base.path()).unwrap_err().to_string();
         assert!(error.contains("is not empty"), "{error}");
         std::fs::write(folder.join(FILE_NAME), "{").unwrap();
-        assert!(mine.claim(&folder).is_err());
+        assert!(mine.check_free(&folder).is_err());
     }
 }

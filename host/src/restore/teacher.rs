@@ -9,7 +9,8 @@ use tch::{Device, Kind, Tensor};
 use super::Restore;
 use super::tiles::{self, Tiling};
 use crate::picture::Picture;
-use crate::teacher::{self, LoadOptions, Teacher, config};
+use crate::teacher::layer::count_parameters;
+use crate::teacher::{self, LoadOptions, Teacher, TeacherConfig, config};
 
 /// Pixels that neighbouring tiles share on each side; they fade into each other over twice that.
 const OVERLAP: usize = 32;
@@ -38,27 +39,39 @@ impl TeacherRestorer {
             ..LoadOptions::default()
         };
         let teacher = teacher::load_with(&file.config, weights, &options)?;
+        Self::new(teacher, &file.config, weights, device)
+    }
+
+    /// Takes a loaded teacher.
+    ///
+    /// # Errors
+    /// When it changes the size, takes other planes than luma or RGB, or its file is gone.
+    pub fn new(
+        teacher: Box<dyn Teacher>,
+        config: &TeacherConfig,
+        weights: &Path,
+        device: Device,
+    ) -> anyhow::Result<Self> {
         if teacher.scale() != 1 {
             bail!(
-                "{} enlarges pictures {} times; only teachers that keep the size can restore",
-                config.display(),
+                "this {} enlarges pictures {} times; only teachers that keep the size can restore",
+                config.name(),
                 teacher.scale()
             );
         }
         if ![1, 3].contains(&teacher.channels()) {
             bail!(
-                "{} takes {} channels; only luma and RGB teachers can restore",
-                config.display(),
+                "this {} takes {} channels; only luma and RGB teachers can restore",
+                config.name(),
                 teacher.channels()
             );
         }
-        let shapes = tch::nn::VarStore::new(Device::Cpu);
-        teacher::build(&file.config, &shapes.root())?;
-        let parameters = shapes.variables().values().map(Tensor::numel).sum();
+        let nothing = tch::nn::VarStore::new(Device::Cpu);
+        let (_, parameters) = count_parameters(|| teacher::build(config, &nothing.root()));
         Ok(Self {
             teacher,
             device,
-            parameters,
+            parameters: usize::try_from(parameters)?,
             bytes: std::fs::metadata(weights)?.len(),
             strength: 1.0,
             tile: 512,

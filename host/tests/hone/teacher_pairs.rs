@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use hone_host::data::synth::scene;
+use hone_host::picture::Picture;
 
 use super::{fails, hone, said, toy, works};
 
@@ -43,25 +44,27 @@ fn frames_without_truth_train_a_student() {
         at,
         &format!("teacher run --weights {WEIGHTS} --device cpu --input {frame} --output one.png"),
     );
-    let same = |a: &str, b: &str| {
-        let read = |path: &str| std::fs::read(at.join(path)).unwrap();
-        read(a) == read(b)
-    };
-    assert!(same("one.png", "pairs/target/north/0002.png"));
-    assert!(same(frame, "pairs/input/north/0002.png"));
+    let picture = |path: &str| Picture::load(&at.join(path)).unwrap();
+    let (one, answer) = (picture("one.png"), picture("pairs/target/north/0002.png"));
+    let apart = one
+        .data
+        .iter()
+        .zip(&answer.data)
+        .map(|(a, b)| (a - b).abs());
+    assert!(apart.fold(0.0, f32::max) < 1.5 / 255.0);
+    let bytes = |path: &str| std::fs::read(at.join(path)).unwrap();
+    assert_eq!(bytes(frame), bytes("pairs/input/north/0002.png"));
     assert!(!at.join("pairs/input/south/0001.png").exists());
 
     // What is there stays, what is missing is made again.
     std::fs::remove_file(at.join("pairs/target/north/0002.png")).unwrap();
     assert!(works(at, &make).contains("1 pairs made, 4 were there"));
-    let tiled = fails(at, &format!("{make} --tile 24"));
+    let tiled = fails(at, &format!("{make} --tile 64"));
     assert!(tiled.contains("in another precision or other tiles"));
     let few = fails(at, &format!("{make} --limit 2"));
     assert!(few.contains("about other frames"), "{few}");
-    let nested = fails(
-        at,
-        &make.replace("--out pairs", "--out frames/north/../pairs"),
-    );
+    let nested = make.replace("--out pairs", "--out none/../frames/pairs");
+    let nested = fails(at, &nested);
     assert!(
         nested.contains("lies in frames, the folder of the frames"),
         "{nested}"
@@ -96,11 +99,39 @@ fn frames_without_truth_train_a_student() {
 }
 
 #[test]
+fn what_cannot_be_answered_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    frames(at);
+    let larger = WEIGHTS.replace("nafnet_tiny", "swinir_tiny_x2");
+    let config = larger.replace("weights.pth", "config.json");
+    let error = fails(
+        at,
+        &format!("teacher pairs frames --weights {larger} --config {config} --out pairs"),
+    );
+    assert!(error.contains("enlarges pictures 2 times"), "{error}");
+    // Folders may be called anything, but no two frames alike.
+    std::fs::rename(at.join("frames/south"), at.join("frames/noisy")).unwrap();
+    std::fs::copy(
+        at.join("frames/noisy/0000.png"),
+        at.join("frames/noisy/0000.bmp"),
+    )
+    .unwrap();
+    let make = format!("teacher pairs frames --weights {WEIGHTS} --device cpu --out pairs");
+    let error = fails(at, &make);
+    assert!(error.contains("the answer to noisy/0000."), "{error}");
+    assert!(!at.join("pairs").exists());
+    std::fs::remove_file(at.join("frames/noisy/0000.bmp")).unwrap();
+    assert!(works(at, &make).contains("5 pairs made"));
+    assert!(works(at, "data index pairs").contains("5 pairs"));
+}
+
+#[test]
 fn a_folder_of_a_training_names_a_teacher() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     frames(at);
-    let network = "\n[network]\narchitecture = \"unet\"\nwidth = 4\ndepth = 1\n";
+    let network = "\n[network]\narchitecture = \"unet\"\nchannels = 1\nwidth = 4\ndepth = 1\n";
     let recipe = toy::recipe("t", 4, 2, network).replace("colour = \"luma\"\n", "");
     let (head, student) = recipe.split_once("[student]").unwrap();
     let (_, rest) = student.split_once("[[loss]]").unwrap();
@@ -108,6 +139,13 @@ fn a_folder_of_a_training_names_a_teacher() {
     works(at, "teacher train t.toml --out t --device cpu");
     let made = works(at, "teacher pairs frames --weights t --limit 2 --out pairs");
     assert!(made.contains("2 pairs made"), "{made}");
+    // Of luma alone, it leaves colours as they are.
+    let picture = |side: &str| Picture::load(&at.join(format!("pairs/{side}/north/0000.png")));
+    let [frame, answer] = ["input", "target"].map(|side| picture(side).unwrap());
+    let plane = frame.width * frame.height;
+    let chroma = |p: &Picture, i: usize| p.data[i] - p.data[plane + i];
+    let kept = (0..plane).filter(|&i| (chroma(&frame, i) - chroma(&answer, i)).abs() < 0.01);
+    assert!(kept.count() > plane / 2);
     // Told by its folder or by its weights, it is the same teacher.
     let again = works(
         at,

@@ -56,7 +56,8 @@ pub(super) fn hash_possible_copies(root: &Path, entries: &mut [(Entry, Option<Sp
     });
 }
 
-fn record(root: &Path, path: &Path, thorough: bool) -> Result<FileRecord, Problem> {
+/// What the index says about one file.
+pub(super) fn record(root: &Path, path: &Path, thorough: bool) -> Result<FileRecord, Problem> {
     let full = root.join(path);
     let problem = |error: read::Unusable| Problem {
         path: slashed(path),

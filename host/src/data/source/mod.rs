@@ -229,7 +229,7 @@ fn agree(wanted: Layout, made: Layout, index: &Path) -> anyhow::Result<()> {
 }
 
 /// `count` positions spread evenly over `0..len`.
-fn spread(len: usize, count: usize) -> Vec<usize> {
+pub fn spread(len: usize, count: usize) -> Vec<usize> {
     let count = count.min(len);
     (0..count).map(|i| i * len / count).collect()
 }
