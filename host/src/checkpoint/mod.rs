@@ -52,7 +52,7 @@ pub struct Checkpoint {
     pub format: Format,
     /// The nesting key under which the weights were, if they were nested.
     pub key: Option<String>,
-    /// The tensors in the file's order, `module.` prefixes removed.
+    /// The tensors in the file's order, those of a safetensors file sorted by name; `module.` prefixes removed.
     pub entries: Vec<Entry>,
 }
 
@@ -103,7 +103,7 @@ fn layout(bytes: &[u8]) -> Result<Format> {
 }
 
 /// Reads a checkpoint from memory. `key` is the nesting key; without one it is found: `params_ema`,
-/// `params`, `state_dict`, or none.
+/// `params`, `state_dict` and the like, or none.
 ///
 /// # Errors
 /// When the bytes are no checkpoint, damaged, need anything but plain tensors, claim more than they

@@ -1,6 +1,6 @@
 //! Which dictionary of a checkpoint holds the weights.
 
-use super::pickle::{Graph, Node, TensorRef, Value};
+use super::pickle::{Graph, Node, Value};
 use super::tensor::{Budget, Storages, gather};
 use super::{Checkpoint, CheckpointError, Format, Result};
 
@@ -21,7 +21,7 @@ const MAX_WRAPPERS: usize = 4;
 
 type Pairs<'a> = &'a [(Value, Value)];
 
-/// The tensors under `key`, or under the first known key, or at the top.
+/// The tensors under `key`, or under the first known key, or at the top: a counter may lie beside nested weights.
 pub fn collect<'a>(
     graph: &'a Graph,
     storages: &Storages<'_>,
@@ -40,12 +40,12 @@ pub fn collect<'a>(
             };
             (Some(key), pairs.ok_or_else(missing)?)
         }
-        None if has_tensors(graph, top) => (None, top),
         None => {
-            let found = KNOWN.iter().find_map(|&key| {
+            let nested = KNOWN.iter().find_map(|&key| {
                 let pairs = under(graph, top, key).filter(|p| has_tensors(graph, p))?;
                 Some((Some(key), pairs))
             });
+            let found = nested.or_else(|| has_tensors(graph, top).then_some((None, top)));
             found.ok_or_else(|| CheckpointError::NoWeights(keys(top)))?
         }
     };
@@ -54,19 +54,11 @@ pub fn collect<'a>(
         (Value::Str(name), Some(Node::Tensor(tensor))) => Some((&**name, tensor)),
         _ => None,
     };
-    let mut tensors: Vec<_> = pairs.iter().filter_map(named).collect();
-    for _ in 0..MAX_WRAPPERS {
-        let bare = |(name, tensor): &(&'a str, &'a TensorRef)| {
-            Some((name.strip_prefix(WRAPPER)?, *tensor))
-        };
-        let Some(unwrapped) = tensors.iter().map(bare).collect::<Option<Vec<_>>>() else {
-            break;
-        };
-        tensors = unwrapped;
-    }
+    let tensors: Vec<_> = pairs.iter().filter_map(named).collect();
+    let names = bare(tensors.iter().map(|(name, _)| *name).collect());
     let mut budget = Budget::for_file(file_length);
     let mut entries = Vec::new();
-    for (name, tensor) in tensors {
+    for (name, (_, tensor)) in names.into_iter().zip(tensors) {
         let Some(Node::Storage(storage)) = graph.nodes.get(tensor.storage) else {
             return Err(CheckpointError::damaged(format!(
                 "{name:.80} has no storage"
@@ -79,6 +71,18 @@ pub fn collect<'a>(
         key: key.map(str::to_owned),
         entries,
     })
+}
+
+/// The names without what `DataParallel` puts before all of them.
+pub fn bare(mut names: Vec<&str>) -> Vec<&str> {
+    for _ in 0..MAX_WRAPPERS {
+        let unwrapped = names.iter().map(|name| name.strip_prefix(WRAPPER));
+        let Some(unwrapped) = unwrapped.collect() else {
+            break;
+        };
+        names = unwrapped;
+    }
+    names
 }
 
 fn under<'a>(graph: &'a Graph, top: Pairs<'a>, key: &str) -> Option<Pairs<'a>> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::nest::bare;
 use super::pickle::{StorageRef, TensorRef};
 use super::{CheckpointError, Result};
 
@@ -160,7 +161,7 @@ fn is_contiguous(tensor: &TensorRef) -> bool {
         })
 }
 
-/// The tensors of a safetensors file, in the order of its header.
+/// The tensors of a safetensors file, sorted by name, `module.` prefixes removed.
 pub fn from_safetensors(bytes: &[u8]) -> Result<Vec<Entry>> {
     use safetensors::{Dtype, SafeTensors};
     let file = SafeTensors::deserialize(bytes)
@@ -168,7 +169,7 @@ pub fn from_safetensors(bytes: &[u8]) -> Result<Vec<Entry>> {
     let mut names = file.names();
     names.sort_unstable();
     let mut entries = Vec::with_capacity(names.len());
-    for name in names {
+    for (&name, bare) in names.iter().zip(bare(names.clone())) {
         let view = file
             .tensor(name)
             .map_err(|e| CheckpointError::damaged(e.to_string()))?;
@@ -192,7 +193,7 @@ pub fn from_safetensors(bytes: &[u8]) -> Result<Vec<Entry>> {
             CheckpointError::TooLarge(format!("the tensor {name:.80} {shape:?} is too large"))
         })?;
         entries.push(Entry {
-            name: name.to_owned(),
+            name: bare.to_owned(),
             element,
             shape,
             data: view.data().to_vec(),

@@ -158,6 +158,16 @@ fn kinds_and_keys_are_found() {
 }
 
 #[test]
+fn a_counter_beside_nested_weights_does_not_hide_them() {
+    let tensor = |name: &str| item(name, "FloatStorage", 1, 0, &[1], &[1]);
+    let nested = [text("state_dict"), [b"}(", &tensor("a")[..], b"u"].concat()].concat();
+    let file = checkpoint(&dict(&[tensor("epoch"), nested]), &floats(&[1.0]));
+    let got = parse(&file, None).unwrap();
+    assert_eq!(got.key.as_deref(), Some("state_dict"));
+    assert_eq!(got.entries[0].name, "a");
+}
+
+#[test]
 fn code_is_refused_by_name() {
     let call = b"\x80\x02cos\nsystem\n(X\x04\x00\x00\x00true\x85R.";
     let error = refusal(&checkpoint(call, b""));
@@ -319,15 +329,30 @@ fn other_files_are_no_checkpoints() {
     );
 }
 
+/// A safetensors file whose header is filled up to `length`.
+fn safetensors(header: &[u8], length: u64, data: &[f32]) -> Vec<u8> {
+    let mut file = u64::to_le_bytes(length).to_vec();
+    file.extend(header);
+    file.resize(8 + length as usize, b' ');
+    file.extend(floats(data));
+    file
+}
+
+#[test]
+fn wrappers_are_taken_off_the_names_of_safetensors() {
+    let header = br#"{"module.b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},
+        "module.a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#;
+    let got = parse(&safetensors(header, 0x100, &[1.0, 2.0]), None).unwrap();
+    let names: Vec<_> = got.entries.iter().map(|e| e.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(got.entries[0].data, floats(&[2.0]));
+}
+
 #[test]
 fn a_safetensors_header_of_any_length_is_known() {
     let header = br#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
     for length in [0x80, 0x4b50] {
-        let mut file = u64::to_le_bytes(length).to_vec();
-        file.extend(header);
-        file.resize(8 + length as usize, b' ');
-        file.extend(floats(&[2.5]));
-        let got = parse(&file, None).unwrap();
+        let got = parse(&safetensors(header, length, &[2.5]), None).unwrap();
         assert_eq!(
             (got.format, &got.entries[0].data),
             (Format::Safetensors, &floats(&[2.5]))

@@ -23,6 +23,7 @@ pub use config::LossConfig;
 pub use feature::FeatureShapes;
 pub use measure::{FeatureMode, Measure};
 pub use perceptual::{Vgg, VggKind};
+pub(crate) use picture::constant;
 pub use picture::{charbonnier, lab, missing_decibels, overshoot, sobel_magnitude, spectrum};
 pub use ssim::{ms_ssim, ssim};
 pub use temporal::SecondLook;

@@ -2,6 +2,12 @@
 
 use tch::Tensor;
 
+/// `values` in a row, of the kind and on the device of `like`.
+pub fn constant(values: &[f32], like: &Tensor) -> Tensor {
+    // Other copies wait for all that a GPU has still to compute; from the processor's ordinary memory this one is safe.
+    Tensor::from_slice(values).to_device_(like.device(), like.kind(), true, false)
+}
+
 /// Mean of `sqrt((a - b)^2 + epsilon^2)` (Charbonnier et al., 1994).
 pub fn charbonnier(a: &Tensor, b: &Tensor, epsilon: f64) -> Tensor {
     ((a - b).square() + epsilon * epsilon).sqrt().mean(None)
@@ -37,8 +43,7 @@ pub fn sobel_magnitude(x: &Tensor) -> Tensor {
     let taps: [f32; 18] = [
         1., 0., -1., 2., 0., -2., 1., 0., -1., 1., 2., 1., 0., 0., 0., -1., -2., -1.,
     ];
-    let kernel = Tensor::from_slice(&taps).reshape([2, 1, 3, 3]);
-    let kernel = kernel.to_device(x.device()).to_kind(x.kind());
+    let kernel = constant(&taps, x).reshape([2, 1, 3, 3]);
     let gradient = planes.conv2d(&kernel, None::<Tensor>, [1, 1], [0, 0], [1, 1], 1);
     let energy = gradient
         .square()
@@ -57,11 +62,9 @@ pub fn lab(rgb: &Tensor) -> Tensor {
         0.412_453, 0.357_58, 0.180_423, 0.212_671, 0.715_16, 0.072_169, 0.019_334, 0.119_193,
         0.950_227,
     ];
-    let kernel = Tensor::from_slice(&matrix).reshape([3, 3, 1, 1]);
-    let kernel = kernel.to_device(rgb.device()).to_kind(rgb.kind());
+    let kernel = constant(&matrix, rgb).reshape([3, 3, 1, 1]);
     let xyz = linear.conv2d(&kernel, None::<Tensor>, [1, 1], [0, 0], [1, 1], 1);
-    let white = Tensor::from_slice(&[0.950_47_f32, 1.0, 1.088_83]).reshape([1, 3, 1, 1]);
-    let t = xyz / white.to_device(rgb.device()).to_kind(rgb.kind());
+    let t = xyz / constant(&[0.950_47, 1.0, 1.088_83], rgb).reshape([1, 3, 1, 1]);
     let cube = t.clamp_min(0.008_856).pow_tensor_scalar(1.0 / 3.0);
     let f = cube.where_self(&t.gt(0.008_856), &(&t * 7.787 + 16.0 / 116.0));
     let (x, y, z) = (f.narrow(1, 0, 1), f.narrow(1, 1, 1), f.narrow(1, 2, 1));

@@ -2,6 +2,8 @@
 
 use tch::{Kind, Tensor};
 
+use super::picture::constant;
+
 /// Side of the Gaussian window (Wang et al., 2004).
 const SIDE: i64 = 11;
 /// Standard deviation of the window in pixels.
@@ -101,14 +103,16 @@ fn window(columns: i64, like: &Tensor) -> Tensor {
         .collect();
     let total: f32 = taps.iter().sum();
     let rows = columns + SIDE - 1;
-    let mut matrix = vec![0.0; (rows * columns) as usize];
-    for column in 0..columns {
-        for (row, tap) in (column..).zip(&taps) {
-            matrix[(row * columns + column) as usize] = tap / total;
-        }
+    // Every column begins one place later than the one before: read one after another, they are the same
+    // numbers again and again.
+    let mut period = vec![0.0; rows as usize + 1];
+    for (place, tap) in period.iter_mut().zip(&taps) {
+        *place = tap / total;
     }
-    Tensor::from_slice(&matrix)
-        .reshape([rows, columns])
-        .to_device(like.device())
-        .to_kind(like.kind())
+    constant(&period, like)
+        .repeat([columns])
+        .narrow(0, 0, rows * columns)
+        .reshape([columns, rows])
+        .transpose(0, 1)
+        .contiguous()
 }

@@ -5,7 +5,7 @@ use hone_shared::student::{Colour, ConvChain, ConvLayer, INPUT_NAME, sees_previo
 use serde::{Deserialize, Serialize};
 
 use super::Metadata;
-use super::graph::{Attribute, Graph};
+use super::graph::{Attribute, Graph, Int8};
 
 /// How an INT8 file spells its arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
@@ -169,23 +169,16 @@ impl Writer {
             };
             self.quantise(&tensor, if index == 0 { INPUT } else { input });
         }
-        let (outputs, k) = (conv.outputs, conv.kernel);
-        let dims = [outputs, conv.inputs, k, k];
-        let weight = self
-            .graph
-            .signed_bytes(&format!("{name}.weight"), &dims, &conv.weights);
-        let scales = &conv.weight_scales;
-        let scale = self
-            .graph
-            .floats(&format!("{name}.weight.scale"), &[outputs], scales);
-        let zeros = vec![0; outputs];
-        let zero =
-            self.graph
-                .signed_bytes(&format!("{name}.weight.zero_point"), &[outputs], &zeros);
-        let bias = self
-            .graph
-            .ints(&format!("{name}.bias"), &[outputs], &conv.bias);
+        let k = conv.kernel;
+        let numbers = Int8 {
+            dims: &[conv.outputs, conv.inputs, k, k],
+            weights: &conv.weights,
+            scales: &conv.weight_scales,
+            bias: &conv.bias,
+            input: input.scale,
+        };
         if self.format == Format::Qoperator {
+            let [weight, scale, zero, bias] = self.graph.int8(&name, &numbers);
             let Some((x_scale, x_zero)) = self.quantised.take() else {
                 return;
             };
@@ -202,31 +195,7 @@ impl Writer {
             return;
         }
         self.dequantise();
-        let units: Vec<f32> = scales.iter().map(|s| input.scale * s).collect();
-        let unit = self
-            .graph
-            .floats(&format!("{name}.bias.scale"), &[outputs], &units);
-        let none = self.graph.ints(
-            &format!("{name}.bias.zero_point"),
-            &[outputs],
-            &vec![0; outputs],
-        );
-        // Counted from the back: a 0 is not written to the file, and OpenCV wants to see the axis.
-        let axis = |rank: i64| [("axis", Attribute::Int(-rank))];
-        let output = format!("{weight}.f32");
-        let weight = self.graph.node(
-            "DequantizeLinear",
-            &[&weight, &scale, &zero],
-            &output,
-            &axis(4),
-        );
-        let output = format!("{bias}.f32");
-        let bias = self.graph.node(
-            "DequantizeLinear",
-            &[&bias, &unit, &none],
-            &output,
-            &axis(1),
-        );
+        let [weight, bias] = self.graph.int8_read(&name, &numbers);
         self.at = self.convolution(&name, k, &weight, &bias);
         self.quantise(&name, conv.output);
     }

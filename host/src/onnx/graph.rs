@@ -25,10 +25,23 @@ pub enum Attribute<'a> {
     Int(i64),
     /// Whole numbers.
     Ints(&'a [i64]),
-    /// A number.
-    Float(f32),
     /// A word.
     Text(&'a str),
+}
+
+/// The numbers of a convolution in INT8.
+#[derive(Debug, Clone, Copy)]
+pub struct Int8<'a> {
+    /// Sides of the weight, outputs first.
+    pub dims: &'a [usize],
+    /// Levels.
+    pub weights: &'a [i8],
+    /// Scale of each output's weights.
+    pub scales: &'a [f32],
+    /// In units of the accumulator.
+    pub bias: &'a [i32],
+    /// Scale of what is read.
+    pub input: f32,
 }
 
 /// A graph under construction; nodes are added in order of computation.
@@ -93,6 +106,42 @@ impl Graph {
     /// Stores u8 values.
     pub fn bytes(&mut self, name: &str, dims: &[usize], values: &[u8]) -> String {
         self.tensor(name, dims, DataType::Uint8, values.to_vec())
+    }
+
+    /// Stores the numbers of a convolution's INT8 form under `name`: gives the names of weight, its scale and zero point, and bias.
+    pub fn int8(&mut self, name: &str, numbers: &Int8<'_>) -> [String; 4] {
+        let outputs = [numbers.bias.len()];
+        let part = |part: &str| format!("{name}.{part}");
+        let zeros = vec![0; numbers.bias.len()];
+        [
+            self.signed_bytes(&part("weight"), numbers.dims, numbers.weights),
+            self.floats(&part("weight.scale"), &outputs, numbers.scales),
+            self.signed_bytes(&part("weight.zero_point"), &outputs, &zeros),
+            self.ints(&part("bias"), &outputs, numbers.bias),
+        ]
+    }
+
+    /// As [`Graph::int8`], and reads weight and bias as f32: gives the names of both.
+    pub fn int8_read(&mut self, name: &str, numbers: &Int8<'_>) -> [String; 2] {
+        let [weight, scale, zero, bias] = self.int8(name, numbers);
+        let outputs = [numbers.bias.len()];
+        let part = |part: &str| format!("{name}.{part}");
+        let units: Vec<f32> = numbers.scales.iter().map(|s| numbers.input * s).collect();
+        let unit = self.floats(&part("bias.scale"), &outputs, &units);
+        let zeros = vec![0; numbers.bias.len()];
+        let none = self.ints(&part("bias.zero_point"), &outputs, &zeros);
+        // Counted from the back: a 0 is not written to the file, and OpenCV wants to see the axis.
+        let mut read = |inputs: [&str; 3], rank: i64| {
+            let (output, axis) = (
+                format!("{}.f32", inputs[0]),
+                [("axis", Attribute::Int(-rank))],
+            );
+            self.node("DequantizeLinear", &inputs, &output, &axis)
+        };
+        [
+            read([&weight, &scale, &zero], numbers.dims.len() as i64),
+            read([&bias, &unit, &none], 1),
+        ]
     }
 
     fn tensor(&mut self, name: &str, dims: &[usize], kind: DataType, raw_data: Vec<u8>) -> String {
@@ -167,10 +216,6 @@ fn attribute((name, value): &(&str, Attribute<'_>)) -> AttributeProto {
         Attribute::Ints(ints) => {
             proto.ints = ints.to_vec();
             AttributeType::Ints
-        }
-        Attribute::Float(f) => {
-            proto.f = *f;
-            AttributeType::Float
         }
         Attribute::Text(s) => {
             proto.s = s.as_bytes().to_vec();

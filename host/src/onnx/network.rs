@@ -8,7 +8,7 @@ use hone_shared::student::{Colour, INPUT_NAME};
 use tch::{Device, Kind, Tensor};
 
 use super::Metadata;
-use super::graph::{Attribute, Graph};
+use super::graph::{Attribute, Graph, Int8};
 use crate::quantise::{GraphConv, MixedGraph};
 use crate::student::graph::{self, Op};
 
@@ -246,32 +246,20 @@ impl Writer<'_> {
         conv: &GraphConv,
     ) -> String {
         let x = self.after_bytes(input, conv.input);
-        let (out, outputs) = (format!("n{i}"), conv.bias.len());
+        let out = format!("n{i}");
         let dims: Vec<usize> = kernel.size().iter().map(|d| *d as usize).collect();
-        let g = &mut self.graph;
-        let part = |name: &str| format!("{out}.{name}");
-        let weight = g.signed_bytes(&part("weight"), &dims, &conv.weights);
-        let scale = g.floats(&part("weight.scale"), &[outputs], &conv.weight_scales);
-        let zero = g.signed_bytes(&part("weight.zero_point"), &[outputs], &vec![0; outputs]);
-        let bias = g.ints(&part("bias"), &[outputs], &conv.bias);
-        let units: Vec<f32> = conv
-            .weight_scales
-            .iter()
-            .map(|s| conv.input.scale * s)
-            .collect();
-        let unit = g.floats(&part("bias.scale"), &[outputs], &units);
-        let none = g.ints(&part("bias.zero_point"), &[outputs], &vec![0; outputs]);
-        // Counted from the back: a 0 is not written to the file, and OpenCV wants to see the axis.
-        let mut real = |name: &str, inputs: [&str; 3], rank: i64| {
-            let axis = [("axis", Attribute::Int(-rank))];
-            g.node("DequantizeLinear", &inputs, &part(name), &axis)
+        let numbers = Int8 {
+            dims: &dims,
+            weights: &conv.weights,
+            scales: &conv.weight_scales,
+            bias: &conv.bias,
+            input: conv.input.scale,
         };
-        let weight = real("weight.f32", [&weight, &scale, &zero], 4);
-        let bias = real("bias.f32", [&bias, &unit, &none], 1);
-        let sums = g.node(
+        let [weight, bias] = self.graph.int8_read(&out, &numbers);
+        let sums = self.graph.node(
             "Conv",
             &[&x, &weight, &bias],
-            &part("sum"),
+            &format!("{out}.sum"),
             &geometry.attributes(),
         );
         let bytes = self.quantise(&out, &sums, conv.output);

@@ -106,7 +106,7 @@ fn with_ranges(
         let kept = config.keep_float.contains(&i);
         let input = i.checked_sub(1).map_or(INPUT, |before| affines[before]);
         if config.correct_bias && !kept {
-            let rounded = weights::rounded(&layer, input.scale);
+            let rounded = weights::rounded(&layer, input);
             let given = match before {
                 Before::Int8 => &approximate,
                 Before::Float => &exact,

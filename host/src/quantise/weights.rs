@@ -43,14 +43,14 @@ pub(super) fn quantise(layer: &ConvLayer, input: Affine, output: Affine) -> Quan
 }
 
 /// The layer with its weights rounded to what INT8 can hold; the bias as it is.
-pub(super) fn rounded(layer: &ConvLayer, input_scale: f32) -> ConvLayer {
+pub(super) fn rounded(layer: &ConvLayer, input: Affine) -> ConvLayer {
+    let levels = quantise(layer, input, input);
     let taps = layer.inputs * layer.kernel * layer.kernel;
-    let mut rounded = layer.clone();
-    for (channel, &bias) in rounded.weights.chunks_exact_mut(taps).zip(&layer.bias) {
-        let scale = scale(channel, bias, input_scale);
-        for w in channel {
-            *w = (*w / scale).round_ties_even().clamp(-LEVELS, LEVELS) * scale;
-        }
+    let channels = levels.weights.chunks_exact(taps).zip(&levels.weight_scales);
+    let weights =
+        channels.flat_map(|(channel, scale)| channel.iter().map(move |w| f32::from(*w) * scale));
+    ConvLayer {
+        weights: weights.collect(),
+        ..layer.clone()
     }
-    rounded
 }

@@ -133,6 +133,7 @@ fn swinir(s: &Shapes<'_>) -> Option<SwinIrConfig> {
         _ => 1,
     };
     let mask = s.side("layers.0.residual_group.blocks.1.attn_mask", 0);
+    let hidden = s.side("layers.0.residual_group.blocks.0.mlp.fc1.weight", 0)?;
     Some(SwinIrConfig {
         upscale,
         in_chans,
@@ -151,8 +152,7 @@ fn swinir(s: &Shapes<'_>) -> Option<SwinIrConfig> {
         num_heads: (0..groups)
             .map(|i| s.side(&table(i), 1))
             .collect::<Option<_>>()?,
-        mlp_ratio: s.side("layers.0.residual_group.blocks.0.mlp.fc1.weight", 0)? as f64
-            / embed_dim.max(1) as f64,
+        mlp_ratio: mlp_ratio(hidden, embed_dim.max(1)),
         upsampler: upsampler.to_owned(),
         resi_connection: if s.has("conv_after_body.weight") {
             "1conv"
@@ -161,6 +161,16 @@ fn swinir(s: &Shapes<'_>) -> Option<SwinIrConfig> {
         }
         .to_owned(),
     })
+}
+
+/// The ratio whose product with `embed_dim`, cut to a whole number as the network does, is `hidden`.
+fn mlp_ratio(hidden: i64, embed_dim: i64) -> f64 {
+    let ratio = hidden as f64 / embed_dim as f64;
+    if (embed_dim as f64 * ratio) as i64 == hidden {
+        ratio
+    } else {
+        (hidden as f64 + 0.5) / embed_dim as f64
+    }
 }
 
 fn mprnet(s: &Shapes<'_>) -> Option<MprNetConfig> {
@@ -193,4 +203,20 @@ fn nafnet(s: &Shapes<'_>) -> Option<NafNetConfig> {
         dec_blk_nums: blocks("decoders"),
         local_window: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mlp_ratio_gives_the_hidden_channels_back() {
+        for embed in 1..=256 {
+            for hidden in 1..=4 * embed {
+                let back = (embed as f64 * mlp_ratio(hidden, embed)) as i64;
+                assert_eq!(back, hidden, "of {embed}");
+            }
+        }
+        assert_eq!(mlp_ratio(360, 180), 2.0);
+    }
 }

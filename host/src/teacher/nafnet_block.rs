@@ -54,8 +54,7 @@ impl Block {
             Some(strips) => self.forward_strips(&x, &strips),
             None => {
                 let gated = self.gated(&x);
-                let attention = self.attention(&gated);
-                self.rest(&x, &gated, &attention)
+                self.rest(&x, &gated, &self.pooled(&gated))
             }
         }
     }
@@ -66,18 +65,17 @@ impl Block {
         gate(&self.conv2.forward(&self.conv1.forward(&normed)))
     }
 
-    /// Channel weights `[N,c,1,1]`, or `[N,c,H,W]` in the local form.
-    fn attention(&self, gated: &Tensor) -> Tensor {
-        let pooled = match self.window {
+    /// Means that the channel weights are made of, `[N,c,1,1]`, or `[N,c,H,W]` in the local form.
+    fn pooled(&self, gated: &Tensor) -> Tensor {
+        match self.window {
             Some(window) => local_mean(gated, window),
             None => spatial_mean(gated),
-        };
-        self.sca.forward(&pooled)
+        }
     }
 
     /// From the first gate to the output; pixel by pixel.
-    fn rest(&self, x: &Tensor, gated: &Tensor, attention: &Tensor) -> Tensor {
-        let y = self.conv3.forward(&(gated * attention));
+    fn rest(&self, x: &Tensor, gated: &Tensor, pooled: &Tensor) -> Tensor {
+        let y = self.conv3.forward(&(gated * self.sca.forward(pooled)));
         let x = x + y * in_kind_of(&self.beta, x);
         let y = gate(&self.conv4.forward(&self.norm2.forward_channels(&x)));
         &x + self.conv5.forward(&y) * in_kind_of(&self.gamma, &x)
@@ -90,14 +88,14 @@ impl Block {
             let gated = self.gated(&strip.with_halo(x, 1));
             strip.of(&map).copy_(&strip.without_halo(&gated, 1));
         }
-        let attention = self.attention(&map);
-        let local = attention.size()[2] == height;
+        let pooled = self.pooled(&map);
+        let local = pooled.size()[2] == height;
         for strip in strips {
             let gated = strip.of(&map);
             let y = if local {
-                self.rest(&strip.of(x), &gated, &strip.of(&attention))
+                self.rest(&strip.of(x), &gated, &strip.of(&pooled))
             } else {
-                self.rest(&strip.of(x), &gated, &attention)
+                self.rest(&strip.of(x), &gated, &pooled)
             };
             strip.of(&map).copy_(&y);
         }
@@ -105,28 +103,45 @@ impl Block {
     }
 }
 
+/// A strip's pixels times these are the values of which [`local_mean`] sums up at once.
+const CHANNELS: i64 = 64;
+/// Channels that it sums up at once at least: those of a pixel lie side by side in memory.
+const FEWEST: i64 = 4;
+
 /// Mean over a `window` x `window` neighbourhood of every pixel; at the borders the nearest whole
 /// window's. The global mean `[N,C,1,1]` when the window covers the picture.
 fn local_mean(x: &Tensor, window: i64) -> Tensor {
-    let (_, _, h, w) = x.size4().unwrap_or_default();
+    let (n, c, h, w) = x.size4().unwrap_or_default();
     if window >= h && window >= w {
         return spatial_mean(x);
     }
-    let along = |x: &Tensor, axis: i64, length: i64| {
+    let values = strip::pixels_at_once(x.device()) * CHANNELS;
+    let at_once = (values / (n * h * w)).max(FEWEST);
+    let means = strip::unset(x, c);
+    for first in (0..c).step_by(at_once as usize) {
+        let some = |map: &Tensor| map.narrow(1, first, at_once.min(c - first));
+        some(&means).copy_(&window_means(&some(x), window));
+    }
+    means
+}
+
+/// [`local_mean`] of some channels, in f32. Sums along a side need f64, which a whole map has no memory for.
+fn window_means(x: &Tensor, window: i64) -> Tensor {
+    let (_, _, h, w) = x.size4().unwrap_or_default();
+    let along = |x: Tensor, axis: i64, length: i64| {
         let k = window.min(length);
-        let pad = if axis == 3 {
-            [1, 0, 0, 0]
-        } else {
-            [0, 0, 1, 0]
-        };
-        let sums = x.cumsum(axis, Kind::Double).constant_pad_nd(pad);
+        let sums = x.cumsum(axis, Kind::Double);
+        drop(x);
         let count = length + 1 - k;
-        (sums.narrow(axis, k, count) - sums.narrow(axis, 0, count)) / k as f64
+        let mut means = sums.narrow(axis, k - 1, count).copy();
+        let _ = means
+            .narrow(axis, 1, count - 1)
+            .g_sub_(&sums.narrow(axis, 0, count - 1));
+        means.g_div_scalar_(k as f64)
     };
-    let mean = along(&along(x, 3, w), 2, h).to_kind(Kind::Float);
+    let mean = along(along(x.contiguous(), 3, w), 2, h).to_kind(Kind::Float);
     let (dh, dw) = (h - mean.size()[2], w - mean.size()[3]);
     mean.replication_pad2d([dw / 2, (dw + 1) / 2, dh / 2, (dh + 1) / 2])
-        .to_kind(x.kind())
 }
 
 #[cfg(test)]
@@ -148,6 +163,17 @@ mod tests {
                 let error = (strips - whole).abs().max().double_value(&[]);
                 assert!(error < 1e-5, "{window:?}: {error}");
             });
+        }
+    }
+
+    #[test]
+    fn the_local_mean_of_many_channels_is_that_of_each() {
+        // More than are summed up at once.
+        let x = Tensor::rand([1, 9, 300, 500], (Kind::Float, Device::Cpu));
+        let y = local_mean(&x, 70);
+        for channel in 0..9 {
+            let one = local_mean(&x.narrow(1, channel, 1), 70);
+            assert_eq!(one, y.narrow(1, channel, 1), "{channel}");
         }
     }
 

@@ -98,7 +98,8 @@ impl Block {
         };
         let unit = |t: Tensor| {
             let norm = t.norm_scalaropt_dim_dtype(2.0, [-1i64].as_slice(), true, Kind::Float);
-            t / norm.clamp_min(1e-12).to_kind(x.kind())
+            // f16 has no 1e-12: a black picture would be divided by 0.
+            (t / norm.clamp_min(1e-12)).to_kind(x.kind())
         };
         let (q, k, v) = (
             unit(split(&parts[0])),
@@ -132,7 +133,10 @@ impl Block {
             let qkv = strip.without_halo(&self.qkv(&strip.with_halo(&x, 1)), 1);
             strip.of(&values).copy_(&qkv.narrow(1, 2 * c, c));
             let queries_keys = qkv.narrow(1, 0, 2 * c).permute([0, 2, 3, 1]);
-            let queries_keys = queries_keys.reshape([n, -1, 2, self.heads, head]);
+            // Sums over a strip's pixels leave f16's range, as squares do.
+            let queries_keys = queries_keys
+                .reshape([n, -1, 2, self.heads, head])
+                .to_kind(Kind::Float);
             let [q, k] = [0, 1].map(|i| queries_keys.select(2, i));
             gram += q.permute([0, 2, 3, 1]).matmul(&k.permute([0, 2, 1, 3]));
             squares += queries_keys
@@ -173,6 +177,29 @@ impl Block {
 mod tests {
     use super::*;
     use tch::{Device, nn};
+
+    #[test]
+    fn f16_holds_black_and_bright_pictures() {
+        let mut vs = nn::VarStore::new(Device::Cpu);
+        let config = RestormerConfig {
+            LayerNorm_type: Norm::BiasFree,
+            ..RestormerConfig::default()
+        };
+        let block = Block::new(&vs.root(), 8, 2, &config);
+        vs.freeze();
+        vs.half();
+        tch::no_grad(|| {
+            for light in [0.0, 1.0] {
+                // All channels alike: the norm without a bias makes hundreds of them.
+                let x = Tensor::full([1, 8, 64, 64], light, (Kind::Half, Device::Cpu));
+                let whole = block.forward(x.shallow_clone());
+                let strips = block.forward_strips(x, &strip::split(64, 16));
+                let far = (strips - &whole).abs().max().double_value(&[]);
+                let most = whole.abs().max().double_value(&[]);
+                assert!(far <= 0.01 * most, "{light}: {far} of {most}");
+            }
+        });
+    }
 
     #[test]
     fn strips_give_the_whole_blocks_values() {

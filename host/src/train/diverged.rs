@@ -4,6 +4,7 @@ use anyhow::{Error, Result, anyhow, ensure};
 use tch::nn::VarStore;
 use tch::{Kind, Tensor};
 
+use super::feed::TrainBatch;
 use super::progress::Progress;
 use super::trainer::Trainer;
 use super::validate::Validation;
@@ -17,6 +18,38 @@ impl Trainer {
             progress.state.epoch + 1,
             self.last_good()
         )
+    }
+
+    /// That the loss of `batches` is not finite: the teacher's doing when its answer is not.
+    pub(super) fn loss_diverged(&self, batches: &[TrainBatch], progress: &Progress) -> Error {
+        let (epoch, step) = (progress.state.epoch + 1, progress.state.step + 1);
+        match self.check_guidance(batches) {
+            Ok(()) => self.diverged("the loss", progress, step),
+            Err(error) => anyhow!(
+                "in epoch {epoch}, step {step} {error:#}; {}",
+                self.last_good()
+            ),
+        }
+    }
+
+    /// Refuses batches about which the teacher's answer is no number.
+    fn check_guidance(&self, batches: &[TrainBatch]) -> Result<()> {
+        for batch in batches {
+            if let Some(guidance) = &batch.guidance {
+                guidance.check()?;
+                continue;
+            }
+            // One by one: the memory held a piece of the batch, maybe not all of it.
+            for first in 0..batch.input.size()[0] {
+                let patch = batch.narrow(first, 1, self.network.device()).input;
+                for frame in patch.chunk(self.frames as i64, 1) {
+                    self.guide
+                        .iter()
+                        .try_for_each(|g| g.guide(&frame).check())?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Where to find weights from before.

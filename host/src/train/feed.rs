@@ -15,7 +15,7 @@ use crate::picture::Picture;
 use crate::recipe::Stage;
 
 /// Degraded and true patches, `[N,C,H,W]` in 0..1 each; of a sequence `[N,frames * C,H,W]`, oldest
-/// first.
+/// first. A feed's lie in the processor's memory: a GPU gets them piece by piece, as it has room for them.
 #[derive(Debug)]
 pub struct TrainBatch {
     /// What the network gets.
@@ -27,9 +27,9 @@ pub struct TrainBatch {
 }
 
 impl TrainBatch {
-    /// `count` patches from `first` on.
-    pub fn narrow(&self, first: i64, count: i64) -> Self {
-        let part = |t: &Tensor| t.narrow(0, first, count);
+    /// `count` patches from `first` on, on `device`.
+    pub fn narrow(&self, first: i64, count: i64, device: Device) -> Self {
+        let part = |t: &Tensor| t.narrow(0, first, count).to_device(device);
         Self {
             input: part(&self.input),
             truth: part(&self.truth),
@@ -75,27 +75,19 @@ pub struct DataFeed {
     pub frames: usize,
     /// Threads that prepare batches.
     pub workers: usize,
-    /// Where batches go.
-    pub device: Device,
 }
 
-struct LoaderFeed {
-    loader: Loader,
-    device: Device,
-}
+struct LoaderFeed(Loader);
 
 impl Feed for LoaderFeed {
     fn next(&mut self) -> Result<TrainBatch> {
-        let batch = self.loader.next()?;
-        let here = |tensor: Tensor| tensor.to_device(self.device);
-        let maps = batch.features.into_iter();
-        let features = maps.map(|(name, map)| (name, here(map))).collect();
+        let batch = self.0.next()?;
         Ok(TrainBatch {
-            input: here(batch.input),
-            truth: here(batch.truth),
-            guidance: batch.teacher.map(|answer| Guidance {
-                output: here(answer),
-                features,
+            input: batch.input,
+            truth: batch.truth,
+            guidance: batch.teacher.map(|output| Guidance {
+                output,
+                features: batch.features,
             }),
         })
     }
@@ -113,10 +105,7 @@ impl FeedSource for DataFeed {
             first_step: first,
         };
         let loader = Loader::new(Arc::clone(&self.source), config)?;
-        Ok(Box::new(LoaderFeed {
-            loader,
-            device: self.device,
-        }))
+        Ok(Box::new(LoaderFeed(loader)))
     }
 }
 
@@ -132,8 +121,6 @@ pub struct PoolFeed {
     pub guided: bool,
     /// Threads that prepare batches.
     pub workers: usize,
-    /// Where batches go.
-    pub device: Device,
 }
 
 impl FeedSource for PoolFeed {
@@ -148,10 +135,7 @@ impl FeedSource for PoolFeed {
         let pool = Arc::clone(&self.pool);
         let make = move |step| pool.batch(walk, step);
         let loader = Loader::start(Arc::new(make), self.workers, first)?;
-        Ok(Box::new(LoaderFeed {
-            loader,
-            device: self.device,
-        }))
+        Ok(Box::new(LoaderFeed(loader)))
     }
 }
 

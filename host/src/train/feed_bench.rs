@@ -101,7 +101,7 @@ pub fn measure(options: &FeedBenchOptions) -> Result<FeedBench> {
     };
     let guide = parts.as_ref().and_then(|p| p.guide.as_ref());
     let colour = guide.map_or(recipe.colour, Guide::batch_colour);
-    let feeds = feed_source(&recipe, source, pool, colour, device);
+    let feeds = feed_source(&recipe, source, pool, colour);
     let begin = Instant::now();
     let mut feed = feeds.open(0, stage, 0)?;
     // Once round everything: what fits is decoded and stays.

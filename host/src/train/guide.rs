@@ -4,8 +4,9 @@ use anyhow::{Result, bail, ensure};
 use hone_shared::student::Colour;
 use tch::{Kind, Tensor};
 
+use crate::loss::constant;
 use crate::recipe::Stage;
-use crate::teacher::Teacher;
+use crate::teacher::{Teacher, checked};
 
 /// A teacher and what the student wants of it.
 #[derive(Debug)]
@@ -22,6 +23,20 @@ pub struct Guidance {
     pub output: Tensor,
     /// Named maps.
     pub features: Vec<(String, Tensor)>,
+}
+
+impl Guidance {
+    /// Refuses an answer that is no number somewhere.
+    ///
+    /// # Errors
+    /// When it is.
+    pub fn check(&self) -> Result<()> {
+        let maps = self.features.iter().map(|(_, map)| map);
+        for map in std::iter::once(&self.output).chain(maps) {
+            let _ = checked(map.shallow_clone())?;
+        }
+        Ok(())
+    }
 }
 
 impl Guide {
@@ -97,8 +112,7 @@ pub fn to_colour(x: &Tensor, colour: Colour) -> Tensor {
     if colour != Colour::Luma || x.size()[1] != 3 {
         return x.shallow_clone();
     }
-    let weights = Tensor::from_slice(&[0.299f32, 0.587, 0.114]).reshape([1, 3, 1, 1]);
-    let weights = weights.to_device(x.device()).to_kind(x.kind());
+    let weights = constant(&[0.299, 0.587, 0.114], x).reshape([1, 3, 1, 1]);
     (x * weights).sum_dim_intlist([1i64].as_slice(), true, None::<Kind>)
 }
 

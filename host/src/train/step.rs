@@ -80,7 +80,7 @@ impl Trainer {
             *sum += value;
         }
         if values.iter().any(|v| !v.is_finite()) {
-            return Err(self.diverged("the loss", progress, progress.state.step + 1));
+            return Err(self.loss_diverged(batches, progress));
         }
         if !self.sound(finite, progress)? {
             return Ok(());
@@ -158,7 +158,7 @@ impl Trainer {
 
     /// Adds the gradients of all batches, each cut into `pieces`.
     fn pass(&self, batches: &[TrainBatch], progress: &Progress, scale: f64) -> Result<Pass> {
-        let pieces = progress.pieces;
+        let (pieces, device) = (progress.pieces, self.network.device());
         let kind = self.training.precision.kind();
         let forward = |x: &Tensor| (self.forward)(x, kind);
         let lesson = Lesson {
@@ -178,7 +178,7 @@ impl Trainer {
             for first in (0..size).step_by(length as usize) {
                 let count = length.min(size - first);
                 let share = count as f64 / size as f64 / batches.len() as f64;
-                let piece = batch.narrow(first, count);
+                let piece = batch.narrow(first, count, device);
                 let state = &progress.state;
                 let name = [state.epoch, state.step, number as u64, first as u64];
                 let parts = lesson.gradients(&piece, share * scale, &name)?;

@@ -109,7 +109,6 @@ pub fn run(options: &TeacherOptions) -> Result<Outcome> {
             colour,
             frames: 1,
             workers: recipe.training.workers,
-            device: options.device,
         }),
         training: recipe.training,
         samples: samples::choose(&validation, None, &[]),

@@ -18,6 +18,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::checkpoint::Checkpoint;
 use super::feed::{Feed, FeedSource, TrainBatch};
+use super::guide::Guide;
 use super::interrupt::Interrupt;
 use super::plan::Plan;
 use super::run::{RunFolder, RunInputs, RunKind};
@@ -126,6 +127,8 @@ struct Trouble {
     memory: i64,
     /// A rate beyond those that recipes may ask for.
     learning_rate: Option<f64>,
+    /// The teacher beside it.
+    guide: Option<Guide>,
     /// Done to what the network gives for the n-th batch, from 1.
     trained: fn(u64, Tensor) -> Tensor,
     /// Done to the validation picture in the n-th epoch, from 1.
@@ -139,6 +142,7 @@ impl Default for Trouble {
             fails_at: None,
             memory: i64::MAX,
             learning_rate: None,
+            guide: None,
             trained: |_, restored| restored,
             restored: |_, restored| restored,
         }
@@ -213,7 +217,7 @@ fn train_through(out: &Path, recipe: &str, resume: bool, trouble: Trouble) -> Re
         frames,
         network,
         adaptors,
-        guide: None,
+        guide: trouble.guide,
         multiple: 2,
         colour: Colour::Luma,
         loss,

@@ -66,7 +66,9 @@ impl Trial {
             network: &self.parts.network.trainable_variables(),
             scale: 1.0,
         };
-        let losses = lesson.gradients(batch, 1.0, &[0])?;
+        let count = batch.input.size()[0];
+        let batch = batch.narrow(0, count, self.parts.network.device());
+        let losses = lesson.gradients(&batch, 1.0, &[0])?;
         self.parts.loss.next_step();
         let gradient = self.adam.gradient();
         self.adam.update(&gradient, 0.0);

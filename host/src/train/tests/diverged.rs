@@ -1,6 +1,7 @@
 //! Trainings that leave the finite numbers.
 
 use super::*;
+use crate::teacher::{Taps, Teacher};
 
 #[test]
 fn a_loss_that_explodes_is_reported() {
@@ -13,6 +14,44 @@ fn a_loss_that_explodes_is_reported() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("no longer a finite number"), "{error}");
+}
+
+/// A teacher whose answers are no numbers.
+#[derive(Debug)]
+struct Senseless;
+
+impl Teacher for Senseless {
+    fn name(&self) -> &'static str {
+        "senseless"
+    }
+
+    fn channels(&self) -> i64 {
+        1
+    }
+
+    fn multiple(&self) -> i64 {
+        1
+    }
+
+    fn stages(&self, x: &Tensor, _: &mut Taps) -> Vec<Tensor> {
+        vec![x * f64::NAN]
+    }
+}
+
+#[test]
+fn a_teacher_whose_answer_is_no_number_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("r");
+    let recipe = RECIPE.replace("\"mse\"", "\"teacher\"") + "teacher = {}\n";
+    let guide = Guide::new(Box::new(Senseless), false, Colour::Luma, &[]).unwrap();
+    let trouble = Trouble {
+        guide: Some(guide),
+        ..Trouble::default()
+    };
+    let error = fails(&out, &recipe, trouble);
+    let sentence = "in epoch 1, step 1 the teacher's answer is no picture";
+    assert!(error.starts_with(sentence), "{error}");
+    keeps_nothing(&out, &error);
 }
 
 fn fails(out: &Path, recipe: &str, trouble: Trouble) -> String {
