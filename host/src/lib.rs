@@ -9,6 +9,7 @@ pub mod cli;
 pub mod data;
 pub mod deploy;
 pub mod evaluate;
+mod lock;
 pub mod loss;
 pub mod metric;
 pub mod monitor;

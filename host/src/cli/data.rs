@@ -11,6 +11,7 @@ use super::data_frames::FramesArgs;
 use super::data_index::{IndexArgs, VerifyArgs};
 use super::data_pairs::PairsArgs;
 use super::data_sharpness::SharpnessArgs;
+use super::size::sides;
 use super::{left_out, overwrite, progress};
 use crate::data::config::Layout;
 use crate::data::degrade::Degradation;
@@ -61,7 +62,7 @@ pub struct Synth {
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     frames: u64,
     /// Width and height in pixels.
-    #[arg(long, default_value = "512x384", value_parser = size)]
+    #[arg(long, default_value = "512x384", value_parser = sides(8..=16_384))]
     size: (usize, usize),
     /// Names the data set: the same seed draws the same pictures.
     #[arg(long, default_value_t = 0)]
@@ -78,18 +79,6 @@ pub struct Synth {
     /// Fastest motion in moving scenes, pixels per frame.
     #[arg(long, default_value_t = 8.0, value_parser = speed)]
     speed: f32,
-}
-
-pub(super) fn size(text: &str) -> Result<(usize, usize), String> {
-    let sides = text.split_once('x').map(|(w, h)| (w.parse(), h.parse()));
-    match sides {
-        Some((Ok(w), Ok(h))) if (8..=16_384).contains(&w) && (8..=16_384).contains(&h) => {
-            Ok((w, h))
-        }
-        _ => Err(format!(
-            "'{text}' is no size: use WIDTHxHEIGHT, each 8 to 16384"
-        )),
-    }
 }
 
 /// Faster, the instants of an exposure would lie apart and show as ghosts.

@@ -8,7 +8,7 @@ use hone_shared::student::Colour;
 use rayon::iter::Either;
 use rayon::prelude::*;
 
-use super::data::size;
+use super::size::sides;
 use super::{left_out, progress};
 use crate::data::config::Layout;
 use crate::data::degrade::Degradation;
@@ -16,6 +16,7 @@ use crate::data::index::{self, Problem};
 use crate::data::part;
 use crate::data::partners::{self, PartnerOptions};
 use crate::data::read;
+use crate::data::source::spread;
 
 /// Arguments of `hone data pairs`.
 #[derive(Debug, Args)]
@@ -38,7 +39,7 @@ pub struct PairsArgs {
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
     /// Width and height to cut from the middle of each picture; smaller pictures are left out.
-    #[arg(long, value_name = "WxH", value_parser = size)]
+    #[arg(long, value_name = "WxH", value_parser = sides(8..=16_384))]
     crop: Option<(usize, usize)>,
     /// rgb, or luma for grey files that hold what a luma student sees.
     #[arg(long, default_value_t = Colour::Rgb)]
@@ -56,11 +57,10 @@ impl PairsArgs {
         }
         self.degrade.for_single_pictures()?;
         let index = index::scan(&self.input, Layout::Sharp, 0, 0.0, false)?;
-        let count = index.entries.len();
-        let limit = self.limit.map_or(count, |l| (l as usize).min(count));
-        let chosen = (0..limit).map(|i| &index.entries[i * count / limit].truth.path);
-        let chosen: Vec<&String> = chosen.collect();
-        let checked = chosen.into_par_iter().map(|path| {
+        let limit = self.limit.map_or(usize::MAX, |limit| limit as usize);
+        let chosen = spread(index.entries.len(), limit);
+        let checked = chosen.into_par_iter().map(|i| {
+            let path = &index.entries[i].truth.path;
             let photo = self.input.join(path);
             let usable = read::check(&photo).map_err(|error| error.to_string());
             match usable.and_then(|size| large_enough(size, self.crop)) {

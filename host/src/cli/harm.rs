@@ -7,8 +7,10 @@ use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use hone_device::engine::EngineOptions;
 use serde::Serialize;
 
+use super::restore::share;
 use super::{left_out, progress};
 use crate::data::index::Problem;
+use crate::data::read;
 use crate::evaluate::harm::{self, Harm};
 use crate::evaluate::labels;
 use crate::picture::Picture;
@@ -26,16 +28,11 @@ pub struct HarmArgs {
     #[arg(long, value_name = "DIR")]
     sharp: Option<PathBuf>,
     /// Share of the restoration that is added, as `honed run --strength`.
-    #[arg(long, default_value_t = 1.0, value_parser = part)]
+    #[arg(long, default_value_t = 1.0, value_parser = share)]
     strength: f32,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
-}
-
-fn part(text: &str) -> Result<f32, String> {
-    let part = text.parse().ok().filter(|p| (0.0..=1.0).contains(p));
-    part.ok_or_else(|| "give a number from 0 to 1".into())
 }
 
 #[derive(Serialize)]
@@ -60,7 +57,8 @@ impl HarmArgs {
             let mut model =
                 Student::open(path, EngineOptions::default())?.with_strength(self.strength);
             let colour = model.colour();
-            let harm = harm::measure(&mut model, &sharp, colour)?;
+            let pictures = sharp.iter().map(|path| Picture::load(path));
+            let harm = harm::measure(&mut model, pictures, colour)?;
             rows.push(Row { student, harm });
             bar.inc(1);
         }
@@ -75,17 +73,19 @@ impl HarmArgs {
 }
 
 /// The pictures of a folder; what cannot be read is named and left out.
-fn pictures(folder: &Path) -> anyhow::Result<Vec<Picture>> {
-    let (mut pictures, mut problems) = (Vec::new(), Vec::new());
-    for path in images_in(folder)? {
-        match Picture::load(&path) {
-            Ok(picture) => pictures.push(picture),
-            Err(error) => problems.push(Problem {
+fn pictures(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut problems = Vec::new();
+    let mut pictures = images_in(folder)?;
+    pictures.retain(|path| match read::check(path) {
+        Ok(_) => true,
+        Err(error) => {
+            problems.push(Problem {
                 path: path.display().to_string(),
-                reason: format!("{error:#}"),
-            }),
+                reason: error.to_string(),
+            });
+            false
         }
-    }
+    });
     left_out::tell(&problems, pictures.len())?;
     Ok(pictures)
 }

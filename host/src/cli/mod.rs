@@ -25,6 +25,7 @@ pub mod quantize;
 pub mod report;
 pub mod restore;
 pub mod restorer;
+pub mod size;
 pub mod student;
 pub mod sweep;
 pub mod teacher;

@@ -43,7 +43,7 @@ pub struct RestoreArgs {
     sequence: bool,
 }
 
-fn share(text: &str) -> Result<f32, String> {
+pub(super) fn share(text: &str) -> Result<f32, String> {
     match text.parse() {
         Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
         _ => Err("give a number from 0 to 1".into()),

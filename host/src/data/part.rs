@@ -4,7 +4,7 @@ mod watch;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 pub use watch::Unfinished;
 
@@ -12,23 +12,24 @@ pub use watch::Unfinished;
 /// killed run's leftovers are replaced; a run that is stopped by Ctrl-C leaves none.
 ///
 /// # Errors
-/// Those of `work`, after which nothing is left, and when a folder cannot be made.
+/// Those of `work`, after which nothing is left, and when a folder cannot be made, is not empty, or is being filled by
+/// another process.
 pub fn fill<T>(folder: &Path, work: impl FnOnce(&Path) -> anyhow::Result<T>) -> anyhow::Result<T> {
     // What no folder can take the place of (`.`, a mount point, a link) is filled where it is.
     let given = folder.exists() && std::fs::remove_dir(folder).is_err();
     let Some(part) = part_of(folder).filter(|_| !given) else {
+        let mut there = std::fs::read_dir(folder)
+            .with_context(|| format!("cannot read {}", folder.display()))?;
+        // Another process may have filled it since the caller looked.
+        ensure!(
+            there.next().is_none(),
+            "{} is not empty: name a new folder",
+            folder.display()
+        );
         return work(folder);
     };
-    if part.exists() {
-        std::fs::remove_dir_all(&part)
-            .with_context(|| format!("cannot remove {}", part.display()))?;
-    }
-    std::fs::create_dir_all(&part).with_context(|| format!("cannot make {}", part.display()))?;
-    let unfinished = Unfinished::new(&part, folder);
-    let result = work(&part).inspect_err(|_| {
-        // The failure is what counts, and the next run tries again.
-        let _ = std::fs::remove_dir_all(&part);
-    })?;
+    let unfinished = Unfinished::folder(&part, folder)?;
+    let result = work(&part)?;
     let named = unfinished.finish();
     named.with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(result)
@@ -64,10 +65,16 @@ mod tests {
         std::fs::write(part.join("old"), b"0").unwrap();
         fill(&out, |place| {
             assert!(place == part && !out.exists());
-            Ok(std::fs::write(place.join("one"), b"1")?)
+            std::fs::write(place.join("one"), b"1")?;
+            let second = fill(&out, |_| Ok(())).unwrap_err().to_string();
+            assert!(second.contains("is being written by another"), "{second}");
+            Ok(())
         })
         .unwrap();
         assert!(out.join("one").exists() && !out.join("old").exists() && !part.exists());
+
+        let error = fill(&out, |_| Ok(())).unwrap_err().to_string();
+        assert!(error.contains("is not empty"), "{error}");
 
         // A link cannot be replaced by a folder.
         let link = base.path().join("link");

@@ -5,15 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use hone_shared::order;
 
-/// Endings of the image files that folders are searched for.
-const IMAGE_ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp"];
-
-/// Whether the ending is one of an image file.
-pub fn is_image(path: &Path) -> bool {
-    path.extension()
-        .and_then(|ending| ending.to_str())
-        .is_some_and(|ending| IMAGE_ENDINGS.contains(&ending.to_ascii_lowercase().as_str()))
-}
+use crate::data::read::is_picture;
 
 /// The image files of a folder, sorted by name, numbers as numbers.
 ///
@@ -38,7 +30,7 @@ pub fn sorted_out(folder: &Path) -> anyhow::Result<(Vec<PathBuf>, Vec<PathBuf>)>
         }
     }
     paths.sort_by(|a, b| order::paths(a, b));
-    let (images, others): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| is_image(path));
+    let (images, others): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| is_picture(path));
     if images.is_empty() {
         bail!(
             "{} holds no image (.png, .jpg, .bmp, .tif, .webp)",

@@ -10,7 +10,7 @@ pub mod tiles;
 pub mod video;
 mod y4m;
 
-pub use folder::{images_in, is_image, paired_images, sorted_out};
+pub use folder::{images_in, paired_images, sorted_out};
 pub use photo::Photo;
 pub use student::Student;
 pub use teacher::TeacherRestorer;

@@ -12,10 +12,12 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageError, ImageFormat, ImageReader};
 
 use super::tiff_file::{self, Fields};
-use crate::data::read::{self, MAX_SIDE, Unusable};
+use crate::data::read::{self, Unusable};
 
 /// JPEG quality of restored photos: about what cameras write.
 const JPEG_QUALITY: u8 = 95;
+/// A segment of JPEG is 65,535 bytes at most; its length and the word `Exif` take eight.
+const MOST_EXIF_OF_JPEG: usize = 65_527;
 
 /// An image file in memory.
 #[derive(Debug, Clone)]
@@ -47,11 +49,7 @@ impl Photo {
             .with_context(|| format!("cannot open {}", path.display()))?
             .with_guessed_format()
             .with_context(|| format!("cannot read {}", path.display()))?;
-        let mut limits = image::Limits::default();
-        limits.max_image_width = Some(MAX_SIDE);
-        limits.max_image_height = Some(MAX_SIDE);
-        limits.max_alloc = Some(read::MAX_BYTES);
-        reader.limits(limits);
+        reader.limits(read::limits());
         let format = reader.format();
         if let Some(several) = format.and_then(|format| several(path, format)) {
             bail!("{} {several}", path.display());
@@ -146,14 +144,18 @@ impl Photo {
 
     /// Writes the photo by the file's ending, whole or not at all, with ICC and EXIF where the
     /// format has them (PNG, JPEG, WebP; TIFF's fields go into TIFF files only) and 16 bits where it
-    /// can (PNG, TIFF). Where the file cannot say how the picture is to be turned, its samples are. A profile of other colours than are written, such as that of a CMYK file, would
-    /// show them wrongly: it is left out, and what comes back says so.
+    /// can (PNG, TIFF). Where the file cannot say how the picture is to be turned, its samples are. A profile of other
+    /// colours than are written, such as that of a CMYK file, would show them wrongly: it is left out, as is more EXIF than
+    /// a JPEG file has place for, and what comes back says so.
     ///
     /// # Errors
     /// When the ending is unknown or the file cannot be written.
     pub fn save(&self, path: &Path) -> anyhow::Result<Option<String>> {
-        let format = ImageFormat::from_path(path)
-            .with_context(|| format!("{}: unknown image ending", path.display()))?;
+        let format = match path.extension() {
+            Some(ending) if ending.eq_ignore_ascii_case("jpe") => ImageFormat::Jpeg,
+            _ => ImageFormat::from_path(path)
+                .with_context(|| format!("{}: unknown image ending", path.display()))?,
+        };
         let mut encoded = std::io::Cursor::new(Vec::new());
         let mut image = match format {
             ImageFormat::Png => self.image.clone(),
@@ -163,19 +165,29 @@ impl Photo {
             _ if self.image.color().has_alpha() => self.image.to_rgba8().into(),
             _ => self.image.to_rgb8().into(),
         };
-        if !self.orientation_stays(format) {
+        let exif = self.exif_for(format);
+        if !self.orientation_stays(format, exif) {
             image.apply_orientation(self.orientation);
         }
-        let (icc, lost) = self.profile_for(&image, path);
+        let (icc, mut lost) = self.profile_for(&image, path);
+        if format == ImageFormat::Jpeg && exif.is_none() && self.exif.is_some() {
+            let less = lost.map_or_else(
+                || format!("{} is written", path.display()),
+                |lost| lost + ", and",
+            );
+            lost = Some(format!(
+                "{less} without the EXIF of its original, which is more than a JPEG file has place for"
+            ));
+        }
         let writer = &mut encoded;
         match format {
-            ImageFormat::Png => self.encode(PngEncoder::new(writer), &image, icc)?,
+            ImageFormat::Png => encode(PngEncoder::new(writer), &image, icc, exif)?,
             ImageFormat::Jpeg => {
                 let encoder = JpegEncoder::new_with_quality(writer, JPEG_QUALITY);
-                self.encode(encoder, &image, icc)?;
+                encode(encoder, &image, icc, exif)?;
             }
-            ImageFormat::WebP => self.encode(WebPEncoder::new_lossless(writer), &image, icc)?,
-            ImageFormat::Bmp => self.encode(BmpEncoder::new(writer), &image, icc)?,
+            ImageFormat::WebP => encode(WebPEncoder::new_lossless(writer), &image, icc, exif)?,
+            ImageFormat::Bmp => encode(BmpEncoder::new(writer), &image, icc, exif)?,
             ImageFormat::Tiff => {
                 let file = tiff_file::encode(&image, icc, &self.fields)?;
                 hone_device::atomic::write_bytes(path, &file)?;
@@ -187,12 +199,21 @@ impl Photo {
         Ok(lost)
     }
 
+    /// The EXIF that goes into a file of this format; TIFF's is among its fields.
+    fn exif_for(&self, format: ImageFormat) -> Option<&[u8]> {
+        let most = match format {
+            ImageFormat::Png | ImageFormat::WebP => usize::MAX,
+            ImageFormat::Jpeg => MOST_EXIF_OF_JPEG,
+            _ => return None,
+        };
+        self.exif.as_deref().filter(|exif| exif.len() <= most)
+    }
+
     /// Whether what says how the samples are to be turned goes into a file of this format.
-    fn orientation_stays(&self, format: ImageFormat) -> bool {
+    fn orientation_stays(&self, format: ImageFormat, exif: Option<&[u8]>) -> bool {
         match format {
-            ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP => self.exif.is_some(),
             ImageFormat::Tiff => self.fields.tell_orientation(),
-            _ => false,
+            _ => exif.is_some(),
         }
     }
 
@@ -217,22 +238,22 @@ impl Photo {
         );
         (None, Some(lost))
     }
+}
 
-    fn encode(
-        &self,
-        mut encoder: impl ImageEncoder,
-        image: &DynamicImage,
-        icc: Option<&[u8]>,
-    ) -> anyhow::Result<()> {
-        // An encoder refuses what its format has no place for.
-        if let Some(icc) = icc {
-            let _ = encoder.set_icc_profile(icc.to_vec());
-        }
-        if let Some(exif) = &self.exif {
-            let _ = encoder.set_exif_metadata(exif.clone());
-        }
-        Ok(image.write_with_encoder(encoder)?)
+fn encode(
+    mut encoder: impl ImageEncoder,
+    image: &DynamicImage,
+    icc: Option<&[u8]>,
+    exif: Option<&[u8]>,
+) -> anyhow::Result<()> {
+    // An encoder refuses what its format has no place for.
+    if let Some(icc) = icc {
+        let _ = encoder.set_icc_profile(icc.to_vec());
     }
+    if let Some(exif) = exif {
+        let _ = encoder.set_exif_metadata(exif.to_vec());
+    }
+    Ok(image.write_with_encoder(encoder)?)
 }
 
 /// Says so when a file holds more than one picture. Where that cannot be told, the decoder tells what is

@@ -24,6 +24,13 @@ fn words(text: &str) -> Vec<OsString> {
     text.split_whitespace().map(OsString::from).collect()
 }
 
+/// What ffmpeg reads or writes: `2026-11-27T10:00.mp4` would be a protocol to it, and `-` a pipe.
+fn file_url(path: &Path) -> OsString {
+    let mut word = OsString::from("file:");
+    word.push(path);
+    word
+}
+
 /// ffmpeg turns pictures upright and, into this format, brings them to a constant rate by itself.
 const FFMPEG_DECODES: &str = "-map 0:v:0 -vf bwdif=mode=send_frame:deint=interlaced,scale=in_range=auto:out_range=tv:out_color_matrix=bt601 \
      -f yuv4mpegpipe -pix_fmt yuv444p -strict -1 -";
@@ -68,7 +75,7 @@ impl Reader {
         let arguments = match codec {
             Codec::Ffmpeg => {
                 let mut words = words("-v error -nostdin -i");
-                words.push(path.into());
+                words.push(file_url(path));
                 words.extend(self::words(FFMPEG_DECODES));
                 words
             }

@@ -16,6 +16,7 @@ use hone_shared::student::Colour;
 use super::learned::LearnedMetrics;
 use super::progress;
 use super::restorer::TeacherSource;
+use super::size::sides;
 use crate::data::degrade::Degradation;
 use crate::evaluate::bicubic::Bicubic;
 use crate::evaluate::summary::Evaluation;
@@ -38,7 +39,7 @@ pub struct EvalArgs {
     models: Vec<PathBuf>,
     /// A folder of pairs or of sharp pictures, an index of `hone data index`, or a video. Test
     /// pictures are evaluated where there are some, else validation pictures, else all. What a run
-    /// folder was trained on is left out.
+    /// folder was trained on is left out. Frames of a video are kept in memory, 4 GB at most.
     #[arg(long, required_unless_present = "compare")]
     data: Option<PathBuf>,
     /// Evaluate these degraded pictures instead; paired with --truth by name.
@@ -85,7 +86,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "STEPS", requires = "honed_frames")]
     honed_tolerance: Option<u8>,
     /// Time frames of these sizes [default: 1280x720, 1920x1080 and 1088x1920].
-    #[arg(long, value_name = "WxH", value_parser = size)]
+    #[arg(long, value_name = "WxH", value_parser = sides(1..=8192))]
     speed: Vec<(usize, usize)>,
     /// Time no frames of standard sizes.
     #[arg(long, conflicts_with = "speed")]
@@ -128,14 +129,6 @@ fn count(text: &str) -> Result<usize, String> {
         Ok(0) | Err(_) => Err("give a number of pictures, 1 or more".into()),
         Ok(count) => Ok(count),
     }
-}
-
-fn size(text: &str) -> Result<(usize, usize), String> {
-    let sides = text.split_once('x').and_then(|(w, h)| {
-        let (w, h): (usize, usize) = (w.parse().ok()?, h.parse().ok()?);
-        ((1..=8192).contains(&w) && (1..=8192).contains(&h)).then_some((w, h))
-    });
-    sides.ok_or_else(|| format!("'{text}' is no size: write it as 1280x720"))
 }
 
 impl EvalArgs {

@@ -1,8 +1,8 @@
 //! JPEG, chroma subsampling, and real video codecs.
 
+mod vp8;
+
 use std::ffi::{c_int, c_void};
-use std::path::Path;
-use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 use image::codecs::jpeg::JpegEncoder;
@@ -16,10 +16,10 @@ use openh264::formats::{YUVBuffer, YUVSource};
 use openh264_sys2::{ENCODER_OPTION_TRACE_LEVEL, WELS_LOG_QUIET};
 use rand::Rng;
 
-use crate::data::clips::colours;
 use crate::data::photo::Photo;
 use crate::data::random::Stream;
 use crate::picture::Picture;
+pub(super) use vp8::vp8;
 
 const FPS: f32 = 30.0;
 
@@ -44,7 +44,7 @@ pub(super) fn jpeg(picture: &mut Picture, quality: f32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Full-range BT.601 luma and chroma, 4:2:0, sides rounded up to even; chroma averaged.
+/// Full-range BT.601 luma and chroma, 4:2:0; chroma averaged.
 struct Yuv {
     width: usize,
     height: usize,
@@ -52,9 +52,10 @@ struct Yuv {
 }
 
 impl Yuv {
-    fn new(picture: &Picture) -> Self {
-        let even = |n: usize| n.next_multiple_of(2);
-        let (width, height) = (even(picture.width), even(picture.height));
+    /// Width is rounded up to a multiple of `columns`, an even number, and height to even.
+    fn new(picture: &Picture, columns: usize) -> Self {
+        let width = picture.width.next_multiple_of(columns);
+        let height = picture.height.next_multiple_of(2);
         let (half_width, plane) = (width / 2, width * height);
         let mut luma = vec![0_u8; plane];
         let mut chroma = vec![[0.0_f32; 2]; plane / 4];
@@ -119,7 +120,7 @@ impl Yuv {
 
 /// 4:2:0 and back.
 pub(super) fn subsample_chroma(picture: &mut Picture) {
-    Yuv::new(picture).read_into(picture);
+    Yuv::new(picture, 2).read_into(picture);
 }
 
 /// The bit rate for this picture that is `kbps` at 1280x720.
@@ -128,14 +129,15 @@ fn bits_per_second(picture: &Picture, kbps: f32) -> u32 {
     (kbps * 1000.0 * share).max(1000.0) as u32
 }
 
-/// Frames of a slow pan that ends at `picture`.
-fn pan(picture: &Picture, frames: f32, rng: &mut Stream) -> Vec<Yuv> {
+/// Frames of a slow pan that ends at `picture`; the width is a multiple of `columns`.
+fn pan(picture: &Picture, columns: usize, frames: f32, rng: &mut Stream) -> Vec<Yuv> {
     let mut drift = || rng.random_range(-1..=1_i32) as isize;
     let (dx, dy) = (drift(), drift());
     let photo = Photo::from_picture(picture);
     (0..frames.round() as isize)
         .rev()
-        .map(|back| Yuv::new(&photo.window(back * dy, back * dx, photo.height, photo.width)))
+        .map(|back| photo.window(back * dy, back * dx, photo.height, photo.width))
+        .map(|frame| Yuv::new(&frame, columns))
         .collect()
 }
 
@@ -167,7 +169,7 @@ pub(super) fn h264(
     quieten(&mut encoder);
     let mut decoder = Decoder::new().context("cannot start the H.264 decoder")?;
     let mut last = None;
-    for (number, frame) in pan(picture, frames, rng).into_iter().enumerate() {
+    for (number, frame) in pan(picture, 2, frames, rng).into_iter().enumerate() {
         let (width, height) = (frame.width, frame.height);
         let source = YUVBuffer::from_vec(frame.planes, width, height);
         let time = Timestamp::from_millis(number as u64 * 33);
@@ -215,88 +217,5 @@ fn quieten(encoder: &mut Encoder) {
             ENCODER_OPTION_TRACE_LEVEL,
             (&raw mut level).cast::<c_void>(),
         );
-    }
-}
-
-/// VP8 by an installed GStreamer (`vp8enc`, `vp8dec`), one process per picture. A positive `cpu-used` would
-/// let the encoder choose its effort by the clock, and the same picture come out differently.
-pub(super) fn vp8(
-    picture: &mut Picture,
-    kbps: f32,
-    frames: f32,
-    rng: &mut Stream,
-) -> anyhow::Result<()> {
-    let frames = pan(picture, frames, rng);
-    let Some(first) = frames.first() else {
-        bail!("VP8 needs at least one frame");
-    };
-    let (width, height) = (first.width, first.height);
-    let bytes: Vec<u8> = frames
-        .iter()
-        .flat_map(|f| f.planes.iter().copied())
-        .collect();
-    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let bps = bits_per_second(picture, kbps);
-    let planes = through_vp8(folder.path(), &bytes, (width, height), bps)?;
-    Yuv {
-        width,
-        height,
-        planes,
-    }
-    .read_into(picture);
-    Ok(())
-}
-
-/// The last of the I420 frames in `bytes` as VP8 leaves it; `folder` holds the files on the way.
-fn through_vp8(
-    folder: &Path,
-    bytes: &[u8],
-    (width, height): (usize, usize),
-    bps: u32,
-) -> anyhow::Result<Vec<u8>> {
-    let (raw, decoded) = (folder.join("in.yuv"), folder.join("out.yuv"));
-    std::fs::write(&raw, bytes).with_context(|| format!("cannot write {}", raw.display()))?;
-    let coding = format!(
-        "! rawvideoparse format=i420 width={width} height={height} framerate={FPS}/1 \
-         ! vp8enc target-bitrate={bps} deadline=1 cpu-used=-8 threads=1 \
-         ! vp8dec ! video/x-raw,format=I420 ! filesink"
-    );
-    let output = Command::new("gst-launch-1.0")
-        .args(["--quiet", "filesrc"])
-        .arg(colours::location(&raw))
-        .args(coding.split_whitespace())
-        .arg(colours::location(&decoded))
-        .stdin(Stdio::null())
-        .output()
-        .context("VP8 needs GStreamer's gst-launch-1.0 (Debian: gstreamer1.0-tools, gstreamer1.0-plugins-good)")?;
-    if !output.status.success() {
-        bail!(
-            "gst-launch-1.0 could not code VP8: {}",
-            String::from_utf8_lossy(&output.stderr)
-                .lines()
-                .next()
-                .unwrap_or("no message")
-        );
-    }
-    let bytes =
-        std::fs::read(&decoded).with_context(|| format!("cannot read {}", decoded.display()))?;
-    let size = width * height * 3 / 2;
-    let Some(start) = bytes.len().checked_sub(size) else {
-        bail!("gst-launch-1.0 gave no VP8 frame");
-    };
-    Ok(bytes[start..].to_vec())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn temporary_files_may_lie_anywhere() {
-        let place = tempfile::tempdir().unwrap();
-        let folder = place.path().join("with a blank");
-        std::fs::create_dir(&folder).unwrap();
-        let planes = through_vp8(&folder, &[128; 32 * 32 * 3 / 2], (32, 32), 100_000).unwrap();
-        assert_eq!(planes.len(), 32 * 32 * 3 / 2);
     }
 }

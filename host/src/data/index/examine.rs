@@ -22,15 +22,13 @@ pub(super) fn entry(
         Some(path) => Some(record(root, path, thorough)?),
         None => None,
     };
-    if let Some(input) = &input {
-        let times = truth.width / input.width.max(1);
-        let enlarged = (input.width * times, input.height * times);
-        if !(1..=4).contains(&times) || enlarged != (truth.width, truth.height) {
-            return Err(Problem {
-                path: input.path.clone(),
-                reason: "size does not fit its sharp partner".to_owned(),
-            });
-        }
+    if let Some(input) = &input
+        && whole_factor((input.width, input.height), (truth.width, truth.height)).is_none()
+    {
+        return Err(Problem {
+            path: input.path.clone(),
+            reason: "size does not fit its sharp partner".to_owned(),
+        });
     }
     let entry = Entry {
         split: Split::Train,
@@ -40,6 +38,13 @@ pub(super) fn entry(
         input,
     };
     Ok((entry, candidate.split))
+}
+
+/// How many times as large a sharp picture is as its degraded partner, by width and height: 1 to 4.
+pub(crate) fn whole_factor(small: (usize, usize), sharp: (usize, usize)) -> Option<usize> {
+    let times = sharp.0 / small.0.max(1);
+    let fits = (1..=4).contains(&times) && (small.0 * times, small.1 * times) == sharp;
+    fits.then_some(times)
 }
 
 /// Copies of one picture have one length: only sharp pictures that share theirs need their hashes.

@@ -7,6 +7,8 @@ use anyhow::Context;
 
 use super::{Problem, slashed};
 
+/// The reason for a folder that may not be read.
+pub(super) const CLOSED: &str = "cannot be opened";
 const AGAIN: &str = "a folder whose pictures are counted already, under another name";
 /// Following a link to `/` would walk the whole machine.
 const ABOVE: &str = "a link to a folder that holds this whole one";
@@ -44,19 +46,16 @@ impl<'a> Folders<'a> {
 
     /// The next folder to walk; the ones not to be walked are problems.
     pub(super) fn next(&mut self, problems: &mut Vec<Problem>) -> anyhow::Result<Option<PathBuf>> {
-        let canonical = |folder: &Path| {
-            let full = self.root.join(folder);
-            std::fs::canonicalize(&full).with_context(|| format!("cannot read {}", full.display()))
-        };
-        let root = canonical(Path::new(""))?;
+        let root = std::fs::canonicalize(self.root)
+            .with_context(|| format!("cannot read {}", self.root.display()))?;
         while let Some(folder) = self.real.pop().or_else(|| self.links.pop_first()) {
-            let real = canonical(&folder)?;
-            let reason = if real != root && root.starts_with(&real) {
-                ABOVE
-            } else if self.walked.insert(real) {
-                return Ok(Some(folder));
-            } else {
-                AGAIN
+            let reason = match std::fs::canonicalize(self.root.join(&folder)) {
+                Err(_) => CLOSED,
+                Ok(real) if real != root && root.starts_with(&real) => ABOVE,
+                Ok(real) => match self.walked.insert(real) {
+                    true => return Ok(Some(folder)),
+                    false => AGAIN,
+                },
             };
             problems.push(Problem {
                 path: slashed(&folder),
@@ -69,7 +68,7 @@ impl<'a> Folders<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::super::walk::walk;
     use super::*;
@@ -109,6 +108,36 @@ mod tests {
         let right = ["adeep/2.png", "adeep/z/3.png", "own.png", "zwhole/1.png"];
         assert_eq!(pictures, right);
         assert_eq!(problems, [("zwhole/y".to_owned(), AGAIN.to_owned())]);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_opened_is_told_and_the_rest_is_walked() {
+        let place = tempfile::tempdir().unwrap();
+        let mut folders = Folders::under(place.path());
+        folders.add("gone".into());
+        let mut problems = Vec::new();
+        let next = folders.next(&mut problems).unwrap();
+        assert_eq!(next.as_deref(), Some(Path::new("")));
+        assert_eq!(
+            (problems[0].path.as_str(), CLOSED),
+            ("gone", problems[0].reason.as_str())
+        );
+        assert!(
+            Folders::under(&place.path().join("gone"))
+                .next(&mut problems)
+                .is_err()
+        );
+
+        let closed = place.path().join("lost+found");
+        std::fs::create_dir(&closed).unwrap();
+        std::fs::write(place.path().join("1.png"), b"").unwrap();
+        let allow = |mode| std::fs::set_permissions(&closed, PermissionsExt::from_mode(mode));
+        allow(0).unwrap();
+        let found = walk(place.path()).unwrap();
+        // Root may read everything.
+        let told = usize::from(std::fs::read_dir(&closed).is_err());
+        allow(0o700).unwrap();
+        assert_eq!((found.pictures.len(), found.problems.len()), (1, told));
     }
 
     #[test]

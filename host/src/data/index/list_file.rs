@@ -36,7 +36,10 @@ pub(super) fn pairs(root: &Path, lists: &[PathBuf]) -> anyhow::Result<Vec<Candid
             let (Some(truth), Some(input)) = (words.next(), words.next()) else {
                 continue;
             };
-            if !is_picture(truth) || !is_picture(input) {
+            if ![truth, input]
+                .iter()
+                .all(|path| read::is_picture(Path::new(path)))
+            {
                 continue;
             }
             if super::leaves(truth) || super::leaves(input) {
@@ -54,10 +57,4 @@ pub(super) fn pairs(root: &Path, lists: &[PathBuf]) -> anyhow::Result<Vec<Candid
         }
     }
     Ok(candidates)
-}
-
-fn is_picture(path: &str) -> bool {
-    Path::new(path)
-        .extension()
-        .is_some_and(|e| read::ENDINGS.contains(&e.to_string_lossy().to_lowercase().as_str()))
 }

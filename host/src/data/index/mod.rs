@@ -31,7 +31,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::config::Layout;
-pub(crate) use examine::sha256;
+pub(crate) use examine::{sha256, whole_factor};
 pub(super) use sequence::sequences;
 pub use verify::{Change, verify};
 

@@ -193,6 +193,50 @@ fn roles_and_splits_come_in_any_order() {
 }
 
 #[test]
+fn a_clip_with_the_word_of_a_split_in_its_name_stays_a_clip() {
+    let clips = ["train_yard", "train_gate", "camera-test"];
+    let sharp: Vec<String> = clips
+        .iter()
+        .flat_map(|clip| (0..3).map(move |i| format!("{clip}/{i}.png")))
+        .collect();
+    let paths: Vec<&str> = sharp.iter().map(String::as_str).collect();
+    let found = index(&tree(&paths));
+    for clip in clips {
+        let frames = found
+            .entries
+            .iter()
+            .filter(|e| e.truth.path.starts_with(clip));
+        let told: BTreeSet<(&str, String)> = frames
+            .map(|e| (e.group.as_str(), e.split.to_string()))
+            .collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told.iter().all(|(group, _)| group.ends_with(clip)));
+    }
+    assert_eq!(found.count(Split::Validation), 3);
+
+    let paths = ["input", "target"].map(|role| clips.map(|clip| format!("{role}/{clip}/1.png")));
+    let paths: Vec<&str> = paths.iter().flatten().map(String::as_str).collect();
+    let found = index(&tree(&paths));
+    assert!(found.problems.is_empty(), "{:?}", found.problems);
+    let alike = |(input, truth): &(String, String)| input.replace("input", "target") == *truth;
+    assert_eq!(found.entries.len(), 3);
+    assert!(pairs(&found).iter().all(alike));
+}
+
+#[test]
+fn names_that_end_like_reduced_ones_pair_by_the_whole_name_first() {
+    let found = index(&tree(&[
+        "input/0000x2.png",
+        "input/0001x2.png",
+        "target/0000x2.png",
+        "target/0001.png",
+    ]));
+    let expected = [("0000x2", "0000x2"), ("0001x2", "0001")];
+    let expected = expected.map(|(i, t)| (format!("input/{i}.png"), format!("target/{t}.png")));
+    assert_eq!(pairs(&found), expected.into());
+}
+
+#[test]
 fn list_files_of_realblur_are_followed() {
     let folder = tree(&[
         "R/s1/gt/gt_1.png",

@@ -2,7 +2,8 @@
 //!
 //! Every path is taken apart into role (a folder called `blur`, `gt` ...), split (`train`, `val` ...) and the
 //! rest, its key. Two pictures of different roles with one key are a pair. The order of the folders does
-//! not matter, so one rule reads GoPro, REDS, DIV2K and everything that people build themselves.
+//! not matter, so one rule reads GoPro, REDS, DIV2K and everything that people build themselves. A name with a split's
+//! word in it (`clip_test`) tells the split and stays in the key, unless it tells the role too (`train_blur`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -43,27 +44,36 @@ fn role(folder: &str) -> Option<Role> {
     }
 }
 
-/// The split a folder's name stands for.
-pub(super) fn split(folder: &str) -> Option<Split> {
-    let word = |w: &str| folder.split(['_', '-', '.']).any(|part| part == w);
-    if word("train") || word("training") {
-        Some(Split::Train)
-    } else if word("val") || word("valid") || word("validation") {
-        Some(Split::Validation)
-    } else if word("test") || word("testing") {
-        Some(Split::Test)
-    } else {
-        None
+/// The split that is all of a folder's name.
+fn only_split(word: &str) -> Option<Split> {
+    match word {
+        "train" | "training" => Some(Split::Train),
+        "val" | "valid" | "validation" => Some(Split::Validation),
+        "test" | "testing" => Some(Split::Test),
+        _ => None,
     }
 }
+
+/// The split a folder's name stands for; of several the one that comes first in a training.
+pub(super) fn split(folder: &str) -> Option<Split> {
+    folder
+        .split(['_', '-', '.'])
+        .filter_map(only_split)
+        .min_by_key(|split| *split as u8)
+}
+
+/// What a picture shares with its partner: the split, and the folders with the stem.
+type Key = (Option<u8>, String);
 
 /// A path taken apart.
 struct Parts {
     role: Option<Role>,
     split: Option<Split>,
-    /// Folders that are neither role nor split.
+    /// Folders that are not merely role or split.
     folders: Vec<String>,
     stem: String,
+    /// Of a picture that DIV2K would have reduced: its 0001.png is 0001x2.png then.
+    full_size: Option<String>,
 }
 
 impl Parts {
@@ -77,6 +87,7 @@ impl Parts {
                 .unwrap_or_default()
                 .to_string_lossy()
                 .to_lowercase(),
+            full_size: None,
         };
         let folders = path.parent().into_iter().flat_map(Path::components);
         for folder in folders {
@@ -84,20 +95,23 @@ impl Parts {
             let (role, split) = (role(&name), split(&name));
             if parts.role.is_none() && role.is_some() {
                 parts.role = role;
-            } else if split.is_none() && !is_scale(&name) {
+            } else if only_split(&name).is_none()
+                && (split.is_none() || role.is_none())
+                && !is_scale(&name)
+            {
                 parts.folders.push(name);
             }
             parts.split = parts.split.or(split);
         }
-        // DIV2K calls the reduced 0001.png 0001x2.png, RealBlur's scenes hold blur_1.png and gt_1.png.
         if parts.role == Some(Role::Input)
             && let Some((stem, scale)) = parts.stem.rsplit_once('x')
             && ["2", "3", "4"].contains(&scale)
             && !stem.is_empty()
             && stem.bytes().all(|b| b.is_ascii_digit())
         {
-            parts.stem = stem.to_owned();
+            parts.full_size = Some(stem.to_owned());
         }
+        // RealBlur's scenes hold blur_1.png and gt_1.png.
         if let Some((first, rest)) = parts.stem.split_once('_')
             && parts.role.is_some()
             && role(first).is_some()
@@ -107,9 +121,19 @@ impl Parts {
         parts
     }
 
-    fn key(&self) -> (Option<u8>, String) {
+    fn key_of(&self, stem: &str) -> Key {
         let split = self.split.map(|s| s as u8);
-        (split, format!("{}/{}", self.folders.join("/"), self.stem))
+        (split, format!("{}/{stem}", self.folders.join("/")))
+    }
+
+    fn key(&self) -> Key {
+        self.key_of(&self.stem)
+    }
+
+    /// The keys that its partner may have, the likelier one first.
+    fn keys(&self) -> impl Iterator<Item = Key> {
+        let stems = [Some(&self.stem), self.full_size.as_ref()];
+        stems.into_iter().flatten().map(|stem| self.key_of(stem))
     }
 
     /// The sequence, or the picture itself.
@@ -144,7 +168,7 @@ pub(super) fn is_degraded(path: &Path) -> bool {
 pub(super) fn pairs(pictures: &[PathBuf], problems: &mut Vec<Problem>) -> Vec<Candidate> {
     let before = problems.len();
     let parts: Vec<Parts> = pictures.iter().map(|p| Parts::of(p)).collect();
-    let mut truths: BTreeMap<_, (usize, bool)> = BTreeMap::new();
+    let mut truths: BTreeMap<Key, (usize, bool)> = BTreeMap::new();
     let mut twins = BTreeSet::new();
     for (i, part) in parts.iter().enumerate() {
         if part.role == Some(Role::Truth) && truths.insert(part.key(), (i, false)).is_some() {
@@ -158,20 +182,22 @@ pub(super) fn pairs(pictures: &[PathBuf], problems: &mut Vec<Problem>) -> Vec<Ca
     let mut candidates = Vec::new();
     let mut orphans = Vec::new();
     for (path, part) in pictures.iter().zip(&parts) {
+        let known = |key: &Key| twins.contains(key) || truths.contains_key(key);
+        let key = part.keys().find(known).unwrap_or_else(|| part.key());
         match part.role {
-            Some(Role::Truth | Role::Input) if twins.contains(&part.key()) => {
+            Some(Role::Truth | Role::Input) if twins.contains(&key) => {
                 problems.push(Problem {
                     path: slashed(path),
                     reason: TWINS.to_owned(),
                 });
             }
-            Some(Role::Input) => match truths.get_mut(&part.key()) {
+            Some(Role::Input) => match truths.get_mut(&key) {
                 Some((truth, used)) => {
                     *used = true;
                     candidates.push(Candidate {
                         truth: pictures[*truth].clone(),
                         input: Some(path.clone()),
-                        group: part.group(true),
+                        group: parts[*truth].group(true),
                         split: part.split,
                     });
                 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use super::links::Folders;
+use super::links::{CLOSED, Folders};
 use super::{Problem, slashed};
 use crate::data::{clips, read};
 
@@ -33,7 +33,14 @@ pub(super) fn walk(root: &Path) -> anyhow::Result<Found> {
     let mut found = Found::default();
     let mut folders = Folders::under(root);
     while let Some(folder) = folders.next(&mut found.problems)? {
-        list(root, &folder, &mut folders, &mut found)?;
+        match list(root, &folder, &mut folders, &mut found) {
+            // The system's own `lost+found`, say.
+            Err(_) if folder != Path::new("") => found.problems.push(Problem {
+                path: slashed(&folder),
+                reason: CLOSED.to_owned(),
+            }),
+            read => read.with_context(|| format!("cannot read {}", root.display()))?,
+        }
     }
     let videos = found.problems.iter().filter(|p| p.reason == VIDEO).count();
     if found.pictures.is_empty() && videos > 0 {
@@ -55,11 +62,10 @@ fn list(
     folder: &Path,
     folders: &mut Folders,
     found: &mut Found,
-) -> anyhow::Result<()> {
+) -> std::io::Result<()> {
     let full = root.join(folder);
-    let unread = || format!("cannot read {}", full.display());
-    for entry in std::fs::read_dir(&full).with_context(unread)? {
-        let entry = entry.with_context(unread)?;
+    for entry in std::fs::read_dir(&full)? {
+        let entry = entry?;
         let name = entry.file_name();
         let path = folder.join(&name);
         if name.to_string_lossy().starts_with('.') {
@@ -71,7 +77,7 @@ fn list(
                 reason: reason.to_owned(),
             });
         };
-        let kind = entry.file_type().with_context(unread)?;
+        let kind = entry.file_type()?;
         if path.to_str().is_none() {
             // An index is text.
             leave("its name is not UTF-8");
@@ -85,12 +91,15 @@ fn list(
             folders.add_link(path);
             continue;
         }
-        let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-        match ending.as_deref() {
-            Some(e) if read::ENDINGS.contains(&e) => found.pictures.push(path),
-            Some("txt") => found.lists.push(path),
-            Some(_) if clips::is_clip(&path) => leave(VIDEO),
-            _ => {}
+        if read::is_picture(&path) {
+            found.pictures.push(path);
+        } else if clips::is_clip(&path) {
+            leave(VIDEO);
+        } else if path
+            .extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case("txt"))
+        {
+            found.lists.push(path);
         }
     }
     Ok(())

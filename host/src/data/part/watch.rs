@@ -1,34 +1,74 @@
-//! Ctrl-C while something is half written: what is there of it is taken away, and one sentence says so.
+//! What is half written: one process writes it, and where it is given up, be it by Ctrl-C, what is there of it is taken away.
 
-use std::io::{IsTerminal, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
+use anyhow::{Context, ensure};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+
+use crate::lock;
 
 /// What is half written, and what it is to become.
 static UNFINISHED: Mutex<Vec<(PathBuf, PathBuf)>> = Mutex::new(Vec::new());
 
-/// A half-written file or folder; forgotten when this is dropped, be it finished or given up.
+/// A half-written file or folder, locked; taken away when this is dropped before it is finished.
 #[derive(Debug)]
 pub struct Unfinished {
     part: PathBuf,
     whole: PathBuf,
+    /// Last, so that the lock goes when all is done.
+    _held: File,
 }
 
 impl Unfinished {
-    /// From now on SIGINT and SIGTERM remove `part` before they end the program; `whole` is its name in
-    /// what is said then.
-    #[must_use]
-    pub fn new(part: &Path, whole: &Path) -> Self {
+    /// Begins the file `part`, to be written over. From now on SIGINT and SIGTERM remove it before they end the program;
+    /// `whole` is the name that it is to have, and has in what is said.
+    ///
+    /// # Errors
+    /// When another process writes it, or it cannot be made.
+    pub fn file(part: &Path, whole: &Path) -> anyhow::Result<Self> {
+        let open = || {
+            let mut options = File::options();
+            options.write(true).create(true).truncate(false).open(part)
+        };
+        let cannot = || format!("cannot write {}", whole.display());
+        Ok(Self::begin(part, whole, hold(part, whole, open, cannot)?))
+    }
+
+    /// As [`Self::file`], of a folder, which is empty: what a killed run left in it is removed.
+    ///
+    /// # Errors
+    /// As said.
+    pub fn folder(part: &Path, whole: &Path) -> anyhow::Result<Self> {
+        let open = || std::fs::create_dir_all(part).and_then(|()| File::open(part));
+        let cannot = || format!("cannot make {}", part.display());
+        loop {
+            let held = hold(part, whole, open, cannot)?;
+            if std::fs::read_dir(part)
+                .with_context(cannot)?
+                .next()
+                .is_none()
+            {
+                return Ok(Self::begin(part, whole, held));
+            }
+            std::fs::remove_dir_all(part)
+                .with_context(|| format!("cannot remove {}", part.display()))?;
+        }
+    }
+
+    fn begin(part: &Path, whole: &Path, held: File) -> Self {
         listen();
         unfinished().push((part.to_owned(), whole.to_owned()));
         Self {
             part: part.to_owned(),
             whole: whole.to_owned(),
+            _held: held,
         }
     }
 
@@ -36,7 +76,7 @@ impl Unfinished {
     ///
     /// # Errors
     /// When it cannot be renamed.
-    pub fn finish(&self) -> std::io::Result<()> {
+    pub fn finish(self) -> io::Result<()> {
         let mut all = unfinished();
         std::fs::rename(&self.part, &self.whole)?;
         all.retain(|(part, _)| *part != self.part);
@@ -48,7 +88,36 @@ impl Drop for Unfinished {
     fn drop(&mut self) {
         let mut all = unfinished();
         if let Some(at) = all.iter().position(|(part, _)| *part == self.part) {
+            // Why it was given up is what counts, and the next run tries again.
+            take_away(&self.part);
             all.swap_remove(at);
+        }
+    }
+}
+
+/// Opens `part` and locks it.
+fn hold(
+    part: &Path,
+    whole: &Path,
+    open: impl Fn() -> io::Result<File>,
+    cannot: impl Fn() -> String,
+) -> anyhow::Result<File> {
+    let mut tries = 0;
+    loop {
+        let file = open().with_context(&cannot)?;
+        ensure!(
+            lock::take(&file),
+            "{} is being written by another process: wait for it, or choose another name",
+            whole.display()
+        );
+        // Who held it until now may have given this very file the name of what is whole, or removed it. Where it is never
+        // the same, the file system does not number its files.
+        let held = file.metadata().with_context(&cannot)?;
+        let same =
+            |there: std::fs::Metadata| (there.dev(), there.ino()) == (held.dev(), held.ino());
+        tries += 1;
+        if tries == 10 || std::fs::metadata(part).is_ok_and(same) {
+            return Ok(file);
         }
     }
 }
@@ -87,7 +156,7 @@ fn stop(signal: i32, impatient: &AtomicBool) {
     }
     impatient.store(true, Ordering::Relaxed);
     // Kept until the end: those who find their folder gone meanwhile are not heard.
-    let mut told = std::io::stderr().lock();
+    let mut told = io::stderr().lock();
     if told.is_terminal() {
         // A progress bar stands in this line.
         let _ = writeln!(told);
@@ -132,23 +201,41 @@ fn take_away(part: &Path) -> bool {
 mod tests {
     use super::*;
 
+    fn known(path: &Path) -> bool {
+        unfinished().iter().any(|(part, _)| part == path)
+    }
+
     #[test]
-    fn what_is_finished_is_forgotten_and_the_rest_can_be_taken_away() {
+    fn what_is_given_up_is_forgotten_and_taken_away() {
         let base = tempfile::tempdir().unwrap();
         let (file, folder) = (base.path().join("part.mp4"), base.path().join("part"));
-        std::fs::write(&file, b"1").unwrap();
-        std::fs::create_dir(&folder).unwrap();
+        let one = Unfinished::file(&file, Path::new("a.mp4")).unwrap();
+        let two = Unfinished::folder(&folder, Path::new("a")).unwrap();
         std::fs::write(folder.join("000000.png"), b"1").unwrap();
-        let known = |path: &Path| unfinished().iter().any(|(part, _)| part == path);
-        let one = Unfinished::new(&file, Path::new("a.mp4"));
-        let two = Unfinished::new(&folder, Path::new("a"));
         assert!(known(&file) && known(&folder));
         drop(one);
-        assert!(!known(&file) && known(&folder));
+        assert!(!known(&file) && known(&folder) && !file.exists());
         drop(two);
-        assert!(!known(&folder));
+        assert!(!known(&folder) && !folder.exists());
         assert!(take_away(&file) && take_away(&folder));
-        assert!(!file.exists() && !folder.exists());
+    }
+
+    #[test]
+    fn a_second_writer_is_refused_and_touches_nothing() {
+        let base = tempfile::tempdir().unwrap();
+        let (part, whole) = (base.path().join("part"), base.path().join("whole"));
+        for begin in [Unfinished::file, Unfinished::folder] {
+            let one = begin(&part, &whole).unwrap();
+            let inside = match part.is_dir() {
+                true => part.join("000000.png"),
+                false => part.clone(),
+            };
+            std::fs::write(&inside, b"1").unwrap();
+            let error = begin(&part, &whole).unwrap_err().to_string();
+            assert!(error.contains("whole is being written"), "{error}");
+            assert_eq!(std::fs::read(&inside).unwrap(), b"1");
+            drop(one);
+        }
     }
 
     #[test]
@@ -171,10 +258,12 @@ mod tests {
     fn a_finished_one_has_its_name_and_is_forgotten_at_once() {
         let base = tempfile::tempdir().unwrap();
         let (part, whole) = (base.path().join("part"), base.path().join("whole"));
-        let one = Unfinished::new(&part, &whole);
-        assert!(one.finish().is_err());
+        let one = Unfinished::file(&part, &base.path().join("no/folder")).unwrap();
+        assert!(one.finish().is_err() && !part.exists());
+        let two = Unfinished::file(&part, &whole).unwrap();
         std::fs::write(&part, b"1").unwrap();
-        one.finish().unwrap();
-        assert!(whole.exists() && !unfinished().iter().any(|(known, _)| *known == part));
+        two.finish().unwrap();
+        assert!(!known(&part));
+        assert_eq!(std::fs::read(&whole).unwrap(), b"1");
     }
 }

@@ -14,12 +14,12 @@ use super::photo::Photo;
 use crate::picture::Picture;
 
 /// Longest side of a picture, in pixels.
-pub(crate) const MAX_SIDE: u32 = 32_768;
+const MAX_SIDE: u32 = 32_768;
 /// Most bytes of a decoded picture.
-pub(crate) const MAX_BYTES: u64 = 1 << 30;
+const MAX_BYTES: u64 = 1 << 30;
 
 /// Endings of files that are taken for pictures.
-pub const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp", "jpe"];
+const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp", "jpe"];
 
 /// Why a file is no usable picture. The text names no file, so that equal reasons can be counted.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,12 @@ pub enum Unusable {
     Transparent,
 }
 
+/// Whether the ending is one of a picture.
+pub fn is_picture(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|e| ENDINGS.contains(&e.to_string_lossy().to_lowercase().as_str()))
+}
+
 impl Unusable {
     fn damaged(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Damaged(error.into())
@@ -63,12 +69,17 @@ fn open(path: &Path) -> Result<(Source, ImageFormat), Unusable> {
         .with_guessed_format()
         .map_err(Unusable::Closed)?;
     let format = reader.format().ok_or(Unusable::Unknown)?;
+    reader.limits(limits());
+    Ok((reader, format))
+}
+
+/// What decoders keep to themselves.
+pub(crate) fn limits() -> image::Limits {
     let mut limits = image::Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_BYTES);
-    reader.limits(limits);
-    Ok((reader, format))
+    limits
 }
 
 fn decoding(error: image::ImageError) -> Unusable {

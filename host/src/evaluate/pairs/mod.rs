@@ -1,6 +1,7 @@
 //! Pairs of degraded and sharp pictures to evaluate on: from folders, an index, or a video.
 //!
-//! Pictures are loaded one pair at a time, so that a set may be larger than memory.
+//! Pictures are loaded one pair at a time, so that a set may be larger than memory; the frames of a video are kept, and
+//! bounded.
 
 mod learnt;
 mod open;
@@ -8,10 +9,12 @@ mod usable;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
 use crate::data::degrade::{Degradation, resize};
+use crate::data::index::whole_factor;
 use crate::data::photo::Photo;
 use crate::data::random::stream;
 use crate::data::read;
@@ -43,7 +46,7 @@ pub struct Camera {
 
 #[derive(Debug, Clone)]
 enum Item {
-    Loaded(Pair),
+    Loaded(Arc<Pair>),
     Files {
         name: String,
         input: Option<PathBuf>,
@@ -52,7 +55,7 @@ enum Item {
     },
     Frame {
         name: String,
-        truth: Photo,
+        truth: Arc<Photo>,
         place: u64,
     },
 }
@@ -117,7 +120,8 @@ pub struct PairSet {
 
 impl From<Vec<Pair>> for PairSet {
     fn from(pairs: Vec<Pair>) -> Self {
-        Self::new(pairs.into_iter().map(Item::Loaded).collect(), None)
+        let items = pairs.into_iter().map(|pair| Item::Loaded(Arc::new(pair)));
+        Self::new(items.collect(), None)
     }
 }
 
@@ -198,7 +202,7 @@ impl PairSet {
     pub fn get(&self, i: usize) -> anyhow::Result<Pair> {
         let item = self.items.get(i);
         match item.with_context(|| format!("there is no pair {i}"))? {
-            Item::Loaded(pair) => Ok(pair.clone()),
+            Item::Loaded(pair) => Ok(Pair::clone(pair)),
             Item::Frame { name, truth, place } => self.degraded(*place, name, truth),
             Item::Files {
                 name,
@@ -214,7 +218,7 @@ impl PairSet {
             } => {
                 let (small, sharp) = (read::photo(input)?, read::photo(truth)?);
                 let sides = |photo: &Photo| (photo.width, photo.height);
-                let Some(times) = times(sides(&small), sides(&sharp)) else {
+                let Some(times) = whole_factor(sides(&small), sides(&sharp)) else {
                     bail!("{} and {} differ in size", input.display(), truth.display());
                 };
                 let input = match times {
@@ -246,13 +250,6 @@ impl PairSet {
             truth: truth.picture(),
         })
     }
-}
-
-/// How many times as large a sharp picture is as its degraded partner, by width and height.
-fn times(small: (usize, usize), sharp: (usize, usize)) -> Option<usize> {
-    let times = sharp.0 / small.0.max(1);
-    let fits = (1..=4).contains(&times) && (small.0 * times, small.1 * times) == sharp;
-    fits.then_some(times)
 }
 
 /// At most `limit` items, evenly spread.

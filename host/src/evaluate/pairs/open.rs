@@ -2,15 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 
 use super::learnt::training;
 use super::{Camera, Item, Learnt, PairSet, Take};
+use crate::data::clips::container;
 use crate::data::config::Layout;
 use crate::data::index::{self, Index, Problem, Split};
 use crate::data::photo::Photo;
 use crate::restore::{paired_images, video};
+
+/// Most bytes of a video's frames, which are all kept in memory.
+const MOST_BYTES: usize = 4_000_000_000;
 
 /// The pictures to evaluate on, and those for tuning a baseline, where the data tell them apart.
 #[derive(Debug)]
@@ -51,7 +56,7 @@ impl PairSet {
     ///
     /// # Errors
     /// When there is nothing to evaluate on, when sharp pictures come without a camera, or with one that nobody asked for
-    /// beside degraded pictures that match none of them.
+    /// beside degraded pictures that match none of them, or when a video's frames take more than 4 GB.
     pub fn open(
         data: &Path,
         camera: Option<&Camera>,
@@ -187,19 +192,38 @@ impl PairSet {
         camera.degradation.for_single_pictures()?;
         let mut reader = video::Reader::open_stored(path)?;
         let format = reader.format();
+        if let Some(frames) = container::announced(path)? {
+            bounded(path, &format, limit.min(frames as usize))?;
+        }
         let mut items = Vec::new();
         while items.len() < limit
             && let Some(frame) = reader.next_frame()?
         {
+            bounded(path, &format, items.len() + 1)?;
             items.push(Item::Frame {
                 name: format!("frame {}", items.len()),
-                truth: Photo::from_picture(&frame.to_picture(&format)),
+                truth: Arc::new(Photo::from_picture(&frame.to_picture(&format))),
                 place: items.len() as u64,
             });
         }
         ensure!(!items.is_empty(), "{} holds no frame", path.display());
         Ok(Self::new(items, Some(camera.clone())).as_sequence())
     }
+}
+
+/// Refuses more frames than may be kept at once.
+pub(super) fn bounded(path: &Path, format: &video::Format, frames: usize) -> anyhow::Result<()> {
+    let (width, height) = (format.width, format.height);
+    let most = MOST_BYTES / (3 * width * height);
+    ensure!(
+        frames <= most,
+        "{frames} frames of {}, {width}x{height} each, take {:.2} GB of memory, more than {:.2}: give --limit {most}, or \
+         name a folder of its frames (`hone data frames`)",
+        path.display(),
+        (3 * width * height) as f64 * frames as f64 / 1e9,
+        MOST_BYTES as f64 / 1e9
+    );
+    Ok(())
 }
 
 fn stem(path: &Path) -> String {

@@ -245,3 +245,35 @@ fn what_a_run_was_trained_on_is_not_evaluated() {
     assert_eq!((rest.split, rest.evaluated.len()), (None, 9));
     assert!(rest.note.unwrap().contains("trained on all 9"));
 }
+
+#[test]
+fn more_frames_than_memory_may_hold_are_refused_with_a_number_that_fits() {
+    let format = crate::restore::video::Format {
+        width: 1920,
+        height: 1080,
+        rate: (30, 1),
+        aspect: (1, 1),
+    };
+    let bounded = |frames| open::bounded(Path::new("film.mp4"), &format, frames);
+    bounded(643).unwrap();
+    let error = bounded(1000).unwrap_err().to_string();
+    assert!(
+        error.contains("film.mp4, 1920x1080 each, take 6.22 GB"),
+        "{error}"
+    );
+    assert!(error.contains("give --limit 643"), "{error}");
+}
+
+#[test]
+fn a_copy_of_a_set_shares_its_pictures() {
+    let scene = crate::data::synth::scene(1, 0, 16, 16);
+    let photo = Arc::new(Photo::from_picture(&scene));
+    let item = |place| Item::Frame {
+        name: String::new(),
+        truth: Arc::clone(&photo),
+        place,
+    };
+    let set = PairSet::new(vec![item(0), item(1)], Some(camera("gaussian:sigma=1")));
+    let copy = set.clone().limited(1);
+    assert_eq!((Arc::strong_count(&photo), copy.len()), (4, 1));
+}

@@ -5,8 +5,8 @@ use std::path::Path;
 use rayon::iter::Either;
 use rayon::prelude::*;
 
-use super::{Item, PairSet, times};
-use crate::data::index::Problem;
+use super::{Item, PairSet};
+use crate::data::index::{Problem, whole_factor};
 use crate::data::read;
 
 impl PairSet {
@@ -38,7 +38,7 @@ fn fault(item: &Item) -> Option<Problem> {
     let input = input.as_deref()?;
     match size(input) {
         Err(problem) => Some(problem),
-        Ok(small) if times(small, sharp).is_none() => Some(Problem {
+        Ok(small) if whole_factor(small, sharp).is_none() => Some(Problem {
             path: input.display().to_string(),
             reason: "size does not fit its sharp partner".to_owned(),
         }),

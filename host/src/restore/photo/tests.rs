@@ -69,6 +69,26 @@ fn pictures_come_out_upright_whatever_the_file_can_say() {
 }
 
 #[test]
+fn more_exif_than_a_jpeg_has_place_for_is_left_out_and_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, output) = (folder.path().join("a.png"), folder.path().join("a.jpg"));
+    // One field: turned by a quarter.
+    let mut exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
+    for (length, kept) in [(MOST_EXIF_OF_JPEG, true), (MOST_EXIF_OF_JPEG + 1, false)] {
+        exif.resize(length, 0);
+        let mut encoder = PngEncoder::new(File::create(&input).unwrap());
+        encoder.set_exif_metadata(exif.clone()).unwrap();
+        let image = DynamicImage::from(ImageBuffer::from_pixel(9, 7, Rgb([90u8, 80, 70])));
+        image.write_with_encoder(encoder).unwrap();
+        let said = Photo::load(&input).unwrap().save(&output).unwrap();
+        assert_eq!(said.is_none(), kept, "{said:?}");
+        assert!(said.is_none_or(|said| said.contains("without the EXIF")));
+        assert_eq!(Photo::load(&output).unwrap().exif.is_some(), kept);
+        assert_eq!(read::size(&output).unwrap(), (7, 9));
+    }
+}
+
+#[test]
 fn a_cut_off_jpeg_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.jpg");

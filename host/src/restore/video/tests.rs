@@ -21,6 +21,8 @@ fn videos_survive_the_round_trip() {
         v: vec![140; 64 * 48],
     };
     let mut writer = Writer::create(&path, format).unwrap();
+    let second = Writer::create(&path, format).err().unwrap().to_string();
+    assert!(second.contains("being written by another"), "{second}");
     (0..5).for_each(|i| writer.push(&frame(i)).unwrap());
     writer.finish().unwrap();
     let mut reader = Reader::open(&path).unwrap();
@@ -117,6 +119,12 @@ fn a_program_that_goes_on_writing_is_not_waited_for() {
     let damage = std::io::Error::from(ErrorKind::InvalidData);
     let error = tool.failure(damage, "cannot decode a.mp4".into());
     assert_eq!(error.to_string(), "cannot decode a.mp4");
+}
+
+#[test]
+fn a_time_in_a_name_is_no_protocol_to_ffmpeg() {
+    let url = file_url(Path::new("2026-11-27T10:00.mp4"));
+    assert_eq!(url, "file:2026-11-27T10:00.mp4");
 }
 
 /// Has GStreamer make a film.

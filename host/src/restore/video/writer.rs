@@ -22,8 +22,8 @@ const FFMPEG_ENCODES: &str = "-v error -y -f yuv4mpegpipe -i - -vf crop=trunc(iw
 pub struct Writer {
     tool: Tool,
     input: Option<BufWriter<ChildStdin>>,
-    part: PathBuf,
     path: PathBuf,
+    /// Behind the encoder, which writes into it until it is dropped.
     unfinished: Unfinished,
 }
 
@@ -31,8 +31,8 @@ impl Writer {
     /// Starts encoding frames of `format`.
     ///
     /// # Errors
-    /// When the ending is not .mp4, .mkv or .mov, the folder cannot be written, or no encoder is
-    /// installed.
+    /// When the ending is not .mp4, .mkv or .mov, the folder cannot be written, another process writes the video, or no
+    /// encoder is installed.
     pub fn create(path: &Path, format: Format) -> anyhow::Result<Self> {
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("");
         let muxer = match ending {
@@ -45,8 +45,7 @@ impl Writer {
         // A name that nobody gives to something that must stay.
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let part = path.with_file_name(format!(".{stem}.hone-part.{ending}"));
-        std::fs::File::create(&part).with_context(|| format!("cannot write {}", path.display()))?;
-        let unfinished = Unfinished::new(&part, path);
+        let unfinished = Unfinished::file(&part, path)?;
         let (odd_w, odd_h) = (format.width % 2, format.height % 2);
         if (odd_w, odd_h) != (0, 0) {
             eprintln!(
@@ -61,7 +60,7 @@ impl Writer {
         let arguments = match codec {
             Codec::Ffmpeg => {
                 let mut words = words(FFMPEG_ENCODES);
-                words.push(part.clone().into());
+                words.push(super::file_url(&part));
                 words
             }
             Codec::GStreamer => {
@@ -85,7 +84,6 @@ impl Writer {
         Ok(Self {
             tool,
             input: Some(input),
-            part,
             path: path.to_owned(),
             unfinished,
         })
@@ -121,12 +119,5 @@ impl Writer {
         }
         let named = self.unfinished.finish();
         named.with_context(|| format!("cannot write {}", self.path.display()))
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        // Renamed away when the video was finished.
-        let _ = std::fs::remove_file(&self.part);
     }
 }

@@ -1,15 +1,13 @@
-//! Locks of folders. The kernel takes them back at any end of their process.
-//!
-//! Some network file systems lock no folders: there everything goes on without. A folder that cannot even be opened
-//! says why where it is written to.
+//! Locks of folders. One that cannot even be opened says why where it is written to.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 
+use crate::lock;
 use crate::train::interrupt::Interrupt;
 
 /// How often a lock is tried.
@@ -33,11 +31,8 @@ pub(super) fn hold(path: &Path) -> Result<Option<File>> {
     let Ok(folder) = File::open(path) else {
         return Ok(None);
     };
-    match folder.try_lock() {
-        Ok(()) => Ok(Some(folder)),
-        Err(TryLockError::WouldBlock) => bail!(HeldElsewhere(path.to_owned())),
-        Err(TryLockError::Error(_)) => Ok(None),
-    }
+    ensure!(lock::take(&folder), HeldElsewhere(path.to_owned()));
+    Ok(Some(folder))
 }
 
 /// Waits for a turn in a folder that several processes write to; it lasts until the handle goes.
@@ -51,12 +46,7 @@ pub fn take_turn(path: &Path, interrupt: &Interrupt) -> Result<Option<File>> {
     let name = path.display();
     let begin = Instant::now();
     let mut told = false;
-    loop {
-        match folder.try_lock() {
-            Ok(()) => return Ok(Some(folder)),
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(_)) => return Ok(None),
-        }
+    while !lock::take(&folder) {
         ensure!(
             !interrupt.is_set(),
             "stopped while another process held {name}; the same command goes on"
@@ -67,4 +57,5 @@ pub fn take_turn(path: &Path, interrupt: &Interrupt) -> Result<Option<File>> {
         }
         sleep(POLL);
     }
+    Ok(Some(folder))
 }
