@@ -7,6 +7,7 @@ use anyhow::ensure;
 use clap::Args;
 use tch::{Kind, Tensor};
 
+use super::size::sides;
 use super::teacher_weights::TorchPrecision;
 use super::torch_device::DeviceChoice;
 use crate::teacher::config::read_file;
@@ -23,8 +24,8 @@ pub struct BenchArgs {
     #[arg(long)]
     config: PathBuf,
     /// Width and height of the picture
-    #[arg(long, default_value = "256x256", value_parser = size)]
-    size: (i64, i64),
+    #[arg(long, default_value = "256x256", value_parser = sides(1..=16_384))]
+    size: (usize, usize),
     /// Runs after a first one; the fastest counts
     #[arg(long, default_value_t = 3)]
     repeat: usize,
@@ -40,16 +41,6 @@ pub struct BenchArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
-}
-
-fn size(text: &str) -> Result<(i64, i64), String> {
-    let sides = text
-        .split_once('x')
-        .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
-    let small = |side: &i64| (1..=16_384).contains(side);
-    sides
-        .filter(|(w, h)| small(w) && small(h))
-        .ok_or_else(|| format!("'{text}' is no size; write e.g. 1280x720"))
 }
 
 impl BenchArgs {
@@ -71,7 +62,7 @@ impl BenchArgs {
             key: None,
         };
         let teacher = untrained(&config, &options)?;
-        let (width, height) = self.size;
+        let (width, height) = (self.size.0 as i64, self.size.1 as i64);
         let x = Tensor::rand(
             [1, teacher.channels(), height, width],
             (Kind::Float, device),
