@@ -22,23 +22,25 @@ SEEDS = [1, 2, 3]
 CHANNELS = [8] * 5
 
 
-def train(command, folder):
-    """Runs a training to its end, from where it stopped."""
+def train(command, folder, start=None):
+    """Runs a training to its end, from where it stopped; a new one from the weights `start`."""
     if (folder / "finished").exists():
         return
-    resume = ["--resume"] if (folder / "last.safetensors").exists() else []
-    done = subprocess.run([str(c) for c in [*command, "--out", folder, *resume]])
+    how = ["--from", start] if start else []
+    if (folder / "last.safetensors").exists():
+        how = ["--resume"]
+    done = subprocess.run([str(c) for c in [*command, "--out", folder, *how]])
     if done.returncode != 0:
         sys.exit(f"the training in {folder} failed")
     (folder / "finished").touch()
 
 
-def student(hone, out, name, recipe, channels, epochs, *options, **more):
+def student(hone, out, name, recipe, channels, epochs, *options, start=None, **more):
     """Trains a student by a recipe, with `more` of its keys set; returns its f32 file."""
     sets = {"name": name, "student.channels": channels, "student.convs": len(channels) + 1, "stage.0.epochs": epochs, **more}
     words = [word for key, value in sets.items() for word in ("--set", f"{key}={value}")]
     folder, model = out / name, out / f"{name}.onnx"
-    train([hone, "distill", RECIPES / recipe, *options, *words], folder)
+    train([hone, "distill", RECIPES / recipe, *options, *words], folder, start)
     if not model.exists():
         call(hone, "export", folder, "--out", model)
     return model
@@ -67,8 +69,7 @@ def main():
     if not given.teacher:
         first = out / "teacher"
         train([hone, "teacher", "train", RECIPES / "teacher.toml", *photos], first)
-        start = ["--from", first / "best.safetensors"]
-        train([hone, "teacher", "train", RECIPES / "defocus-teacher.toml", *start, *photos], teacher)
+        train([hone, "teacher", "train", RECIPES / "defocus-teacher.toml", *photos], teacher, first / "best.safetensors")
     cache = out / "cache"
     command = [hone, "teacher", "cache", RECIPES / "defocus.toml", "--teacher", teacher, *photos, "--out", cache]
     if subprocess.run([str(c) for c in command]).returncode != 0:

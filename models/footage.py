@@ -43,13 +43,16 @@ def main():
         gains = [bench.gain(pairs, f"mixed {level}", ["--model", shipped])]
         for name, root in (("footage", answers), ("truth", camera)):
             model = student(hone, out, f"{name}-{level}", "footage.toml", channels, given.epochs,
-                            "--from", MODELS / "mixed.hone", **{"data.root": root})
+                            start=MODELS / "mixed.hone", **{"data.root": root})
             gains.append(bench.gain(pairs, model.stem, ["--model", model]))
-        rows.append([f"`{level}`", *map(signed, gains)])
+        before, answered, true = gains
+        share = f"{100 * (answered - before) / (true - before):.0f} %"
+        rows.append([f"`{level}`", *map(signed, gains), share])
     taught = bench.gain(pairs, "teacher", ["--teacher-run", given.teacher])
     print(f"Gain in luma PSNR (dB) on {bench.count(pairs)} pictures, {ROW[1]}; teacher {signed(taught)}:\n")
     print(table(["student", "`mixed` as shipped", "after the teacher's answers about the camera's frames",
-                 "after the sharp photographs of these frames"], rows))
+                 "after the sharp photographs of these frames", "part of what those add"], rows))
+    print(f"\nFrames: {sum(1 for _ in (answers / 'target').iterdir())} of {CROP}.")
 
 
 if __name__ == "__main__":

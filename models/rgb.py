@@ -63,8 +63,10 @@ def main():
     fitting = {name: file for name, file in models.items() if file.stat().st_size <= LARGEST_BYTES}
     left_out = ", ".join(f"`{name}`" for name in models if name not in fitting)
     present = [student for student in STUDENTS if f"{student} f32" in models or f"{student} int8" in models]
-    taught = all(json.loads((args.runs / student / "run.json").read_text()).get("teacher") for student in present)
-    teacher = " under the NAFNet of `models/recipes/teacher.toml`" if taught else ""
+    inputs = [json.loads((args.runs / student / "run.json").read_text()).get("teacher") for student in present]
+    taught = {f"{i['architecture']} {i['weights_sha256'][:12]}" if i else None for i in inputs}
+    # One teacher for all of them, told by its weights: whose it is, the run cannot know.
+    teacher = f" under the teacher {taught.pop()}" if len(taught) == 1 and None not in taught else ""
     lines = [
         "# rgb", "", ABOUT, "",
         f"All figures by `models/rgb.py` (`hone eval`) on {card.machine()}.", "",

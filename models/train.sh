@@ -28,7 +28,7 @@ mkdir -p "$out"
 # learns to leave such edges alone.
 if [ "$(cat "$out/sharp.ready" 2>/dev/null)" != "$photos" ]; then
   step "photographs and drawn scenes"
-  rm -rf "$out/scenes" "$out/sharp"
+  rm -rf "$out/sharp.ready" "$out/scenes" "$out/sharp"
   "$hone" data synth --degrade none --images 40 --size 768x512 --seed 7 --out "$out/scenes"
   mkdir -p "$out/sharp"
   # An index of the photographs would leave the scenes out.

@@ -9,7 +9,7 @@ use hone_shared::student::Precision;
 
 use super::torch_device::DeviceChoice;
 use crate::restore::{Restore, Student, TeacherRestorer};
-use crate::train::run::BEST;
+use crate::train::teacher_source::trained;
 
 /// Which teacher.
 #[derive(Debug, Args)]
@@ -35,9 +35,9 @@ impl TeacherSource {
     /// # Errors
     /// When its files cannot be read or do not fit each other, or a device is named for none.
     pub fn open(&self) -> anyhow::Result<Option<TeacherRestorer>> {
-        let (config, weights) = match (&self.teacher_run, &self.teacher, &self.teacher_weights) {
-            (Some(run), ..) => (run.join("teacher.json"), run.join(BEST)),
-            (None, Some(config), Some(weights)) => (config.clone(), weights.clone()),
+        let (weights, config) = match (&self.teacher_run, &self.teacher, &self.teacher_weights) {
+            (Some(run), ..) => trained(run),
+            (None, Some(config), Some(weights)) => (weights.clone(), config.clone()),
             _ => {
                 ensure!(
                     self.device.is_none(),

@@ -6,10 +6,10 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 use serde::Serialize;
 
-use super::teacher_weights::WeightsArgs;
+use super::teacher_weights::{Loaded, WeightsArgs};
 use super::{left_out, progress};
-use crate::data::answers::{Answers, Place};
-use crate::data::index::{self, FileRecord, Problem};
+use crate::data::answers::{self, Answers, Place};
+use crate::data::index::{FileRecord, Problem, planned};
 use crate::data::source::spread;
 use crate::picture::Picture;
 use crate::restore::{Restore, TeacherRestorer};
@@ -71,18 +71,35 @@ impl PairsArgs {
             self.out.display(),
             self.frames.display()
         );
-        let (all, mut problems) = index::pictures(&self.frames)?;
+        let (all, mut problems) = planned::pictures(&self.frames)?;
         let limit = self.limit.map_or(all.len(), |l| l as usize);
         let frames = spread(all.len(), limit).into_iter().map(|i| all[i].clone());
         let frames: Vec<FileRecord> = frames.collect();
-        self.check_names(&frames)?;
-        let (config, teacher, device) = self.teacher.load()?;
-        let (weights, _) = self.teacher.files();
+        let planned = frames.iter().map(|frame| {
+            let place = Place::of(Path::new(""), &frame.path);
+            (place.input, place.target)
+        });
+        // Before hours of work.
+        planned::check(&planned.collect::<Vec<_>>())
+            .with_context(|| format!("{} makes no data to train on", self.frames.display()))?;
+        let loaded = self.teacher.load()?;
+        let answers = Answers {
+            format: answers::FORMAT,
+            teacher: loaded.identity,
+            key: loaded.key,
+            precision: self.teacher.precision.to_string(),
+            tile: self.tile,
+            frames_sha256: answers::frames_sha256(&frames),
+        };
+        let Loaded {
+            config,
+            teacher,
+            weights,
+            device,
+            ..
+        } = loaded;
         let mut restorer =
             TeacherRestorer::new(teacher, &config, &weights, device)?.with_tile(self.tile);
-        let identity = self.teacher.identity(&config)?;
-        let precision = self.teacher.precision.to_string();
-        let answers = Answers::new(identity, precision, self.tile, &frames);
         answers.check_free(&self.out)?;
         let interrupt = Interrupt::on_signals()?;
         let mut outcome = Outcome {
@@ -134,25 +151,6 @@ impl PairsArgs {
                 self.out.display(),
                 outcome.made,
                 outcome.kept
-            );
-        }
-        Ok(())
-    }
-
-    /// Before hours of work: what `hone` would not tell as pairs in OUT.
-    fn check_names(&self, frames: &[FileRecord]) -> anyhow::Result<()> {
-        let planned = frames.iter().map(|frame| {
-            let place = Place::of(Path::new(""), &frame.path);
-            (place.input, place.target)
-        });
-        let planned: Vec<_> = planned.collect();
-        if let Some(path) = index::not_a_pair(&planned) {
-            let path = path.strip_prefix("input").unwrap_or(path);
-            bail!(
-                "the answer to {} would not be told as its partner: give each frame a name of its own, such as 0001.png, in \
-                 {}",
-                path.display(),
-                self.frames.display()
             );
         }
         Ok(())

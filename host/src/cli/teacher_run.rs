@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 use tch::{Device, Kind, Tensor};
 
 use super::teacher_io::{self, Given};
-use super::teacher_weights::WeightsArgs;
+use super::teacher_weights::{Loaded, WeightsArgs};
 use super::{overwrite, progress};
 use crate::teacher::{self, Teacher, TeacherConfig, memory, tile};
 use crate::train::memory::guard;
@@ -54,7 +54,12 @@ impl RunArgs {
             read.into_iter().flatten().map(PathBuf::as_path),
         )?;
         let given = Given::read(&self.input)?;
-        let (config, teacher, device) = self.teacher.load()?;
+        let Loaded {
+            config,
+            teacher,
+            device,
+            ..
+        } = self.teacher.load()?;
         let x = given.into_tensor(teacher.channels())?;
         let start = Instant::now();
         let y = teacher::checked(self.restore(&config, teacher.as_ref(), &x.to_device(device))?)?;

@@ -7,7 +7,7 @@ use clap::Args;
 use tch::Kind;
 
 use super::torch_device::DeviceChoice;
-use crate::checkpoint::{self, Entry};
+use crate::checkpoint::{self, Checkpoint, Entry};
 use crate::data::pool::PoolTeacher;
 use crate::teacher::config::read_file;
 use crate::teacher::load::from_entries;
@@ -68,12 +68,29 @@ pub struct WeightsArgs {
     pub precision: TorchPrecision,
 }
 
+/// A teacher that the command line named.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Its options.
+    pub config: TeacherConfig,
+    /// The network.
+    pub teacher: Box<dyn Teacher>,
+    /// Where it computes.
+    pub device: tch::Device,
+    /// The file of its weights.
+    pub weights: PathBuf,
+    /// The nesting key that they were found under.
+    pub key: Option<String>,
+    /// Hashes of options and file.
+    pub identity: PoolTeacher,
+}
+
 impl WeightsArgs {
-    /// Loads the teacher; gives its configuration too.
+    /// Loads the teacher.
     ///
     /// # Errors
     /// When the weights cannot be read, their architecture is unknown, or they do not fit.
-    pub fn load(&self) -> anyhow::Result<(TeacherConfig, Box<dyn Teacher>, tch::Device)> {
+    pub fn load(&self) -> anyhow::Result<Loaded> {
         let (weights, config) = self.files();
         let file = config.as_deref().map(read_file).transpose()?;
         let key = self
@@ -81,7 +98,7 @@ impl WeightsArgs {
             .as_deref()
             .or_else(|| file.as_ref().and_then(|f| f.checkpoint_key.as_deref()))
             .filter(|_| weights.extension().is_none_or(|e| e != "safetensors"));
-        let entries = checkpoint::read(&weights, key)?.entries;
+        let Checkpoint { entries, key, .. } = checkpoint::read(&weights, key)?;
         let mut config = self.choose(file.map(|f| f.config), &entries)?;
         match (&mut config, self.local_window) {
             (_, None) => (),
@@ -96,7 +113,14 @@ impl WeightsArgs {
         };
         let teacher = from_entries(&config, &entries, &options)
             .with_context(|| format!("{} does not fit {}", weights.display(), config.name()))?;
-        Ok((config, teacher, device))
+        Ok(Loaded {
+            teacher,
+            identity: teacher_source::identity(&config, &weights)?,
+            config,
+            weights,
+            key,
+            device,
+        })
     }
 
     /// The files of weights and configuration, where a folder may stand for both.
@@ -106,15 +130,6 @@ impl WeightsArgs {
         }
         let (weights, config) = trained(&self.weights);
         (weights, Some(self.config.clone().unwrap_or(config)))
-    }
-
-    /// Hashes of the teacher that [`WeightsArgs::load`] gave with `config`.
-    ///
-    /// # Errors
-    /// When its weights cannot be read any more.
-    pub fn identity(&self, config: &TeacherConfig) -> anyhow::Result<PoolTeacher> {
-        let (weights, _) = self.files();
-        teacher_source::identity(config, &weights)
     }
 
     /// The given configuration, or else the one that the shapes tell.

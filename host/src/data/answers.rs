@@ -19,7 +19,7 @@ use crate::recipe::sha256;
 
 const FILE_NAME: &str = "hone-answers.json";
 /// Version of the folder's layout.
-const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 1;
 
 /// `hone-answers.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,8 @@ pub struct Answers {
     pub format: u32,
     /// Who answered.
     pub teacher: PoolTeacher,
+    /// The nesting key under which its weights lay in their file.
+    pub key: Option<String>,
     /// What it computed in: `f32`, `bf16` or `f16`.
     pub precision: String,
     /// Side of the tiles that it had larger frames in, in pixels.
@@ -37,24 +39,13 @@ pub struct Answers {
     pub frames_sha256: String,
 }
 
-impl Answers {
-    /// Those of `teacher` about `frames`.
-    pub fn new(
-        teacher: PoolTeacher,
-        precision: String,
-        tile: usize,
-        frames: &[FileRecord],
-    ) -> Self {
-        let lines = frames.iter().map(|f| format!("{}\t{}\n", f.bytes, f.path));
-        Self {
-            format: FORMAT,
-            teacher,
-            precision,
-            tile,
-            frames_sha256: sha256(lines.collect::<String>().as_bytes()),
-        }
-    }
+/// SHA-256 over names and lengths of frames.
+pub fn frames_sha256(frames: &[FileRecord]) -> String {
+    let lines = frames.iter().map(|f| format!("{}\t{}\n", f.bytes, f.path));
+    sha256(lines.collect::<String>().as_bytes())
+}
 
+impl Answers {
     /// What `folder` says of itself; none where its sharp pictures are no teacher's.
     ///
     /// # Errors
@@ -90,7 +81,10 @@ impl Answers {
             return Ok(());
         };
         let differs = [
-            (there.teacher != self.teacher, "another teacher"),
+            (
+                (&there.teacher, &there.key) != (&self.teacher, &self.key),
+                "another teacher",
+            ),
             (
                 there.frames_sha256 != self.frames_sha256,
                 "the teacher about other frames",
@@ -175,7 +169,14 @@ mod tests {
             sha256: String::new(),
         };
         let frames: Vec<FileRecord> = frames.iter().map(record).collect();
-        Answers::new(teacher, "f32".to_owned(), 512, &frames)
+        Answers {
+            format: FORMAT,
+            teacher,
+            key: None,
+            precision: "f32".to_owned(),
+            tile: 512,
+            frames_sha256: frames_sha256(&frames),
+        }
     }
 
     #[test]
@@ -192,7 +193,12 @@ mod tests {
             tile: 64,
             ..mine.clone()
         };
+        let nested = Answers {
+            key: Some("params_ema".to_owned()),
+            ..mine.clone()
+        };
         for (other, whose) in [
+            (nested, "of another teacher"),
             (answers("b", &[("1.png", 10)]), "of another teacher"),
             (answers("a", &[("1.png", 11)]), "about other frames"),
             (tiled, "other tiles"),

@@ -1,6 +1,7 @@
 //! SwinIR (Liang et al., ICCVW 2021), under the names of github.com/JingyunLiang/SwinIR.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
@@ -108,7 +109,8 @@ enum Tail {
 pub struct SwinIr {
     config: SwinIrConfig,
     mean: Option<Tensor>,
-    geometry: Geometry,
+    /// Made at first use: who only counts a network needs none.
+    geometry: OnceCell<Geometry>,
     conv_first: Conv,
     embed_norm: LayerNorm,
     groups: Vec<(Vec<Block>, Residual)>,
@@ -237,7 +239,7 @@ impl SwinIr {
         Ok(Self {
             config: c.clone(),
             mean,
-            geometry: Geometry::new(c.window_size, vs.device()),
+            geometry: OnceCell::new(),
             conv_first: conv("conv_first", c.in_chans, d),
             embed_norm: LayerNorm::new(&(vs / "patch_embed" / "norm"), d, 1e-5),
             groups: (0..c.depths.len()).map(group).collect(),
@@ -248,11 +250,14 @@ impl SwinIr {
     }
 
     fn body(&self, x: &Tensor, taps: &mut Taps) -> Tensor {
+        let window = self.config.window_size;
+        let geometry = || Geometry::new(window, x.device());
+        let geometry = self.geometry.get_or_init(geometry);
         let mut y = self.embed_norm.forward(&x.permute([0, 2, 3, 1]));
         for (i, (blocks, residual)) in self.groups.iter().enumerate() {
-            let inside = blocks.iter().fold(y.shallow_clone(), |y, block| {
-                block.forward(&y, &self.geometry)
-            });
+            let inside = blocks
+                .iter()
+                .fold(y.shallow_clone(), |y, block| block.forward(&y, geometry));
             let change = residual.forward(&inside.permute([0, 3, 1, 2]));
             y = y.g_add(&change.permute([0, 2, 3, 1]));
             taps.offer(&format!("layers.{i}"), &y.permute([0, 3, 1, 2]));

@@ -5,6 +5,7 @@ use tch::nn::VarStore;
 use tch::{Kind, Tensor};
 
 use super::feed::TrainBatch;
+use super::memory::guard;
 use super::progress::Progress;
 use super::trainer::Trainer;
 use super::validate::Validation;
@@ -23,9 +24,10 @@ impl Trainer {
     /// That the loss of `batches` is not finite: the teacher's doing when its answer is not.
     pub(super) fn loss_diverged(&self, batches: &[TrainBatch], progress: &Progress) -> Error {
         let (epoch, step) = (progress.state.epoch + 1, progress.state.step + 1);
-        match self.check_guidance(batches) {
-            Ok(()) => self.diverged("the loss", progress, step),
-            Err(error) => anyhow!(
+        // A GPU may have no room to ask the teacher again.
+        match guard(|| Ok(self.check_guidance(batches).err())) {
+            Ok(None | Some(None)) | Err(_) => self.diverged("the loss", progress, step),
+            Ok(Some(Some(error))) => anyhow!(
                 "in epoch {epoch}, step {step} {error:#}; {}",
                 self.last_good()
             ),

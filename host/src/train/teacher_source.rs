@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use tch::{Device, Kind};
 
-use super::run::TeacherInput;
+use super::run::{BEST, TeacherInput};
 use crate::data::answers::Answers;
 use crate::data::index;
 use crate::data::pool::PoolTeacher;
@@ -94,7 +94,7 @@ impl FoundTeacher {
 
 /// The weights and the configuration in a folder of `hone teacher train`.
 pub fn trained(folder: &Path) -> (PathBuf, PathBuf) {
-    (folder.join("best.safetensors"), folder.join("teacher.json"))
+    (folder.join(BEST), folder.join("teacher.json"))
 }
 
 /// Hashes of a teacher's options and weights.

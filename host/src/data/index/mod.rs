@@ -15,6 +15,7 @@
 mod examine;
 mod links;
 mod list_file;
+pub mod planned;
 mod sequence;
 mod split;
 mod tree;
@@ -308,32 +309,6 @@ pub fn scan_told(
         entries,
         problems,
     })
-}
-
-/// Every picture under a folder, whatever folders are called, and what cannot be used.
-///
-/// # Errors
-/// When the folder cannot be read, or holds videos only.
-pub fn pictures(root: &Path) -> anyhow::Result<(Vec<FileRecord>, Vec<Problem>)> {
-    let found = walk::walk(root)?;
-    let mut problems = found.problems;
-    let mut records = Vec::with_capacity(found.pictures.len());
-    for path in &found.pictures {
-        match examine::record(root, path, false) {
-            Ok(record) => records.push(record),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    Ok((records, problems))
-}
-
-/// The first of `pairs` of degraded and sharp paths that would not be told as one.
-pub fn not_a_pair(pairs: &[(PathBuf, PathBuf)]) -> Option<&Path> {
-    let both = pairs.iter().flat_map(|(a, b)| [a.clone(), b.clone()]);
-    let found = tree::pairs(&both.collect::<Vec<_>>(), &mut Vec::new());
-    let found: HashSet<_> = found.into_iter().map(|c| (c.input, c.truth)).collect();
-    let told = |(a, b): &&(PathBuf, PathBuf)| found.contains(&(Some(a.clone()), b.clone()));
-    pairs.iter().find(|pair| !told(pair)).map(|(a, _)| &**a)
 }
 
 /// Every picture is either used or a problem.
