@@ -20,6 +20,8 @@ pub mod journal;
 #[cfg(feature = "page")]
 pub mod page;
 pub mod place;
+#[cfg(any(feature = "page", feature = "rtsp"))]
+mod seats;
 pub mod shipped;
 pub mod slots;
 #[cfg(feature = "camera")]

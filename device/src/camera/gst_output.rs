@@ -11,7 +11,7 @@ mod lengths;
 mod playable;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,18 +20,17 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use super::address::without_password;
-use super::elements::{self, named, probe};
+use super::elements::{self, named};
 use super::encoder::fits;
 use super::error::CameraError;
 use super::feed::Frame;
-use super::histogram::Histogram;
 use super::levels;
-use super::output::{FEED, Output, OutputStats};
+use super::output::{Counts, FEED, Output, OutputStats};
 use super::picture::{picture, tell_range};
 use super::quota::Segments;
 use super::sharpener::lock;
 use super::sink::{SinkKind, SinkSpec, Unpublished, exact, numbered, packed};
-use super::timeline::{Clock, Marks, Timeline, between};
+use super::timeline::Timeline;
 use crate::atomic;
 
 /// How long one wait for room takes at most, so that a signal or an error is seen soon.
@@ -51,10 +50,7 @@ pub struct GstOutput {
     /// Told when the feed wants a frame.
     hungry: Arc<(Mutex<()>, Condvar)>,
     caps: Option<gst::Caps>,
-    marks: Arc<Marks>,
-    age: Arc<Mutex<Histogram>>,
-    taken: Arc<AtomicU64>,
-    given: u64,
+    counts: Arc<Counts>,
     /// What a recording writes.
     segments: Option<Segments>,
     /// Why viewers of a playlist no longer see what is written.
@@ -98,10 +94,7 @@ impl GstOutput {
             live,
             hungry: Arc::default(),
             caps: None,
-            marks: Arc::default(),
-            age: Arc::default(),
-            taken: Arc::default(),
-            given: 0,
+            counts: Arc::default(),
             segments,
             unpublished: Unpublished::default(),
             remarks: earlier.into_iter().collect(),
@@ -168,14 +161,7 @@ impl GstOutput {
         lengths::keep(&self.pipeline);
         levels::keep(self.pipeline.upcast_ref());
         let exit = named::<gst::Element>(&self.pipeline, "exit")?;
-        let (marks, age, taken) = (self.marks.clone(), self.age.clone(), self.taken.clone());
-        let timeline = timeline.clone();
-        probe(&exit, "sink", move |_, buffer| {
-            taken.fetch_add(1, Ordering::Relaxed);
-            if let Some(mark) = buffer.pts().and_then(|pts| marks.take(pts)) {
-                lock(&age).add(between(mark.captured, timeline.now()));
-            }
-        });
+        self.counts.watch(&exit, timeline);
         Ok(())
     }
 
@@ -198,8 +184,9 @@ impl GstOutput {
         if segments.outgrown()
             && let Some(sink) = self.pipeline.by_name("file")
         {
-            // `max-size-bytes` would do it too, but without it the encoder is asked for a keyframe where a segment ends.
-            sink.emit_by_name::<()>("split-after", &[]);
+            // `max-size-bytes` would do it too, but without it the encoder is asked for a keyframe where a segment ends;
+            // `split-after` is not there before GStreamer 1.16.
+            sink.emit_by_name::<()>("split-now", &[]);
         }
         let remark = segments.keep_within_quota();
         self.remarks
@@ -224,11 +211,8 @@ impl GstOutput {
             self.feed.set_caps(Some(&caps));
             self.caps = Some(caps);
         }
-        if let Some(pts) = buffer.pts() {
-            self.marks.captured(pts, frame.mark.captured);
-        }
-        self.given += 1;
-        if self.given.is_multiple_of(QUOTA_EVERY) {
+        let given = self.counts.give(frame, buffer.pts());
+        if given.is_multiple_of(QUOTA_EVERY) {
             self.keep_within_quota();
         }
         let pushed = self.feed.push_buffer(buffer);
@@ -274,12 +258,15 @@ impl Output for GstOutput {
     }
 
     fn end(&mut self) {
-        // Refused when the pipeline already failed: the bus says why.
-        let _ = self.feed.end_of_stream();
+        // An end without a beginning would publish an empty playlist over an earlier one.
+        if self.counts.given.load(Ordering::Relaxed) > 0 {
+            // Refused when the pipeline already failed: the bus says why.
+            let _ = self.feed.end_of_stream();
+        }
     }
 
     fn finish(&mut self, over: bool) -> Option<Result<(), CameraError>> {
-        if self.given == 0 {
+        if self.counts.given.load(Ordering::Relaxed) == 0 {
             return Some(Ok(()));
         }
         let written = self.written(over)?.and_then(|()| self.complete());
@@ -287,11 +274,7 @@ impl Output for GstOutput {
     }
 
     fn stats(&self) -> OutputStats {
-        OutputStats {
-            given: self.given,
-            taken: self.taken.load(Ordering::Relaxed),
-            age: lock(&self.age).clone(),
-        }
+        self.counts.stats()
     }
 
     fn remark(&mut self) -> Option<String> {

@@ -1,11 +1,18 @@
 //! What takes frames: the trait that a session sees its outputs by, and starting the one that a sink stands for.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use gstreamer as gst;
+
+use super::elements::probe;
 use super::error::CameraError;
 use super::feed::Frame;
 use super::gst_output::GstOutput;
 use super::histogram::Histogram;
+use super::sharpener::lock;
 use super::sink::{SinkKind, SinkSpec};
-use super::timeline::Timeline;
+use super::timeline::{Clock as _, Marks, Timeline, between};
 
 /// The queue behind every feed, which holds one frame; its `leaky` follows.
 pub(super) const FEED: &str =
@@ -98,5 +105,44 @@ impl OutputStats {
     pub fn add(&mut self, earlier: &Self) {
         self.given += earlier.given;
         self.taken += earlier.taken;
+    }
+}
+
+/// What an output counts, from the session's thread and its sink's.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) given: AtomicU64,
+    pub(super) taken: AtomicU64,
+    marks: Marks,
+    age: Mutex<Histogram>,
+}
+
+impl Counts {
+    /// Counts every frame that `taker`, a sink or an encoder, takes.
+    pub(super) fn watch(self: &Arc<Self>, taker: &gst::Element, timeline: &Timeline) {
+        let (counts, timeline) = (self.clone(), timeline.clone());
+        probe(taker, "sink", move |_, buffer| {
+            counts.taken.fetch_add(1, Ordering::Relaxed);
+            if let Some(mark) = buffer.pts().and_then(|pts| counts.marks.take(pts)) {
+                lock(&counts.age).add(between(mark.captured, timeline.now()));
+            }
+        });
+    }
+
+    /// Counts `frame`, which is given with the timestamp `pts`; how many were given so far.
+    pub(super) fn give(&self, frame: &Frame, pts: Option<gst::ClockTime>) -> u64 {
+        if let Some(pts) = pts {
+            self.marks.captured(pts, frame.mark.captured);
+        }
+        self.given.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// All of it.
+    pub(super) fn stats(&self) -> OutputStats {
+        OutputStats {
+            given: self.given.load(Ordering::Relaxed),
+            taken: self.taken.load(Ordering::Relaxed),
+            age: lock(&self.age).clone(),
+        }
     }
 }

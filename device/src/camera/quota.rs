@@ -40,7 +40,9 @@ impl Segments {
     fn begin_at(now: u64, folder: &Path, quota: Option<u64>) -> Self {
         // The clock of a board that knows no time may be behind what it said before.
         let stamps = names(folder).unwrap_or_default().into_iter();
-        let next = stamps.map(|((stamp, _), _)| stamp + 1).max();
+        let next = stamps.map(|((stamp, _), _)| stamp + 1);
+        // No name has more digits.
+        let next = next.filter(|next| *next < 10_u64.pow(STAMP as u32)).max();
         Self {
             folder: folder.to_owned(),
             stamp: now.max(next.unwrap_or_default()),
@@ -79,7 +81,8 @@ impl Segments {
         let told = std::mem::replace(&mut self.told, true);
         (!told).then(|| {
             format!(
-                "old segments cannot be deleted for the quota ({error}): move them away or change their permissions"
+                "old segments cannot be deleted for the quota ({error}), newer ones are in their place: move them away or \
+                 change their permissions"
             )
         })
     }

@@ -81,8 +81,13 @@ impl OnTrial {
         self.note_end(Duration::ZERO)
     }
 
-    /// Notes that the run ends because it was asked to: without a frame, its start does not count.
-    pub fn stopped(&self) {
+    /// Notes that the run ends because it was asked to: without a frame, its start does not count. What the disk refused to
+    /// note of the trial has its last chance.
+    pub fn stopped(&mut self) {
+        if self.ended.is_some() {
+            self.note_end(Duration::MAX);
+            return;
+        }
         if self.probation.is_some() && self.tally.is_empty() {
             // Should the disk refuse, it counts: that alone ends no trial.
             let _ = self.slots.forget_starts(&self.tried);
@@ -91,6 +96,7 @@ impl OnTrial {
 
     fn end(&mut self, ending: Ending) {
         self.probation = None;
+        self.retry_at = Duration::ZERO;
         self.ended = Some(ending);
     }
 
@@ -143,7 +149,7 @@ impl OnTrial {
 
     /// Says once why the slots noted nothing, and sets when they are tried again.
     fn put_off(&mut self, now: Duration, why: String) {
-        self.retry_at = now + AGAIN;
+        self.retry_at = now.saturating_add(AGAIN);
         if self.said != why {
             self.journal
                 .say(format_args!("warning: {why}; trying again every minute"));

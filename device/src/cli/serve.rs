@@ -216,7 +216,7 @@ pub fn serve(mut job: Job) -> anyhow::Result<(Result<RunReport, CameraError>, Ex
     if let Some(reason) = given_up.take() {
         bail!("{reason}");
     }
-    if let (Ok(_), Some(trial)) = (&report, trial.borrow().as_ref()) {
+    if let (Ok(_), Some(trial)) = (&report, trial.borrow_mut().as_mut()) {
         trial.stopped();
     }
     Ok((report, wiring.finish()?))

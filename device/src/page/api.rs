@@ -178,8 +178,8 @@ pub(super) async fn doctor(State(app): State<Arc<App>>) -> Answer<Json<Vec<Check
             }
         }
     };
-    let checks = tokio::task::spawn_blocking(examine).await;
-    let checks = checks.map_err(|_| unavailable("the doctor cannot look now"))?;
+    let checks = app.errands.run(examine).await;
+    let checks = checks.ok_or_else(|| unavailable("the doctor cannot look now"))?;
     Ok(Json(checks.to_vec()))
 }
 
@@ -219,8 +219,8 @@ pub(super) async fn take_snapshot(
     State(app): State<Arc<App>>,
 ) -> Answer<(StatusCode, Json<Snapshots>)> {
     let preview = app.preview.clone();
-    let number = tokio::task::spawn_blocking(move || preview.take_snapshot()).await;
-    let number = number.ok().flatten();
+    let number = app.errands.run(move || preview.take_snapshot()).await;
+    let number = number.flatten();
     let number = number.ok_or_else(|| unavailable("no frame came to take a snapshot of"))?;
     let at = |view| format!("/api/v1/snapshots/{number}/{view}.png");
     let (before, after) = (at("before"), at("after"));
@@ -245,8 +245,11 @@ pub(super) async fn snapshot(
         _ => return Err(gone()),
     };
     let preview = app.preview.clone();
-    let png = tokio::task::spawn_blocking(move || preview.snapshot(number, after)).await;
-    let png = png.ok().flatten().ok_or_else(gone)?;
+    let png = app
+        .errands
+        .run(move || preview.snapshot(number, after))
+        .await;
+    let png = png.flatten().ok_or_else(gone)?;
     let png = png.map_err(|e| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "image/png")], png).into_response())
 }

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::Settings;
 use super::access::{Access, Refusal};
+use super::errands::Errands;
 use super::html::Page;
 use super::preview::Preview;
 use crate::doctor::Check;
@@ -28,6 +29,7 @@ pub struct App {
     pub(super) access: Arc<Access>,
     pub(super) preview: Arc<Preview>,
     pub(super) listeners: Arc<Semaphore>,
+    pub(super) errands: Errands,
     pub(super) page: Page,
     pub(super) slots: PathBuf,
     pub(super) tls: bool,
@@ -41,6 +43,7 @@ impl App {
             access: Arc::new(Access::new(&settings.folder)),
             preview: Arc::new(Preview::new(board.sharpener().clone())),
             listeners: Arc::new(Semaphore::new(LISTENERS)),
+            errands: Errands::default(),
             page: Page::new(),
             slots: settings.slots.clone(),
             tls: settings.tls,

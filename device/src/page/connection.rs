@@ -1,8 +1,6 @@
 //! Connections: how many, and how long each may take for what.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -15,7 +13,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::stall::Stall;
-use crate::camera::sharpener::lock;
+use crate::seats::Seats;
 
 /// Connections at one time.
 const MOST: usize = 96;
@@ -34,14 +32,14 @@ const HEADERS: usize = 64;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub(super) IpAddr);
 
-/// How many connections there are, by address.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Connections(Arc<Mutex<HashMap<IpAddr, usize>>>);
+/// Whoever is served now.
+#[derive(Debug)]
+pub(super) struct Connections(Seats);
 
-/// One of them; it makes room when it is dropped.
-struct Seat {
-    all: Connections,
-    peer: IpAddr,
+impl Default for Connections {
+    fn default() -> Self {
+        Self(Seats::new(MOST, MOST_OF_ONE))
+    }
 }
 
 impl Connections {
@@ -53,7 +51,7 @@ impl Connections {
         router: &Router,
         tls: Option<&TlsAcceptor>,
     ) {
-        let Some(seat) = self.seat(peer.ip()) else {
+        let Some(seat) = self.0.take(peer.ip()) else {
             return;
         };
         // A hurry for small answers; a system without is no reason to refuse.
@@ -71,20 +69,6 @@ impl Connections {
             }
         });
     }
-
-    fn seat(&self, peer: IpAddr) -> Option<Seat> {
-        let mut all = lock(&self.0);
-        let taken: usize = all.values().sum();
-        let own = all.get(&peer).copied().unwrap_or(0);
-        if taken >= MOST || own >= MOST_OF_ONE {
-            return None;
-        }
-        all.insert(peer, own + 1);
-        Some(Seat {
-            all: self.clone(),
-            peer,
-        })
-    }
 }
 
 /// Answers one request after another.
@@ -97,16 +81,4 @@ async fn http(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router) {
         .max_headers(HEADERS)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
         .await;
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut all = lock(&self.all.0);
-        let left = all.get(&self.peer).map_or(0, |n| n - 1);
-        if left == 0 {
-            all.remove(&self.peer);
-        } else {
-            all.insert(self.peer, left);
-        }
-    }
 }

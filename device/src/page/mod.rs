@@ -15,6 +15,7 @@ mod api;
 mod app;
 mod browser;
 mod connection;
+mod errands;
 mod error;
 mod guard;
 mod health;

@@ -39,6 +39,7 @@ fn viewers_come_go_and_return() {
     assert!(sees(&second));
     drop(second);
     assert!(sees(&look(&address)));
+    assert_eq!(honed.count("note:"), 0, "{:?}", honed.log());
     let report = honed.stop();
     let output = &report["outputs"][0];
     assert!(output["frames"].as_u64().unwrap() >= 20, "{report}");

@@ -1,8 +1,8 @@
 //! Properties, caps and the transform of `honesharpen`.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Instant;
 
 use gstreamer as gst;
 use gstreamer::glib;
@@ -17,7 +17,9 @@ use gstreamer_video::subclass::prelude::*;
 
 use super::super::dials::Dials;
 use super::super::planes;
-use super::super::sharpener::{Sharpener, lock};
+use super::super::sharpener::{SharpenStats, Sharpener, lock};
+use super::latency::Latency;
+use super::segment::{continues, stream_time};
 use super::settings::Settings;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -30,10 +32,15 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 
 #[derive(Debug, Default)]
 pub struct HoneSharpen {
-    settings: Mutex<Settings>,
+    pub(super) settings: Mutex<Settings>,
     dials: Mutex<Arc<Dials>>,
     given: Mutex<Option<Arc<Sharpener>>>,
     running: Mutex<Option<Arc<Sharpener>>>,
+    /// What was measured until it stopped.
+    measured: Mutex<SharpenStats>,
+    latency: Mutex<Latency>,
+    /// Why the last frame passed that could not be restored.
+    refused: Mutex<String>,
     was_untouched: AtomicBool,
     told_interlaced: AtomicBool,
     frames: AtomicU64,
@@ -45,7 +52,7 @@ impl HoneSharpen {
         *lock(&self.given) = Some(sharpener);
     }
 
-    fn dials(&self) -> Arc<Dials> {
+    pub(super) fn dials(&self) -> Arc<Dials> {
         lock(&self.dials).clone()
     }
 
@@ -53,8 +60,11 @@ impl HoneSharpen {
         lock(&self.running).clone()
     }
 
-    fn stats(&self) -> gst::Structure {
-        let stats = self.running().map(|s| s.stats()).unwrap_or_default();
+    pub(super) fn stats(&self) -> gst::Structure {
+        let stats = match self.running() {
+            Some(sharpener) => sharpener.stats(),
+            None => lock(&self.measured).clone(),
+        };
         let millis = |d: std::time::Duration| d.as_secs_f64() * 1e3;
         gst::Structure::builder("honesharpen-stats")
             .field("sharpened", stats.sharpened)
@@ -81,38 +91,11 @@ impl ObjectImpl for HoneSharpen {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let mut settings = lock(&self.settings);
-        let text = || value.get::<Option<String>>().ok().flatten();
-        let number = || value.get::<f64>().unwrap_or_default() as f32;
-        match pspec.name() {
-            "bundle" => settings.bundle = text().map(PathBuf::from),
-            "trusted-key" => settings.trusted_key = text().map(PathBuf::from),
-            "allow-unsigned" => settings.allow_unsigned = value.get().unwrap_or_default(),
-            "model" => settings.model = text().map(PathBuf::from),
-            "level" => settings.level = text().filter(|level| !level.is_empty()),
-            "threads" => settings.threads = value.get().unwrap_or_default(),
-            "strength" => self.dials().set_strength(number()),
-            "split" => self.dials().set_split(number()),
-            "bypass" => self.dials().set_bypass(value.get().unwrap_or_default()),
-            _ => {}
-        }
+        self.set(pspec.name(), value);
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        let settings = lock(&self.settings);
-        let path = |p: &Option<PathBuf>| p.as_ref().map(|p| p.display().to_string()).to_value();
-        match pspec.name() {
-            "bundle" => path(&settings.bundle),
-            "trusted-key" => path(&settings.trusted_key),
-            "allow-unsigned" => settings.allow_unsigned.to_value(),
-            "model" => path(&settings.model),
-            "level" => settings.level.to_value(),
-            "threads" => settings.threads.to_value(),
-            "strength" => f64::from(self.dials().strength()).to_value(),
-            "split" => f64::from(self.dials().split()).to_value(),
-            "bypass" => self.dials().bypass().to_value(),
-            _ => self.stats().to_value(),
-        }
+        self.get(pspec.name())
     }
 }
 
@@ -174,14 +157,44 @@ impl BaseTransformImpl for HoneSharpen {
         gst::info!(CAT, imp = self, "{}", sharpener.description());
         *lock(&self.running) = Some(sharpener.clone());
         self.frames.store(0, Ordering::Relaxed);
+        *lock(&self.latency) = Latency::default();
+        lock(&self.refused).clear();
         // A camera that comes back shows another moment.
         sharpener.restart();
         self.parent_start()
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
-        *lock(&self.running) = None;
+        let stopped = lock(&self.running).take();
+        if let Some(sharpener) = stopped {
+            *lock(&self.measured) = sharpener.stats();
+        }
         self.parent_stop()
+    }
+
+    fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
+        let answered = BaseTransformImplExt::parent_query(self, direction, query);
+        if answered
+            && direction == gst::PadDirection::Src
+            && let gst::QueryViewMut::Latency(query) = query.view_mut()
+        {
+            lock(&self.latency).add_to(query);
+        }
+        answered
+    }
+
+    fn propose_allocation(
+        &self,
+        decide_query: Option<&gst::query::Allocation>,
+        query: &mut gst::query::Allocation,
+    ) -> Result<(), gst::LoggableError> {
+        self.parent_propose_allocation(decide_query, query)?;
+        // While frames pass as they came, the answer is that of what follows. Frames to be cropped are larger than the caps
+        // say, and would still come when they are to be restored.
+        if let Some(index) = query.find_allocation_meta::<gst_video::VideoCropMeta>() {
+            query.remove_nth_allocation_meta(index);
+        }
+        Ok(())
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
@@ -233,18 +246,6 @@ impl BaseTransformImpl for HoneSharpen {
     }
 }
 
-/// The time that controllers count, of a frame with this timestamp; none outside the segment.
-fn stream_time(segment: &gst::Segment, pts: Option<gst::ClockTime>) -> Option<gst::ClockTime> {
-    let segment = segment.downcast_ref::<gst::ClockTime>()?;
-    segment.to_stream_time(pts)
-}
-
-/// Whether a stream goes on in segment `new` where it was in `old`: sources repeat theirs.
-fn continues(old: &gst::Segment, new: &gst::Segment) -> bool {
-    let place = |s: &gst::Segment| (s.format(), s.rate(), s.start(), s.time(), s.base());
-    place(old) == place(new)
-}
-
 impl VideoFilterImpl for HoneSharpen {
     fn set_info(
         &self,
@@ -280,52 +281,33 @@ impl VideoFilterImpl for HoneSharpen {
         if sharpener.skips(self.frames.fetch_add(1, Ordering::Relaxed)) {
             return Ok(gst_base::BASE_TRANSFORM_FLOW_DROPPED);
         }
+        let begun = Instant::now();
         let result = planes::view(inframe).and_then(|frame| {
             let mut out = planes::view_mut(outframe)?;
             sharpener.sharpen(&frame, &mut out).map_err(Into::into)
         });
+        let grown = lock(&self.latency).add(begun.elapsed());
+        if grown {
+            let element = self.obj();
+            let message = gst::message::Latency::builder().src(&*element);
+            // Without a bus nobody waits for it.
+            let _ = element.post_message(message.build());
+        }
         if let Err(error) = result {
             sharpener.note_failed();
-            gst::element_imp_warning!(
-                self,
-                gst::StreamError::Failed,
-                ["the frame passes as it came: {error}"]
-            );
+            let reason = error.to_string();
+            // Of frames that all fail alike the first one is told.
+            if std::mem::replace(&mut *lock(&self.refused), reason.clone()) != reason {
+                gst::element_imp_warning!(
+                    self,
+                    gst::StreamError::Failed,
+                    ["the frame passes as it came: {reason}"]
+                );
+            }
             inframe
                 .copy(outframe)
                 .map_err(|_| gst::FlowError::NotNegotiated)?;
         }
         Ok(gst::FlowSuccess::Ok)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_segment_that_is_repeated_continues_the_stream() {
-        gst::init().unwrap();
-        let mut old = gst::FormattedSegment::<gst::ClockTime>::new();
-        old.set_position(gst::ClockTime::from_seconds(3));
-        let mut new = gst::FormattedSegment::<gst::ClockTime>::new();
-        assert!(continues(old.upcast_ref(), new.upcast_ref()));
-        new.set_start(gst::ClockTime::from_seconds(9));
-        assert!(!continues(old.upcast_ref(), new.upcast_ref()));
-    }
-
-    #[test]
-    fn controllers_count_the_time_of_the_stream() {
-        gst::init().unwrap();
-        let seconds = gst::ClockTime::from_seconds;
-        let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
-        segment.set_start(seconds(1000));
-        segment.set_time(seconds(2));
-        let time = |pts| stream_time(segment.upcast_ref(), pts);
-        assert_eq!(time(Some(seconds(1003))), Some(seconds(5)));
-        assert_eq!(time(Some(seconds(3))), None);
-        assert_eq!(time(None), None);
-        let bytes = gst::FormattedSegment::<gst::format::Bytes>::new();
-        assert_eq!(stream_time(bytes.upcast_ref(), Some(seconds(3))), None);
     }
 }

@@ -5,8 +5,12 @@
 //! ```
 
 mod imp;
+mod latency;
 mod properties;
+mod segment;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

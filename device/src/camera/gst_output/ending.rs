@@ -91,7 +91,7 @@ impl GstOutput {
         }
         match files::rescue(target) {
             Ok(Some(kept)) => Some(format!("what it had recorded is in {}", kept.display())),
-            Ok(None) if self.taken.load(Ordering::Relaxed) == 0 => None,
+            Ok(None) if self.counts.taken.load(Ordering::Relaxed) == 0 => None,
             Ok(None) => Some("nothing recorded since its last start can be played".into()),
             Err(e) => Some(format!(
                 "{}, which holds what it had recorded, could not be renamed: {e}",

@@ -7,9 +7,10 @@
 //!
 //! Nothing is encoded while nobody looks.
 
+mod faults;
 mod server;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -19,28 +20,18 @@ use gstreamer_app as gst_app;
 use gstreamer_rtsp_server as gst_rtsp;
 use gstreamer_rtsp_server::prelude::*;
 
+use self::faults::Faults;
 use self::server::Server;
-use super::elements::probe;
 use super::encoder::fits;
 use super::error::CameraError;
 use super::feed::Frame;
-use super::histogram::Histogram;
 use super::levels;
-use super::output::{FEED, Output, OutputStats};
+use super::output::{Counts, FEED, Output, OutputStats};
 use super::rtsp_address::RtspAddress;
 use super::sharpener::lock;
 use super::sink::SinkSpec;
-use super::timeline::{Clock, Marks, Timeline, between};
+use super::timeline::Timeline;
 use crate::state::ON_THEIR_WAY_OUT;
-
-/// What a stream counts, from the session's thread and the encoder's.
-#[derive(Debug, Default)]
-struct Counts {
-    marks: Marks,
-    age: Mutex<Histogram>,
-    given: AtomicU64,
-    taken: AtomicU64,
-}
 
 impl Counts {
     /// Frames given and not taken.
@@ -76,6 +67,7 @@ pub struct RtspOutput {
     timeline: Timeline,
     stream: Arc<Mutex<Stream>>,
     counts: Arc<Counts>,
+    faults: Arc<Mutex<Faults>>,
     server: Server,
 }
 
@@ -95,13 +87,16 @@ impl RtspOutput {
             spec.tail(true)?
         );
         let (stream, counts) = (Arc::<Mutex<Stream>>::default(), Arc::<Counts>::default());
+        let faults = Arc::<Mutex<Faults>>::default();
         let factory = gst_rtsp::RTSPMediaFactory::new();
         factory.set_launch(&line);
         factory.set_shared(true);
         factory.set_clock(Some(timeline.clock()));
         {
             let (stream, counts, timeline) = (stream.clone(), counts.clone(), timeline.clone());
+            let faults = faults.clone();
             factory.connect_media_configure(move |_, media| {
+                faults::listen(media, &faults);
                 join(media, &stream, &counts, &timeline);
             });
         }
@@ -115,6 +110,7 @@ impl RtspOutput {
             timeline: timeline.clone(),
             stream,
             counts,
+            faults,
             server,
         })
     }
@@ -137,13 +133,7 @@ fn join(
     levels::keep(bin);
     let encoder = bin.by_name("exit");
     if let Some(encoder) = &encoder {
-        let (counts, timeline) = (counts.clone(), timeline.clone());
-        probe(encoder, "sink", move |_, buffer| {
-            counts.taken.fetch_add(1, Ordering::Relaxed);
-            if let Some(mark) = buffer.pts().and_then(|pts| counts.marks.take(pts)) {
-                lock(&counts.age).add(between(mark.captured, timeline.now()));
-            }
-        });
+        counts.watch(encoder, timeline);
     }
     *lock(stream) = Stream {
         feed: feed.clone(),
@@ -195,14 +185,13 @@ impl Output for RtspOutput {
             feed.set_caps(Some(&frame.caps));
             stream.caps = Some(frame.caps.clone());
         }
-        self.counts.given.fetch_add(1, Ordering::Relaxed);
+        self.counts.give(frame, Some(pts));
         drop(stream);
         let mut buffer = frame.buffer.copy();
         if let Some(buffer) = buffer.get_mut() {
             buffer.set_pts(pts);
             buffer.set_dts(gst::ClockTime::NONE);
         }
-        self.counts.marks.captured(pts, frame.mark.captured);
         // Refused while the last viewer leaves: then nobody wants it.
         let _ = feed.push_buffer(buffer);
         Ok(())
@@ -217,11 +206,15 @@ impl Output for RtspOutput {
     }
 
     fn stats(&self) -> OutputStats {
-        OutputStats {
-            given: self.counts.given.load(Ordering::Relaxed),
-            taken: self.counts.taken.load(Ordering::Relaxed),
-            age: lock(&self.counts.age).clone(),
-        }
+        self.counts.stats()
+    }
+
+    fn remark(&mut self) -> Option<String> {
+        let reason = lock(&self.faults).next()?;
+        Some(format!(
+            "note: {}: viewers get no picture: {reason}",
+            self.name
+        ))
     }
 }
 

@@ -13,6 +13,9 @@ use crate::camera::error::CameraError;
 use crate::camera::feed::{Camera, Frame, Next};
 use crate::camera::timeline::Clock;
 
+/// A camera that gave frames for so long works, too, however few they are.
+const SETTLING: gst::ClockTime = gst::ClockTime::from_seconds(10);
+
 type Opened = Result<Box<dyn Camera + Send>, CameraError>;
 
 enum State {
@@ -43,8 +46,9 @@ pub(super) struct Link {
     backoff: Backoff,
     /// Frames captured by cameras that are gone.
     captured: u64,
-    /// Frames that the present camera gave.
+    /// Frames that the present camera gave, and when the first of them came.
     given: u64,
+    first: Option<gst::ClockTime>,
     /// Complaints of their decoders.
     complaints: Complaints,
 }
@@ -60,6 +64,7 @@ impl Link {
             backoff: Backoff::default(),
             captured: 0,
             given: 0,
+            first: None,
             complaints: Complaints::default(),
         }
     }
@@ -76,7 +81,10 @@ impl Link {
             State::Up(camera) => match camera.next(wait) {
                 Ok(Next::Frame(frame)) => {
                     self.given += 1;
-                    if self.given == SETTLED {
+                    let now = clock.now();
+                    let first = *self.first.get_or_insert(now);
+                    // A slow camera takes minutes for so many frames.
+                    if self.given >= SETTLED || now.saturating_sub(first) >= SETTLING {
                         self.backoff.reset();
                     }
                     Sight::Frame(frame)
@@ -180,6 +188,7 @@ impl Link {
         if let State::Up(camera) = std::mem::replace(&mut self.state, down) {
             self.captured += camera.captured();
             self.given = 0;
+            self.first = None;
             self.complaints.add(&camera.complaints());
             std::thread::spawn(move || drop(camera));
         }
@@ -218,5 +227,24 @@ mod tests {
             }
         }
         assert!(link.backoff.wait() < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_slow_camera_has_worked_after_a_while_too() {
+        gst::init().unwrap();
+        let clock = ManualClock::default();
+        let camera =
+            ScriptedCamera::new(vec![Script::Frame; 3], clock.clone(), gst::Caps::new_any());
+        let open: Arc<OpenCamera> = Arc::new(|_| Err(CameraError::Gstreamer("gone".into())));
+        let mut link = Link::new(Some(Box::new(camera)), open);
+        for second in [0, 9, 10] {
+            for _ in 0..9 {
+                link.backoff.wait();
+            }
+            assert!(matches!(link.look(LOOK, &clock, None), Sight::Frame(_)));
+            let soon = link.backoff.wait() < Duration::from_secs(1);
+            assert_eq!(soon, second == 10);
+            clock.sleep(Duration::from_secs(if second == 0 { 9 } else { 1 }));
+        }
     }
 }

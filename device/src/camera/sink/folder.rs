@@ -121,7 +121,7 @@ impl Playlist {
     }
 
     /// The number of the first segment of this start. Of earlier ones those stay that their last playlist may name, for
-    /// players may still ask for them.
+    /// players may still ask for them. Empty ones, as every start leaves one while the disk is full, push none of those out.
     fn next_number(&self) -> i32 {
         let entries = std::fs::read_dir(&self.folder).into_iter().flatten();
         let mut earlier: Vec<_> = entries
@@ -130,8 +130,12 @@ impl Playlist {
             .collect();
         earlier.sort();
         let next = earlier.last().and_then(|(last, _)| last.checked_add(1));
+        let empty = |path: &Path| path.metadata().is_ok_and(|file| file.len() == 0);
+        let (nothing, segments): (Vec<_>, Vec<_>) =
+            earlier.iter().partition(|(_, path)| empty(path));
         let stay = self.keep as usize + 2;
-        for (_, path) in earlier.iter().rev().skip(stay) {
+        let old = segments.iter().rev().skip(stay);
+        for (_, path) in nothing.iter().chain(old) {
             // One that cannot be removed is no reason not to stream.
             let _ = std::fs::remove_file(path);
         }
@@ -237,13 +241,22 @@ mod tests {
         };
         assert_eq!(playlist.next_number(), 0);
         for name in (0..9).map(|n| format!("live{n:05}.ts")) {
-            std::fs::write(folder.path().join(name), "").unwrap();
+            std::fs::write(folder.path().join(name), "pictures").unwrap();
         }
         std::fs::write(folder.path().join("live.ts"), "").unwrap();
         assert_eq!(playlist.next_number(), 9);
         assert!(!folder.path().join("live00003.ts").exists());
         assert!(folder.path().join("live00004.ts").exists());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 6);
+        let count = || std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(count(), 6);
+        // Starts on a full disk leave the segments that can be seen.
+        for n in 9..20 {
+            let name = format!("live{n:05}.ts");
+            std::fs::write(folder.path().join(name), "").unwrap();
+            assert_eq!(playlist.next_number(), n + 1);
+        }
+        assert!(folder.path().join("live00004.ts").exists());
+        assert_eq!(count(), 6);
     }
 
     #[test]

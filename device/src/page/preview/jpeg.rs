@@ -6,7 +6,7 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
-use crate::camera::elements;
+use crate::camera::elements::{self, named};
 use crate::camera::error::CameraError;
 
 /// Widest picture.
@@ -98,10 +98,6 @@ impl Drop for Jpeg {
         // Nothing is left to do when even this fails.
         let _ = self.pipeline.set_state(gst::State::Null);
     }
-}
-
-fn named<T: IsA<gst::Element>>(pipeline: &gst::Pipeline, name: &str) -> Result<T, CameraError> {
-    elements::named(pipeline, name)
 }
 
 /// The largest size in square pixels of the shape of a frame whose pixels are `pixel` that is no wider than [`WIDTH`], even in
