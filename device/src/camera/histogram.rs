@@ -52,9 +52,9 @@ impl Histogram {
         }
     }
 
-    /// How many were shorter than two to the power of `octave` microseconds; exact, for buckets end there.
-    pub fn shorter_than_octave(&self, octave: usize) -> u64 {
-        let end = octave * PER_OCTAVE as usize;
+    /// How many were shorter than two to the power of `thirds / 3` microseconds; exact, for buckets end there.
+    pub fn shorter_than(&self, thirds: usize) -> u64 {
+        let end = thirds * PER_OCTAVE as usize / 3;
         self.counts.iter().take(end).sum()
     }
 
@@ -127,8 +127,8 @@ mod tests {
         let since = histogram.since(&earlier);
         assert_eq!(since.count(), 4);
         assert_eq!(since.sum(), Duration::from_micros(4024));
-        assert_eq!(since.shorter_than_octave(10), 2);
-        assert_eq!(since.shorter_than_octave(11), 4);
+        assert_eq!(since.shorter_than(30), 2);
+        assert_eq!(since.shorter_than(33), 4);
         let max = since.max().as_secs_f64() / 1100e-6;
         assert!((1.0..1.05).contains(&max), "{max}");
     }

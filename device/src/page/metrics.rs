@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use crate::camera::histogram::Histogram;
 use crate::state::{BoardState, SinkState};
 
-/// Bounds of the histograms, as powers of two of microseconds: 0.5 ms to 2 s.
-const OCTAVES: std::ops::RangeInclusive<usize> = 9..=21;
+/// Bounds of the histograms, in thirds of a doubling from a microsecond on: 0.5 ms to 2 s. The alert for late frames asks
+/// for one of them, as what lies within a bucket is guessed.
+const BOUNDS: std::ops::RangeInclusive<usize> = 27..=63;
 
 /// Name, type and help of a metric that each output has, and its value.
 type OfSink = (
@@ -212,9 +213,10 @@ impl Page {
     fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
         self.head(name, "histogram", help);
         let bucket = format!("{name}_bucket");
-        for octave in OCTAVES {
-            let bound = (1_u64 << octave) as f64 / 1e6;
-            let below = histogram.shorter_than_octave(octave) as f64;
+        for thirds in BOUNDS {
+            // Whole microseconds, for a label that people can read.
+            let bound = (thirds as f64 / 3.0).exp2().round() / 1e6;
+            let below = histogram.shorter_than(thirds) as f64;
             self.value(&bucket, &[("le", &bound.to_string())], below);
         }
         let count = histogram.count() as f64;
@@ -233,7 +235,33 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn the_alert_for_late_frames_asks_for_a_bound() {
+        let mut histogram = Histogram::default();
+        for millis in [140, 200, 215] {
+            histogram.add(Duration::from_millis(millis));
+        }
+        let mut page = Page::default();
+        page.histogram("age", "", &histogram);
+        let rules = include_str!("../../../cross/monitoring/alerts.yml");
+        let asked = rules.lines().find_map(|line| {
+            let (query, bound) = line.rsplit_once(" > ")?;
+            query
+                .contains("hone_frame_age_seconds_bucket")
+                .then_some(bound)
+        });
+        let late = format!("age_bucket{{le=\"{}\"}} 2", asked.unwrap());
+        assert!(
+            page.0.lines().any(|line| line == late),
+            "no {late} in\n{}",
+            page.0
+        );
+        assert!(page.0.contains("le=\"0.000512\"") && page.0.contains("le=\"2.097152\""));
+    }
 
     #[test]
     fn no_series_comes_twice() {

@@ -18,7 +18,7 @@ use super::{Carry, TelemetryError};
 use crate::backoff::Backoff;
 
 use fault::ended_by_broker;
-pub use fault::reason;
+pub use fault::{of_system, reason};
 
 /// Frames that may wait for the connection.
 const WAITING: usize = 8;

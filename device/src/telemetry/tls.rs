@@ -20,6 +20,57 @@ use tokio_rustls::rustls::{
 
 use super::TelemetryError;
 
+/// Authorities that were read once, for clients that know servers by different fingerprints.
+#[derive(Debug)]
+pub struct Authorities {
+    signed: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl Authorities {
+    /// Those of the PEM file `path`, or else the system's.
+    ///
+    /// # Errors
+    /// The file cannot be used, or TLS cannot be set up.
+    pub fn read(path: Option<&Path>) -> Result<Self, TelemetryError> {
+        let provider = Arc::new(ring::default_provider());
+        let roots = roots(path)?;
+        // A machine without authorities knows servers by their fingerprints all the same.
+        let roots = (!roots.is_empty()).then(|| Arc::new(roots));
+        let signed = roots.map(|roots| {
+            WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build()
+        });
+        let signed = signed.transpose().map_err(system)?;
+        Ok(Self { signed, provider })
+    }
+
+    /// A client that takes certificates with one of `fingerprints`, and those that one of these signed.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn client(
+        &self,
+        fingerprints: &[Fingerprint],
+    ) -> Result<Arc<ClientConfig>, TelemetryError> {
+        let pinned = Pinned {
+            fingerprints: fingerprints.to_vec(),
+            signed: self.signed.clone(),
+            provider: self.provider.clone(),
+        };
+        let client = ClientConfig::builder_with_provider(self.provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(system)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(pinned))
+            .with_no_client_auth();
+        Ok(Arc::new(client))
+    }
+}
+
+fn system(error: impl std::fmt::Display) -> TelemetryError {
+    TelemetryError::System(error.to_string())
+}
+
 /// A client that takes certificates with one of `fingerprints`, and those that an authority of the PEM file `authorities`, or
 /// else of the system, signed.
 ///
@@ -29,30 +80,7 @@ pub fn client(
     authorities: Option<&Path>,
     fingerprints: &[Fingerprint],
 ) -> Result<Arc<ClientConfig>, TelemetryError> {
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| TelemetryError::System(error.to_string()))?;
-    let roots = roots(authorities)?;
-    let builder = if fingerprints.is_empty() {
-        builder.with_root_certificates(roots)
-    } else {
-        // A machine without authorities knows servers by their fingerprints all the same.
-        let roots = (!roots.is_empty()).then(|| Arc::new(roots));
-        let signed = roots.map(|roots| {
-            WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build()
-        });
-        let signed = signed.transpose();
-        let pinned = Pinned {
-            fingerprints: fingerprints.to_vec(),
-            signed: signed.map_err(|error| TelemetryError::System(error.to_string()))?,
-            provider,
-        };
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(pinned))
-    };
-    Ok(Arc::new(builder.with_no_client_auth()))
+    Authorities::read(authorities)?.client(fingerprints)
 }
 
 fn roots(authorities: Option<&Path>) -> Result<RootCertStore, TelemetryError> {

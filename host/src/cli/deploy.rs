@@ -1,5 +1,7 @@
 //! `hone deploy`, `hone status` and `hone rollback`: boards over ssh.
 
+mod shown;
+
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -7,7 +9,8 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 use comfy_table::{Table, presets};
 use hone_shared::printable::printable;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use shown::{Shown, say};
 
 use crate::deploy::{self, Facts, Goods, Options, Row, Ssh};
 
@@ -75,7 +78,7 @@ pub struct DeployArgs {
 }
 
 impl DeployArgs {
-    /// Deploys and prints a table.
+    /// Deploys, and prints each board's row of a table when it is done.
     ///
     /// # Errors
     /// The file at fault, or how many boards did not take the update.
@@ -107,15 +110,12 @@ impl DeployArgs {
             dry_run: self.dry_run,
             wait: self.wait,
         };
-        let bars = Bars::new(boards);
-        let rows = deploy::deploy(boards, &goods, &options, self.canary, &|at, text| {
-            bars.tell(at, text);
+        let shown = Shown::new(boards, !self.json)?;
+        let rows = deploy::deploy(boards, &goods, &options, self.canary, &|at, step| {
+            shown.tell(at, step);
         });
-        bars.clear();
         if self.json {
             println!("{}", serde_json::to_string_pretty(&rows)?);
-        } else {
-            println!("{}", printable(table(&rows)));
         }
         let bad: Vec<&Row> = rows.iter().filter(|row| !row.good).collect();
         match bad.as_slice() {
@@ -123,59 +123,6 @@ impl DeployArgs {
             [row] if rows.len() == 1 => bail!("{}: {}", row.board, row.outcome),
             _ => bail!("{} of {} boards did not take it", bad.len(), rows.len()),
         }
-    }
-}
-
-fn table(rows: &[Row]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header(["board", "machine", "before", "kB", "s", "outcome"]);
-    for row in rows {
-        table.add_row([
-            row.board.clone(),
-            row.machine.clone(),
-            row.before.clone(),
-            format!("{:.1}", row.bytes as f64 / 1e3),
-            format!("{:.1}", row.seconds),
-            row.outcome.clone(),
-        ]);
-    }
-    table
-}
-
-/// One line of progress for each board; nothing when standard error is no terminal.
-struct Bars {
-    all: MultiProgress,
-    each: Vec<ProgressBar>,
-}
-
-impl Bars {
-    fn new(boards: &[String]) -> Self {
-        let all = MultiProgress::new();
-        let style = ProgressStyle::with_template("{spinner} {prefix}: {msg} ({elapsed})")
-            .unwrap_or_else(|_| ProgressStyle::default_spinner());
-        let each = boards.iter().map(|board| {
-            let bar = all.add(ProgressBar::new_spinner().with_style(style.clone()));
-            bar.set_prefix(board.clone());
-            bar.enable_steady_tick(std::time::Duration::from_millis(200));
-            bar
-        });
-        Self {
-            each: each.collect(),
-            all: all.clone(),
-        }
-    }
-
-    fn tell(&self, board: usize, text: &str) {
-        self.each[board].set_message(text.to_owned());
-    }
-
-    fn clear(&self) {
-        for bar in &self.each {
-            bar.finish_and_clear();
-        }
-        // The terminal may be gone; the table follows anyway.
-        let _ = self.all.clear();
     }
 }
 
@@ -277,31 +224,31 @@ pub struct RollbackArgs {
 }
 
 impl RollbackArgs {
-    /// Rolls back every board and prints what runs there now.
+    /// Rolls back every board, and prints what runs there when it is done.
     ///
     /// # Errors
     /// How many boards did not go back.
     pub fn run(self) -> Result<()> {
         let (ssh, root) = self.ssh.connect(&self.boards)?;
         let answers = deploy::on_each(0..self.boards.len(), &|at| {
-            deploy::roll_back(&ssh, &self.boards[at], &root)
-        });
-        let mut left = 0;
-        for (board, answer) in self.boards.iter().zip(answers) {
-            match answer {
-                Ok(line) => println!("{board}: {}", printable(line)),
-                Err(error) if self.boards.len() == 1 => bail!("{board}: {error:#}"),
-                Err(error) => {
-                    left += 1;
-                    println!("{board}: {}", printable(format_args!("{error:#}")));
-                }
+            let board = &self.boards[at];
+            let answer = deploy::roll_back(&ssh, board, &root);
+            match &answer {
+                Ok(line) => say(format_args!("{board}: {line}")),
+                Err(error) if self.boards.len() > 1 => say(format_args!("{board}: {error:#}")),
+                Err(_) => {}
             }
+            answer
+        });
+        let errors: Vec<_> = answers.into_iter().filter_map(Result::err).collect();
+        match errors.as_slice() {
+            [] => Ok(()),
+            [error] if self.boards.len() == 1 => bail!("{}: {error:#}", self.boards[0]),
+            left => bail!(
+                "{} of {} boards do not run what they ran before: see above",
+                left.len(),
+                self.boards.len()
+            ),
         }
-        ensure!(
-            left == 0,
-            "{left} of {} boards do not run what they ran before: see above",
-            self.boards.len()
-        );
-        Ok(())
     }
 }

@@ -5,26 +5,32 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use hone_device::telemetry::tls;
+use hone_device::telemetry::tls::Authorities;
 use hone_shared::telemetry::{BrokerAddress, Fingerprint, SerialAddress};
 
-use crate::monitor::{self, Fleet, Page, Sources};
+use crate::monitor::{self, Board, Entry, Fleet, Page, Sources, Tokens};
+
+/// A page, its token, and the fingerprint that is known of its certificate alone.
+type Asked = (Page, Option<String>, Option<Fingerprint>);
 
 const EXAMPLES: &str = "\
 Examples:
-  hone monitor north.local south.local --token-file token --fingerprint 0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0
+  hone monitor --token-file boards
+  hone monitor north.local --token-file token --fingerprint 0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0
   hone monitor --mqtt mqtts://broker.example
   hone monitor --serial /dev/ttyUSB0@115200
   hone monitor --mqtt mqtt://localhost --json
 
 Boards are asked at https://HOST:8443, this machine at http://localhost:8080. honed prints the fingerprint of a
-certificate it made itself. Keys: s and r sort, arrows scroll, q quits.";
+certificate it made itself. Each board has tokens of its own, made there by `honed token create NAME`: for several
+boards the token file has a line for each, HOST[:PORT] TOKEN [FINGERPRINT], and those that begin with # say nothing.
+Keys: s and r sort, arrows select, q quits.";
 
 /// Shows many boards in one live table: rate, age, temperature, drops, what is wrong.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct MonitorArgs {
-    /// Boards whose page is served, as HOST, HOST:PORT or https://HOST:PORT.
+    /// Boards whose page is served, as HOST, HOST:PORT or https://HOST:PORT; without one, all that the token file has.
     #[arg(value_name = "HOST")]
     boards: Vec<Page>,
     /// Serial line with a board at its other end; may be given several times.
@@ -33,7 +39,7 @@ pub struct MonitorArgs {
     /// Broker that boards publish to; may be given several times.
     #[arg(long, value_name = "mqtt[s]://[USER:PASSWORD@]BROKER[:PORT][/TOPIC]")]
     mqtt: Vec<BrokerAddress>,
-    /// File with the token of the boards' pages, made by `honed token`.
+    /// File with the token of a board's page, or with lines of HOST[:PORT] TOKEN [FINGERPRINT] for several.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// SHA-256 of a certificate to take, for those that no authority signed; may be given several times.
@@ -53,7 +59,9 @@ impl MonitorArgs {
     /// # Errors
     /// The file at fault, or that there is no terminal to show a table in.
     pub fn run(self) -> Result<()> {
-        if self.boards.is_empty() && self.serial.is_empty() && self.mqtt.is_empty() {
+        let tokens = self.token_file.as_deref().map(Tokens::read).transpose()?;
+        let asked = self.asked(tokens)?;
+        if asked.is_empty() && self.serial.is_empty() && self.mqtt.is_empty() {
             bail!("name boards, a serial line or a broker: see hone monitor --help");
         }
         ensure!(
@@ -61,15 +69,23 @@ impl MonitorArgs {
             "a table needs a terminal: use --json for a pipe or a file"
         );
         ensure!(
-            self.fingerprint.is_empty() || self.speaks_tls(),
+            self.fingerprint.is_empty()
+                || asked.iter().any(|(page, ..)| page.speaks_tls())
+                || self.mqtt.iter().any(|broker| broker.tls),
             "--fingerprint is for boards and brokers that speak TLS, and none of these does: say https:// or mqtts://, or leave it \
              out"
         );
-        let tls = tls::client(self.authorities.as_deref(), &self.fingerprint)?;
-        let token = self.token_file.as_deref().map(token).transpose()?;
+        let authorities = Authorities::read(self.authorities.as_deref())?;
+        let tls = authorities.client(&self.fingerprint)?;
         let mut fleet = Fleet::default();
-        for page in &self.boards {
+        let mut pages = Vec::new();
+        for (page, token, fingerprint) in asked {
             fleet.expect(&page.address(), false);
+            let tls = match fingerprint {
+                Some(own) => authorities.client(&[own])?,
+                None => tls.clone(),
+            };
+            pages.push(Board { page, token, tls });
         }
         for line in &self.serial {
             fleet.expect(&line.path, false);
@@ -78,10 +94,9 @@ impl MonitorArgs {
             fleet.expect(&broker.place(), true);
         }
         let sources = Sources {
-            pages: self.boards,
+            pages,
             lines: self.serial,
             brokers: self.mqtt,
-            token,
         };
         let events = monitor::follow(sources, tls)?;
         if self.json {
@@ -90,23 +105,32 @@ impl MonitorArgs {
         monitor::show(events, fleet)
     }
 
-    /// Whether a certificate is looked at anywhere.
-    fn speaks_tls(&self) -> bool {
-        let mut pages = self.boards.iter();
-        // A page by TLS is the one that https:// names at its address.
-        pages.any(|page| format!("https://{}", page.address()).parse().as_ref() == Ok(page))
-            || self.mqtt.iter().any(|broker| broker.tls)
+    /// The boards to ask, each with its token and the fingerprint of its own.
+    fn asked(&self, tokens: Option<Tokens>) -> Result<Vec<Asked>> {
+        let given = self.boards.iter().cloned();
+        let entries = match tokens {
+            None => return Ok(given.map(|page| (page, None, None)).collect()),
+            Some(Tokens::Shared(token)) => {
+                return Ok(given
+                    .map(|page| (page, Some(token.clone()), None))
+                    .collect());
+            }
+            Some(Tokens::Each(entries)) => entries,
+        };
+        let asked = |entry: &Entry| {
+            let token = Some(entry.token.clone());
+            (entry.page.clone(), token, entry.fingerprint)
+        };
+        if self.boards.is_empty() {
+            return Ok(entries.iter().map(asked).collect());
+        }
+        let own = |page: Page| {
+            let entry = entries.iter().find(|entry| entry.page == page);
+            let lacks = || format!("{} has no line in the token file", page.address());
+            entry.map(asked).with_context(lacks)
+        };
+        given.map(own).collect()
     }
-}
-
-fn token(path: &std::path::Path) -> Result<String> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the token {}", path.display()))?;
-    let token = text.trim();
-    let plain =
-        !token.is_empty() && token.len() <= 1024 && token.chars().all(|c| c.is_ascii_graphic());
-    ensure!(plain, "{} holds no token", path.display());
-    Ok(token.to_owned())
 }
 
 #[cfg(test)]
@@ -120,26 +144,43 @@ mod tests {
         monitor: MonitorArgs,
     }
 
-    fn speaks_tls(arguments: &[&str]) -> bool {
+    /// Whom `hone monitor ARGUMENTS` asks: addresses and tokens.
+    fn asked(arguments: &[&str], tokens: Option<Tokens>) -> Result<Vec<(String, String)>> {
         let words = [&["monitor"], arguments].concat();
-        Line::try_parse_from(words).unwrap().monitor.speaks_tls()
+        let monitor = Line::try_parse_from(words)?.monitor;
+        let asked = monitor.asked(tokens)?.into_iter();
+        let told = asked.map(|(page, token, _)| (page.address(), token.unwrap_or_default()));
+        Ok(told.collect())
     }
 
     #[test]
-    fn a_fingerprint_is_for_those_who_show_a_certificate() {
-        for by_tls in [
-            &["north"][..],
-            &["http://north", "https://[::1]:9000"],
-            &["--mqtt", "mqtts://broker"],
-        ] {
-            assert!(speaks_tls(by_tls), "{by_tls:?}");
-        }
-        for plain in [
-            &["localhost"][..],
-            &["http://north", "--mqtt", "mqtt://broker"],
-            &["--serial", "/dev/ttyS0"],
-        ] {
-            assert!(!speaks_tls(plain), "{plain:?}");
-        }
+    fn each_board_is_asked_with_its_own_token() {
+        let entry = |page: &str, token: &str| Entry {
+            page: page.parse().unwrap(),
+            token: token.into(),
+            fingerprint: None,
+        };
+        let each = || {
+            Some(Tokens::Each(vec![
+                entry("north", "n"),
+                entry("south:99", "s"),
+            ]))
+        };
+        let pairs = |all: &[(&str, &str)]| -> Vec<(String, String)> {
+            all.iter()
+                .map(|(a, t)| ((*a).into(), (*t).into()))
+                .collect()
+        };
+        let (north, south) = (("north:8443", "n"), ("south:99", "s"));
+        assert_eq!(asked(&[], each()).unwrap(), pairs(&[north, south]));
+        assert_eq!(asked(&["south:99"], each()).unwrap(), pairs(&[south]));
+        let error = asked(&["north", "west"], each()).unwrap_err().to_string();
+        assert_eq!(error, "west:8443 has no line in the token file");
+        let shared = Some(Tokens::Shared("x".into()));
+        assert_eq!(
+            asked(&["a", "b"], shared).unwrap(),
+            pairs(&[("a:8443", "x"), ("b:8443", "x")])
+        );
+        assert_eq!(asked(&["a"], None).unwrap(), pairs(&[("a:8443", "")]));
     }
 }

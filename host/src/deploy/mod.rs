@@ -21,7 +21,7 @@ mod ssh;
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
@@ -35,6 +35,10 @@ pub use ssh::{Answer, Ssh};
 const RECEIVE: &str = include_str!("receive.sh");
 /// Boards served at one time.
 const AT_ONCE: usize = 8;
+/// Longest that a board may take to put what it received in its place, its service's stop and start among it.
+const APPLY: Duration = Duration::from_secs(600);
+/// Bytes a second that come through the thinnest link.
+const THIN_LINK: u64 = 8_000;
 
 /// How to deploy.
 #[derive(Debug, Clone)]
@@ -70,8 +74,17 @@ pub struct Row {
     pub outcome: String,
 }
 
+/// What is told of a board while others may be under way.
+#[derive(Debug, Clone, Copy)]
+pub enum Step<'a> {
+    /// What is being done.
+    Doing(&'a str),
+    /// Nothing more: this is what became of it.
+    Done(&'a Row),
+}
+
 /// Hears of a board's index what is happening there.
-pub type Report<'a> = dyn Fn(usize, &str) + Sync + 'a;
+pub type Report<'a> = dyn Fn(usize, Step<'_>) + Sync + 'a;
 
 /// Checks names of boards before any of them reaches ssh's command line.
 ///
@@ -99,16 +112,25 @@ pub fn deploy(
     canary: usize,
     report: &Report<'_>,
 ) -> Vec<Row> {
-    let work = |index: usize| one(&boards[index], goods, options, &|text| report(index, text));
+    let work = |index: usize| {
+        let doing = |text: &str| report(index, Step::Doing(text));
+        let row = one(&boards[index], goods, options, &doing);
+        report(index, Step::Done(&row));
+        row
+    };
     let canary = canary.min(boards.len());
     let mut rows = on_each(0..canary, &work);
     if let Some(bad) = rows.iter().find(|row| !row.good) {
         let outcome = format!("left as it is: {} did not take the update", bad.board);
-        let left = boards[canary..].iter().map(|board| Row {
-            outcome: outcome.clone(),
-            ..Row::of(board)
-        });
-        rows.extend(left);
+        for (at, board) in boards.iter().enumerate().skip(canary) {
+            let outcome = outcome.clone();
+            let row = Row {
+                outcome,
+                ..Row::of(board)
+            };
+            report(at, Step::Done(&row));
+            rows.push(row);
+        }
         return rows;
     }
     rows.extend(on_each(canary..boards.len(), &work));
@@ -207,7 +229,8 @@ fn steps(
         arguments.push("--force".into());
     }
     let sending = |bytes: u64| report(&format!("sent {:.1} MB", bytes as f64 / 1e6));
-    let answer = options.ssh.run(board, RECEIVE, &arguments, |out| {
+    let ssh = options.ssh.within(patience(plan.bytes(), options.wait));
+    let answer = ssh.run(board, RECEIVE, &arguments, |out| {
         payload::write(&plan, goods, out, &sending)?;
         report("waiting until the update proves itself");
         Ok(())
@@ -223,6 +246,11 @@ fn steps(
         0 => format!("installed, not waited for: {slot}{notes}"),
         _ => format!("proved itself: {slot}{notes}"),
     })
+}
+
+/// How long a deploy of so many `bytes` may take that waits `wait` seconds for a trial's end.
+fn patience(bytes: u64, wait: u64) -> Duration {
+    APPLY + Duration::from_secs(wait + bytes / THIN_LINK)
 }
 
 /// What the board's honed noted about the configuration, each on a line of its own.

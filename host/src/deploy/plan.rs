@@ -120,6 +120,14 @@ impl<'a> Plan<'a> {
         self.files.is_empty() && !self.bundle
     }
 
+    /// How many bytes are sent.
+    pub fn bytes(&self) -> u64 {
+        let files = self.files.iter().map(|file| file.bytes.len());
+        let bundle = self.bundle.then_some(self.bundle_bytes);
+        let program = self.program.map(|program| program.bytes.len());
+        files.chain(bundle).chain(program).sum::<usize>() as u64
+    }
+
     /// One line for each thing that is sent.
     pub fn lines(&self) -> Vec<String> {
         let line = |what: &str, bytes: usize| format!("{what} ({bytes} bytes)");

@@ -1,5 +1,7 @@
 //! A board's service, beside what a deploy does with it: started again, and put back.
 
+use std::time::Duration;
+
 use anyhow::{Result, bail};
 
 use super::ssh::Ssh;
@@ -7,13 +9,17 @@ use super::ssh::Ssh;
 /// `root COMMAND...`, for the scripts below.
 const AS_ROOT: &str = r#"root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }"#;
 
+/// Longest that either may take: systemd gives a service 90 s to stop, and as much to start.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// Starts a service that does not run.
 ///
 /// # Errors
 /// No connection, or what the service is instead of active.
 pub fn start(ssh: &Ssh, board: &str) -> Result<()> {
     const SCRIPT: &str = "root systemctl start honed\nsystemctl is-active honed\nexit 0\n";
-    let answer = ssh.run(board, &format!("{AS_ROOT}\n{SCRIPT}"), &[], |_| Ok(()))?;
+    let script = format!("{AS_ROOT}\n{SCRIPT}");
+    let answer = ssh.within(PATIENCE).run(board, &script, &[], |_| Ok(()))?;
     match answer.text.lines().next_back().unwrap_or_default() {
         "active" => Ok(()),
         other => bail!(
@@ -39,6 +45,7 @@ root systemctl restart honed || {
 }
 "#;
     let script = format!("{AS_ROOT}\n{SCRIPT}");
+    let ssh = ssh.within(PATIENCE);
     let answer = ssh.run(board, &script, &[root.to_owned()], |_| Ok(()))?;
     let line = answer.text.lines().find(|line| line.starts_with("slot "));
     match line {

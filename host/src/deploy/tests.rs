@@ -16,6 +16,7 @@ fn work_keeps_its_order() {
 /// Deploys to boards behind a stand-in for ssh, as far as a dry run goes: `slow` takes a moment to answer, `bad` has no
 /// room. Gives the rows, and the boards in the order in which they answered.
 fn dry_run(boards: &[&str], canary: usize) -> (Vec<Row>, Vec<String>) {
+    let told = Mutex::new(Vec::new());
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let slots = serde_json::to_string(&hone_device::slots::State::default()).unwrap();
@@ -40,7 +41,16 @@ fn dry_run(boards: &[&str], canary: usize) -> (Vec<Row>, Vec<String>) {
     };
     let boards: Vec<String> = boards.iter().map(|board| (*board).to_owned()).collect();
     let goods = plan::tests::goods("1.0.0", None);
-    let rows = deploy(&boards, &goods, &options, canary, &|_, _| ());
+    let rows = deploy(&boards, &goods, &options, canary, &|at, step| {
+        if let Step::Done(row) = step {
+            told.lock().unwrap().push((at, row.outcome.clone()));
+        }
+    });
+    // Each was told when it was done, and once.
+    let mut told = told.into_inner().unwrap();
+    told.sort();
+    let outcomes = rows.iter().map(|row| row.outcome.clone());
+    assert_eq!(told, outcomes.enumerate().collect::<Vec<_>>());
     let named: Vec<_> = rows.iter().map(|row| row.board.clone()).collect();
     assert_eq!(named, boards);
     let log = std::fs::read_to_string(at("log")).unwrap();
@@ -65,6 +75,12 @@ fn nothing_reaches_the_others_when_a_canary_fails() {
     for row in &rows[2..] {
         assert_eq!(row.outcome, "left as it is: bad did not take the update");
     }
+}
+
+#[test]
+fn a_board_has_time_for_what_is_sent_and_no_more() {
+    assert_eq!(patience(0, 90), APPLY + Duration::from_secs(90));
+    assert_eq!(patience(8_000_000, 0), APPLY + Duration::from_secs(1000));
 }
 
 #[test]

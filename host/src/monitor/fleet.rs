@@ -1,11 +1,11 @@
 //! What is known of every board, and which of them needs a person.
 
-use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use hone_shared::telemetry::{BoardState, Message, Phase};
 
+use super::column::{Column, compare};
 use super::{Event, News};
 
 /// Most rows; a broker may tell of any number of boards.
@@ -16,6 +16,12 @@ const SILENT: Duration = Duration::from_secs(5);
 const WARM: f32 = 75.0;
 /// Milliseconds of frame age beyond which nobody calls a picture live.
 const OLD: f32 = 200.0;
+/// So many restarts within [`LATELY`] are more than an update and a power cut.
+const MANY: usize = 3;
+/// How long a restart counts.
+const LATELY: Duration = Duration::from_secs(600);
+/// Why there is no connection before anything is heard.
+const CONNECTING: &str = "connecting";
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,59 +32,6 @@ pub enum Trouble {
     Some,
     /// No sharp pictures come from it.
     Much,
-}
-
-/// A column to sort by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Column {
-    /// The worst first.
-    Trouble,
-    /// By address.
-    Address,
-    /// By the board's name.
-    Board,
-    /// By bundle.
-    Bundle,
-    /// The slowest first.
-    Fps,
-    /// The oldest frames first.
-    Age,
-    /// The warmest first.
-    Temperature,
-    /// The most drops first.
-    Drops,
-    /// The longest silence first.
-    Seen,
-}
-
-impl Column {
-    /// All, in the order in which a key walks through them.
-    pub const ALL: [Self; 9] = [
-        Self::Trouble,
-        Self::Address,
-        Self::Board,
-        Self::Bundle,
-        Self::Fps,
-        Self::Age,
-        Self::Temperature,
-        Self::Drops,
-        Self::Seen,
-    ];
-
-    /// How the footer names it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Trouble => "trouble",
-            Self::Address => "address",
-            Self::Board => "board",
-            Self::Bundle => "bundle",
-            Self::Fps => "fps",
-            Self::Age => "age",
-            Self::Temperature => "temperature",
-            Self::Drops => "drops",
-            Self::Seen => "last seen",
-        }
-    }
 }
 
 /// What is known of one address.
@@ -98,6 +51,12 @@ pub struct Row {
     pub restarts: u64,
     /// Frames that were no message.
     pub damaged: u64,
+    /// What was wrong with the newest of them; `None` once a message came.
+    noise: Option<String>,
+    /// When the newest restarts were noticed, [`MANY`] at most.
+    restarted: VecDeque<Instant>,
+    /// When the row was made, or there came to be a connection.
+    since: Instant,
     /// The connection has held since the newest message.
     held: bool,
     /// It is a broker, not a board.
@@ -105,15 +64,18 @@ pub struct Row {
 }
 
 impl Row {
-    fn new(address: &str) -> Self {
+    fn new(address: &str, now: Instant) -> Self {
         Self {
             address: address.to_owned(),
             message: None,
             seen: None,
-            lost: Some("connecting".into()),
+            lost: Some(CONNECTING.into()),
             missed: 0,
             restarts: 0,
             damaged: 0,
+            noise: None,
+            restarted: VecDeque::new(),
+            since: now,
             held: false,
             broker: false,
         }
@@ -121,24 +83,46 @@ impl Row {
 
     fn hear(&mut self, news: News, now: Instant) {
         match news {
-            News::Connected | News::Online(true) => self.lost = None,
+            News::Connected | News::Online(true) => self.find(now),
             News::Online(false) => self.lose("offline".into()),
             News::Lost(reason) => self.lose(reason),
-            News::Damaged(_) => self.damaged += 1,
+            News::Damaged(reason) => {
+                self.damaged += 1;
+                self.noise = Some(reason);
+                if self.lost.as_deref() == Some(CONNECTING) {
+                    self.find(now);
+                }
+            }
+            // The fleet's, not a row's.
+            News::Forgotten => {}
             News::Message(message) => {
                 match &self.message {
-                    Some(old) if old.run != message.run => self.restarts += 1,
+                    Some(old) if old.run != message.run => {
+                        self.restarts += 1;
+                        self.restarted.push_back(now);
+                        if self.restarted.len() > MANY {
+                            self.restarted.pop_front();
+                        }
+                    }
                     Some(old) if self.held => {
                         let next = old.sequence.saturating_add(1);
-                        self.missed += message.sequence.saturating_sub(next);
+                        let missed = message.sequence.saturating_sub(next);
+                        self.missed = self.missed.saturating_add(missed);
                     }
                     _ => {}
                 }
                 self.lost = None;
+                self.noise = None;
                 self.held = true;
                 self.seen = Some(now);
                 self.message = Some(*message);
             }
+        }
+    }
+
+    fn find(&mut self, now: Instant) {
+        if self.lost.take().is_some() {
+            self.since = now;
         }
     }
 
@@ -152,20 +136,33 @@ impl Row {
         self.message.as_ref().map(|message| &message.state)
     }
 
+    /// The broker that it is behind, and its name there.
+    pub fn behind(&self) -> Option<(&str, &str)> {
+        let line = self.address.starts_with('/');
+        let parts = self.address.rsplit_once('/');
+        parts.filter(|_| !line && !self.broker)
+    }
+
     /// How it is, in a few words, and how bad that is.
     pub fn verdict(&self, now: Instant) -> (String, Trouble) {
         if let Some(reason) = &self.lost {
             return (reason.clone(), Trouble::Much);
         }
-        let (Some(state), Some(seen)) = (self.state(), self.seen) else {
-            return ("waiting".into(), Trouble::Some);
+        let heard = self.seen.map_or(self.since, |seen| seen.max(self.since));
+        let quiet = now.saturating_duration_since(heard) > SILENT;
+        let state = match (self.state(), &self.noise) {
+            (_, Some(reason)) if quiet => return (reason.clone(), Trouble::Much),
+            _ if quiet => return ("silent".into(), Trouble::Much),
+            (None, Some(reason)) => return (reason.clone(), Trouble::Some),
+            (None, None) => return ("waiting".into(), Trouble::Some),
+            (Some(state), _) => state,
         };
-        if now.saturating_duration_since(seen) > SILENT {
-            return ("silent".into(), Trouble::Much);
-        }
         let some = |what: &str| (format!("{}, {what}", state.phase), Trouble::Some);
+        let lately = |at: &&Instant| now.saturating_duration_since(**at) < LATELY;
+        let again_and_again = self.restarted.iter().filter(lately).count() >= MANY;
         match state.phase {
             Phase::Dark => (format!("dark: {}", state.notice), Trouble::Much),
+            _ if again_and_again => some(&format!("restarted {} times", self.restarts)),
             Phase::Starting => ("starting".into(), Trouble::Some),
             Phase::Untouched => ("untouched".into(), Trouble::Some),
             Phase::Live if state.throttled => some("throttled"),
@@ -189,7 +186,12 @@ pub struct Fleet {
 impl Fleet {
     /// Takes in what happened at `now`.
     pub fn hear(&mut self, event: Event, now: Instant) {
-        match self.row(&event.address) {
+        match event.news {
+            News::Forgotten => return self.forget(&event.address),
+            News::Lost(_) => self.let_go(&event.address),
+            _ => {}
+        }
+        match self.row(&event.address, now) {
             Some(row) => row.hear(event.news, now),
             None => self.turned_away = true,
         }
@@ -197,19 +199,35 @@ impl Fleet {
 
     /// A row for `address`, a broker's or a board's, before anything is heard of it.
     pub fn expect(&mut self, address: &str, broker: bool) {
-        if let Some(row) = self.row(address) {
+        if let Some(row) = self.row(address, Instant::now()) {
             row.broker = broker;
         }
     }
 
-    fn row(&mut self, address: &str) -> Option<&mut Row> {
+    fn forget(&mut self, address: &str) {
+        if let Some(at) = self.index.remove(address) {
+            self.rows.swap_remove(at);
+            if let Some(moved) = self.rows.get(at) {
+                self.index.insert(moved.address.clone(), at);
+            }
+        }
+    }
+
+    /// What boards say while there is no connection to their `broker`, none could have brought.
+    fn let_go(&mut self, broker: &str) {
+        for row in &mut self.rows {
+            row.held &= row.behind().is_none_or(|(place, _)| place != broker);
+        }
+    }
+
+    fn row(&mut self, address: &str, now: Instant) -> Option<&mut Row> {
         let next = self.rows.len();
         let at = match self.index.get(address) {
             Some(at) => *at,
             None if next == MOST => return None,
             None => {
                 self.index.insert(address.to_owned(), next);
-                self.rows.push(Row::new(address));
+                self.rows.push(Row::new(address, now));
                 next
             }
         };
@@ -227,27 +245,5 @@ impl Fleet {
             order.then_with(|| a.address.cmp(&b.address))
         });
         rows
-    }
-}
-
-fn compare(a: &Row, b: &Row, column: Column, now: Instant) -> Ordering {
-    let number = |row: &Row, of: fn(&BoardState) -> f32| row.state().map_or(f32::MAX, of);
-    let most = |of: fn(&BoardState) -> f32| number(b, of).total_cmp(&number(a, of));
-    match column {
-        Column::Trouble => b.verdict(now).1.cmp(&a.verdict(now).1),
-        Column::Address => a.address.cmp(&b.address),
-        Column::Board => {
-            let name = |row: &Row| row.message.as_ref().map(|m| m.board.clone());
-            name(a).cmp(&name(b))
-        }
-        Column::Bundle => {
-            let bundle = |row: &Row| row.state().map(|s| s.bundle.clone());
-            bundle(a).cmp(&bundle(b))
-        }
-        Column::Fps => most(|s| -s.fps),
-        Column::Age => most(|s| s.age_p99_ms),
-        Column::Temperature => most(|s| s.celsius.unwrap_or(f32::MIN)),
-        Column::Drops => most(|s| s.dropped as f32),
-        Column::Seen => a.seen.cmp(&b.seen),
     }
 }

@@ -6,26 +6,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hone_device::backoff::Backoff;
-use hone_shared::telemetry::{Decoder, host_and_port};
+use hone_device::telemetry::mqtt::of_system;
+use hone_shared::telemetry::{Decoder, host_and_port, joined};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{Connection, SendRequest, handshake};
 use hyper::rt::{Read, Write};
 use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::{News, Outlet, Over};
+use super::{News, Outlet, Over, TRUST};
 
 const PATH: &str = "/api/v1/telemetry";
 /// Ports of pages without and with TLS.
 const PORTS: [u16; 2] = [8080, 8443];
 /// Time for a connection and its first answer.
 const CONNECT: Duration = Duration::from_secs(10);
+/// Time for each address of a name but the last: a network may drop what goes by IPv6, and the name has an IPv4 address too.
+const ADDRESS: Duration = Duration::from_secs(2);
 /// A board that says nothing for so long is gone, whatever TCP thinks.
 const SILENCE: Duration = Duration::from_secs(10);
 /// Wait after a refusal, which comes again: a token does not mend itself.
@@ -86,11 +89,38 @@ fn broken(error: impl std::fmt::Display) -> End {
 impl Page {
     /// How the table names it.
     pub fn address(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
+        joined(&self.host, self.port)
+    }
+
+    /// Whether a certificate is looked at.
+    pub fn speaks_tls(&self) -> bool {
+        self.tls
+    }
+
+    /// The host without the zone of a link-local address, which means something on this machine only.
+    fn bare_host(&self) -> &str {
+        self.host
+            .split_once('%')
+            .map_or(&self.host, |(host, _)| host)
+    }
+
+    async fn connect(&self) -> Result<TcpStream, End> {
+        let places = lookup_host((self.host.as_str(), self.port)).await;
+        let mut places = places.map_err(broken)?.peekable();
+        let mut reason = "its name has no address".to_owned();
+        while let Some(place) = places.next() {
+            let patience = if places.peek().is_some() {
+                ADDRESS
+            } else {
+                CONNECT
+            };
+            match timeout(patience, TcpStream::connect(place)).await {
+                Ok(Ok(tcp)) => return Ok(tcp),
+                Ok(Err(error)) => reason = error.to_string(),
+                Err(_) => reason = "no answer".into(),
+            }
         }
+        Err(End::Broken(reason))
     }
 
     pub(super) async fn follow(
@@ -142,22 +172,14 @@ impl Page {
     }
 
     async fn ask(&self, token: Option<&str>, tls: &Arc<ClientConfig>) -> Result<Answer, End> {
-        let place = (self.host.as_str(), self.port);
-        let tcp = TcpStream::connect(place).await.map_err(broken)?;
+        let tcp = self.connect().await?;
         if !self.tls {
             return self.request(TokioIo::new(tcp), token).await;
         }
-        let name = ServerName::try_from(self.host.clone()).map_err(broken)?;
+        let name = ServerName::try_from(self.bare_host().to_owned()).map_err(broken)?;
         let connector = TlsConnector::from(tls.clone());
-        let stream = connector.connect(name, tcp).await.map_err(|error| {
-            let error = error.to_string();
-            if error.contains("certificate") {
-                let pin = "give the fingerprint that honed prints by --fingerprint";
-                End::Refused(format!("its certificate is not trusted: {pin}"))
-            } else {
-                End::Broken(format!("no TLS: {error}"))
-            }
-        })?;
+        let stream = connector.connect(name, tcp).await;
+        let stream = stream.map_err(|error| End::Broken(of_system(&error, TRUST)))?;
         self.request(TokioIo::new(stream), token).await
     }
 
@@ -171,7 +193,8 @@ impl Page {
         tokio::spawn(async move {
             let _ = connection.await;
         });
-        let mut request = Request::get(PATH).header(header::HOST, self.address());
+        let host = joined(self.bare_host(), self.port);
+        let mut request = Request::get(PATH).header(header::HOST, host);
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
@@ -200,4 +223,20 @@ pub(super) fn decoded(decoder: &mut Decoder, bytes: &[u8]) -> Vec<News> {
         });
     });
     news
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_is_for_this_machine_only() {
+        for text in ["https://[fe80::1%eth0]", "[fe80::1%25]:8443"] {
+            let page: Page = text.parse().unwrap();
+            assert!(page.host.contains('%') && page.bare_host() == "fe80::1");
+            assert!(ServerName::try_from(page.bare_host().to_owned()).is_ok());
+        }
+        let page: Page = "north.local".parse().unwrap();
+        assert_eq!(page.bare_host(), "north.local");
+    }
 }

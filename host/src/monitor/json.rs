@@ -14,7 +14,7 @@ use super::{Event, News};
 pub struct Line<'a> {
     /// Where it happened.
     pub address: &'a str,
-    /// `state`, `connected`, `lost`, `damaged`, `online` or `offline`.
+    /// `state`, `connected`, `lost`, `damaged`, `online`, `offline` or `forgotten`.
     pub event: &'static str,
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,6 +34,7 @@ impl<'a> Line<'a> {
             News::Lost(reason) => ("lost", Some(reason.as_str()), None),
             News::Online(true) => ("online", None, None),
             News::Online(false) => ("offline", None, None),
+            News::Forgotten => ("forgotten", None, None),
         };
         Self {
             address: &event.address,

@@ -8,6 +8,8 @@
 //!
 //! Every source is followed by itself and connected again after a failure, later each time.
 
+mod cells;
+mod column;
 mod fleet;
 mod http;
 mod json;
@@ -16,33 +18,48 @@ mod screen;
 mod serial;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use hone_shared::telemetry::{BrokerAddress, Message, SerialAddress};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio_rustls::rustls::ClientConfig;
 
-pub use fleet::{Column, Fleet, Row, Trouble};
+pub use column::Column;
+pub use fleet::{Fleet, Row, Trouble};
 pub use http::Page;
 pub use json::{Line, stream};
 pub use screen::{View, show};
+pub use tokens::{Entry, Tokens};
 
 /// Events that may wait to be shown; then sources wait, and boards give up their oldest messages.
 const WAITING: usize = 1024;
+/// How a certificate comes to be trusted.
+const TRUST: &str = "give its fingerprint (--fingerprint), or the authorities (--authorities)";
+
+/// A board's page, and how it is asked.
+#[derive(Clone)]
+pub struct Board {
+    /// The page.
+    pub page: Page,
+    /// Its token.
+    pub token: Option<String>,
+    /// The client that knows its certificate.
+    pub tls: Arc<ClientConfig>,
+}
 
 /// What is followed.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Sources {
     /// Pages of boards.
-    pub pages: Vec<Page>,
+    pub pages: Vec<Board>,
     /// Serial lines.
     pub lines: Vec<SerialAddress>,
     /// Brokers.
     pub brokers: Vec<BrokerAddress>,
-    /// Token for the pages.
-    pub token: Option<String>,
 }
 
 /// What happened at an address: a board's, or a broker's with the board behind it.
@@ -67,13 +84,16 @@ pub enum News {
     Lost(String),
     /// A broker says whether the board is connected to it.
     Online(bool),
+    /// A board's status was taken back from its broker: it will not come again under this name.
+    Forgotten,
 }
 
-/// Begins to follow `sources` on threads of their own until the receiver is dropped.
+/// Begins to follow `sources` on threads of their own until the receiver is dropped; brokers are reached by `tls`.
 ///
 /// # Errors
 /// No thread or no runtime is to be had.
 pub fn follow(sources: Sources, tls: Arc<ClientConfig>) -> Result<Receiver<Event>> {
+    open_more();
     let (send, receive) = channel(WAITING);
     for line in sources.lines {
         let events = Outlet::new(line.path.clone(), send.clone());
@@ -86,12 +106,10 @@ pub fn follow(sources: Sources, tls: Arc<ClientConfig>) -> Result<Receiver<Event
         .enable_all()
         .build()
         .context("cannot start the network's runtime")?;
-    let token = sources.token;
     let work = async move {
         let mut tasks = tokio::task::JoinSet::new();
-        for page in sources.pages {
+        for Board { page, token, tls } in sources.pages {
             let events = Outlet::new(page.address(), send.clone());
-            let (token, tls) = (token.clone(), tls.clone());
             tasks.spawn(async move { page.follow(token.as_deref(), tls, &events).await });
         }
         for broker in sources.brokers {
@@ -105,6 +123,14 @@ pub fn follow(sources: Sources, tls: Arc<ClientConfig>) -> Result<Receiver<Event
         .spawn(move || runtime.block_on(work))
         .context("cannot start a thread")?;
     Ok(receive)
+}
+
+/// Takes as many open files as the system lets us: each board is one, and most shells give 1024.
+fn open_more() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Without more, the boards beyond tell themselves that there are too many open files.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// Where one source tells its events; full queues hold the source up.

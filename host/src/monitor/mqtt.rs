@@ -13,10 +13,7 @@ use tokio::sync::mpsc::Sender;
 use tokio_rustls::rustls::ClientConfig;
 
 use super::http::decoded;
-use super::{Event, News, Outlet, Over};
-
-/// How a broker's certificate comes to be trusted.
-const TRUST: &str = "give its fingerprint (--fingerprint), or the authorities (--authorities)";
+use super::{Event, News, Outlet, Over, TRUST};
 
 /// Longest packet that a broker may bring, in bytes: the longest of MQTT. One that is longer ends the connection, each time
 /// anew when it is retained, and anybody who may publish below our topics can have one retained.
@@ -95,8 +92,13 @@ async fn tell(
     };
     let outlet = Outlet::new(format!("{broker}/{board}"), events.clone());
     if kind == "status" {
-        let online = publish.payload == BrokerAddress::ONLINE.as_bytes();
-        return outlet.tell(News::Online(online)).await;
+        // An empty one is how a retained message is taken back.
+        return outlet
+            .tell(match &publish.payload[..] {
+                b"" => News::Forgotten,
+                status => News::Online(status == BrokerAddress::ONLINE.as_bytes()),
+            })
+            .await;
     }
     // A message of its own: nothing of the one before matters.
     let looked_at = &publish.payload[..publish.payload.len().min(LOOKED_AT)];
@@ -148,6 +150,7 @@ mod tests {
         let messages = [
             publish("hone/odd/telemetry", &vec![b'x'; 1 << 20]),
             publish("hone/odd/telemetry", &b"x\0".repeat(1 << 19)),
+            publish("hone/gone/status", b""),
             publish("hone/north/status", b"online"),
         ];
         std::thread::spawn(move || broker(&listener, &messages));
@@ -166,6 +169,7 @@ mod tests {
         });
         assert_eq!(news[0], News::Connected);
         assert!(matches!(&news[1], News::Damaged(why) if why.contains("without an end")));
+        assert!(news.contains(&News::Forgotten));
         let lost = news.iter().any(|news| matches!(news, News::Lost(_)));
         assert!(!lost && news.len() < LOOKED_AT, "{}", news.len());
     }

@@ -7,20 +7,22 @@ use ratatui::crossterm::event::{
     self, Event as Input, KeyCode, KeyEvent, KeyEventKind, KeyModifiers,
 };
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::style::{Color, Modifier, Style};
+use ratatui::style::Modifier;
 use ratatui::text::Line;
-use ratatui::widgets::{Row as TableRow, Table};
+use ratatui::widgets::{Paragraph, Row as TableRow, Table, Wrap};
 use ratatui::{DefaultTerminal, Frame};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 use tokio::sync::mpsc::Receiver;
 
-use super::fleet::{Column, Fleet, Row, Trouble};
+use super::cells::{NAMES, STATE, cells, cut, fitting, several_brokers, style};
+use super::column::Column;
+use super::fleet::{Fleet, Row, Trouble};
 use super::{Event, WAITING};
 
-/// Characters from which a terminal has room for name, model and bundle.
-const WIDE: u16 = 136;
+/// Lines below which a terminal has no room to tell a long reason in full.
+const LOW: u16 = 12;
 /// Time between two pictures.
 const REDRAW: Duration = Duration::from_millis(250);
 
@@ -31,6 +33,8 @@ pub struct View {
     reversed: bool,
     /// The first row shown.
     top: usize,
+    /// The row of which all is told.
+    selected: usize,
     /// Rows that were shown last.
     page: usize,
 }
@@ -52,11 +56,11 @@ impl View {
                 self.column = (self.column + Column::ALL.len() - 1) % Column::ALL.len();
             }
             KeyCode::Char('r') => self.reversed = !self.reversed,
-            KeyCode::Up => self.top = self.top.saturating_sub(1),
-            KeyCode::Down => self.top += 1,
-            KeyCode::PageUp => self.top = self.top.saturating_sub(self.page),
-            KeyCode::PageDown => self.top += self.page,
-            KeyCode::Home => self.top = 0,
+            KeyCode::Up => self.selected = self.selected.saturating_sub(1),
+            KeyCode::Down => self.selected += 1,
+            KeyCode::PageUp => self.selected = self.selected.saturating_sub(self.page),
+            KeyCode::PageDown => self.selected += self.page,
+            KeyCode::Home => self.selected = 0,
             _ => {}
         }
         true
@@ -64,19 +68,24 @@ impl View {
 
     /// Draws the boards as they are at `now`.
     pub fn draw(&mut self, frame: &mut Frame<'_>, fleet: &Fleet, now: Instant) {
-        let [head, middle, foot] = Layout::vertical([
+        let column = Column::ALL[self.column];
+        let rows = fleet.sorted(column, self.reversed, now);
+        self.selected = self.selected.min(rows.len().saturating_sub(1));
+        let details = rows.get(self.selected).map(|row| details(row, now));
+        let details = Paragraph::new(details.unwrap_or_default()).wrap(Wrap { trim: false });
+        let [head, middle, detail, foot] = Layout::vertical([
             Constraint::Length(1),
-            Constraint::Min(1),
+            Constraint::Min(2),
+            Constraint::Length(if frame.area().height < LOW { 1 } else { 3 }),
             Constraint::Length(1),
         ])
         .areas(frame.area());
-        let column = Column::ALL[self.column];
-        let rows = fleet.sorted(column, self.reversed, now);
+        frame.render_widget(details, detail);
         frame.render_widget(summary(&rows, fleet.turned_away, now), head);
         self.table(frame, middle, &rows, now);
         let reversed = if self.reversed { ", reversed" } else { "" };
         let keys = format!(
-            " sorted by {}{reversed}   s sort   r reverse   arrows, PgUp, PgDn scroll   q quit",
+            " sorted by {}{reversed}   s sort   r reverse   arrows, PgUp, PgDn select   q quit",
             column.name()
         );
         frame.render_widget(Line::from(keys).style(Modifier::DIM), foot);
@@ -84,38 +93,53 @@ impl View {
 
     fn table(&mut self, frame: &mut Frame<'_>, area: Rect, rows: &[&Row], now: Instant) {
         self.page = usize::from(area.height.saturating_sub(1)).max(1);
-        self.top = self.top.min(rows.len().saturating_sub(self.page));
-        let address = rows.iter().map(|row| row.address.chars().count()).max();
-        let address = u16::try_from(address.unwrap_or(0))
-            .unwrap_or(u16::MAX)
-            .clamp(7, 28);
-        let wide = area.width >= WIDE;
-        let widths = [address, 12, 18, 18, 8, 6, 7, 5, 7, 6, 0];
-        let mut widths = widths.map(Constraint::Length);
-        widths[10] = Constraint::Fill(1);
-        let names = [
-            "address", "board", "model", "bundle", "level", "fps", "age p99", "C", "drops", "seen",
-            "state",
-        ];
-        let head = TableRow::new(columns(names, wide)).style(Modifier::BOLD);
-        let shown = rows.iter().skip(self.top).take(self.page);
-        let rows = shown.map(|row| line(row, wide, now));
-        let widths = columns(widths, wide);
-        frame.render_widget(Table::new(rows, widths).header(head), area);
+        let last = rows.len().saturating_sub(self.page);
+        let first = (self.selected + 1).saturating_sub(self.page);
+        self.top = self.top.clamp(first, self.selected).min(last);
+        let several = several_brokers(rows);
+        let columns = fitting(rows, several, area.width);
+        let head = columns.iter().map(|(at, _)| NAMES[*at]);
+        let head = TableRow::new(head).style(Modifier::BOLD);
+        let shown = rows.iter().enumerate().skip(self.top).take(self.page);
+        let lines = shown.map(|(at, row)| {
+            let cells = cells(row, several, now);
+            let cells = columns.iter().map(|(column, width)| match *column {
+                0 | 1 => cut(&cells[*column], *width),
+                _ => cells[*column].clone(),
+            });
+            let style = style(row, now);
+            TableRow::new(cells).style(match at == self.selected {
+                true => style.add_modifier(Modifier::REVERSED),
+                false => style,
+            })
+        });
+        let widths = columns.iter().map(|(at, width)| match *at {
+            STATE => Constraint::Fill(1),
+            _ => Constraint::Length(*width),
+        });
+        frame.render_widget(Table::new(lines, widths).header(head), area);
     }
 }
 
-/// All columns, or those that a narrow terminal has room for.
-fn columns<T>(all: [T; 11], wide: bool) -> Vec<T> {
-    let all = all.into_iter().enumerate();
-    let kept = all.filter(|(at, _)| wide || !(1..=3).contains(at));
-    kept.map(|(_, column)| column).collect()
+/// Where `row` is, and all of what is wrong there.
+fn details(row: &Row, now: Instant) -> String {
+    let page = row.message.as_ref().filter(|_| row.behind().is_none());
+    let name = page.map(|message| format!(" ({})", message.board));
+    format!(
+        " {}{}: {}",
+        row.address,
+        name.unwrap_or_default(),
+        row.verdict(now).0
+    )
 }
 
 fn summary(rows: &[&Row], turned_away: bool, now: Instant) -> Line<'static> {
     let boards = || rows.iter().filter(|row| !row.broker);
     let count = |trouble| boards().filter(|row| row.verdict(now).1 == trouble).count();
-    let missed: u64 = rows.iter().map(|row| row.missed).sum();
+    let missed = rows
+        .iter()
+        .map(|row| row.missed)
+        .fold(0, u64::saturating_add);
     let mut text = format!(
         " hone monitor: {} boards, {} well, {} to look at, {} in trouble, {missed} messages missed",
         boards().count(),
@@ -133,47 +157,6 @@ fn summary(rows: &[&Row], turned_away: bool, now: Instant) -> Line<'static> {
         text.push_str(", no room for more");
     }
     Line::from(text).style(Modifier::REVERSED)
-}
-
-fn line(row: &Row, wide: bool, now: Instant) -> TableRow<'static> {
-    let (state, trouble) = row.verdict(now);
-    let style = match trouble {
-        Trouble::None => Style::new(),
-        Trouble::Some => Style::new().fg(Color::Yellow),
-        Trouble::Much => Style::new().fg(Color::Red),
-    };
-    let text = |of: fn(&hone_shared::telemetry::BoardState) -> String| {
-        row.state().map_or_else(String::new, of)
-    };
-    let board = row
-        .message
-        .as_ref()
-        .map_or_else(String::new, |m| m.board.clone());
-    let seen = row
-        .seen
-        .map_or_else(String::new, |seen| ago(now.saturating_duration_since(seen)));
-    let cells = [
-        row.address.clone(),
-        board,
-        text(|s| s.model.clone()),
-        text(|s| s.bundle.clone()),
-        text(|s| s.level.clone()),
-        text(|s| format!("{:.1}", s.fps)),
-        text(|s| format!("{:.0} ms", s.age_p99_ms)),
-        text(|s| s.celsius.map_or_else(String::new, |c| format!("{c:.0}"))),
-        text(|s| s.dropped.to_string()),
-        seen,
-        state,
-    ];
-    TableRow::new(columns(cells, wide)).style(style)
-}
-
-fn ago(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 0..100 => format!("{seconds} s"),
-        seconds @ 100..6000 => format!("{} min", seconds / 60),
-        seconds => format!("{} h", seconds / 3600),
-    }
 }
 
 /// Shows `events` in the terminal until a person ends it; a signal ends the program, with the terminal as it was.

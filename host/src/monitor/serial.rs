@@ -34,16 +34,19 @@ fn read(address: &SerialAddress, events: &Outlet, backoff: &mut Backoff) -> std:
     let mut line = open_line(address)?;
     let (mut decoder, mut buffer) = (Decoder::default(), [0; 4096]);
     let mut heard = Instant::now();
-    let mut connected = false;
+    let (mut noise, mut connected) = (false, false);
     loop {
+        if heard.elapsed() > SILENCE {
+            return Err(std::io::Error::other(match noise && !connected {
+                true => "only noise: is the baud rate right?",
+                false => "no board says anything",
+            }));
+        }
         let length = match line.read(&mut buffer) {
             Ok(0) => return Err(std::io::Error::other("the line is closed")),
             Ok(length) => length,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                if heard.elapsed() > SILENCE {
-                    return Err(std::io::Error::other("no board says anything"));
-                }
                 if events.events.is_closed() {
                     return Ok(Over);
                 }
@@ -52,6 +55,8 @@ fn read(address: &SerialAddress, events: &Outlet, backoff: &mut Backoff) -> std:
             }
             Err(error) => return Err(error),
         };
+        // At a wrong rate there may never be the end of a frame.
+        noise = true;
         for news in decoded(&mut decoder, &buffer[..length]) {
             if matches!(news, News::Message(_)) {
                 backoff.reset();

@@ -1,12 +1,10 @@
 use std::time::{Duration, Instant};
 
 use hone_shared::telemetry::{BoardState, Message, Phase};
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use ratatui::style::Color;
 
 use super::*;
+
+mod screen;
 
 fn message(board: &str, run: u64, sequence: u64) -> Message {
     let state = BoardState {
@@ -73,8 +71,108 @@ fn gaps_count_only_while_the_connection_holds() {
     hear(told(1, 90));
     hear(told(2, 0));
     hear(News::Damaged("x".into()));
-    let row = row(&fleet, "a");
-    assert_eq!((row.missed, row.restarts, row.damaged), (2, 1, 1));
+    let a = row(&fleet, "a");
+    assert_eq!((a.missed, a.restarts, a.damaged), (2, 1, 1));
+
+    // What was said while the broker was away, no connection could have brought.
+    let mut hear = |address: &str, news| fleet.hear(event(address, news), now);
+    let told = |sequence| News::Message(Box::new(message("n", 1, sequence)));
+    hear("b:1883/hone/n", told(1));
+    hear("b:1883/hone/n", told(3));
+    hear("b:1883/hone", News::Lost("gone".into()));
+    hear("b:1883/hone", News::Connected);
+    hear("b:1883/hone/n", told(60));
+    hear("b:1883/hone/n", told(u64::MAX));
+    hear("b:1883/hone/n", told(0));
+    hear("b:1883/hone/n", told(u64::MAX));
+    assert_eq!(row(&fleet, "b:1883/hone/n").missed, u64::MAX);
+    let head = &screen::picture(&mut View::default(), &fleet, 140, 8)[0].0;
+    assert!(
+        head.contains(&format!("{} messages missed", u64::MAX)),
+        "{head}"
+    );
+}
+
+#[test]
+fn who_never_says_anything_is_in_trouble_and_noise_is_told() {
+    let (mut fleet, now) = (Fleet::default(), Instant::now());
+    let after = |seconds| now + Duration::from_secs(seconds);
+    let verdict = |fleet: &Fleet, at| {
+        let (words, trouble) = row(fleet, "a").verdict(at);
+        (words, trouble == Trouble::Much)
+    };
+    fleet.hear(event("a", News::Online(true)), now);
+    assert_eq!(verdict(&fleet, now), ("waiting".into(), false));
+    assert_eq!(verdict(&fleet, after(6)), ("silent".into(), true));
+    // A new connection has time of its own.
+    fleet.hear(event("a", News::Lost("gone".into())), after(7));
+    fleet.hear(event("a", News::Connected), after(8));
+    assert_eq!(verdict(&fleet, after(9)), ("waiting".into(), false));
+    fleet.hear(event("a", News::Damaged("version 2".into())), after(9));
+    assert_eq!(verdict(&fleet, after(9)), ("version 2".into(), false));
+    assert_eq!(verdict(&fleet, after(14)), ("version 2".into(), true));
+    fleet.hear(said("a", |_| {}), after(15));
+    assert_eq!(verdict(&fleet, after(15)), ("live".into(), false));
+    assert_eq!(verdict(&fleet, after(21)), ("silent".into(), true));
+    // Noise beside messages is no trouble; in their place it is.
+    fleet.hear(said("a", |_| {}), after(22));
+    fleet.hear(event("a", News::Damaged("checksum".into())), after(23));
+    assert_eq!(verdict(&fleet, after(23)), ("live".into(), false));
+    assert_eq!(verdict(&fleet, after(29)), ("checksum".into(), true));
+    // Bytes that come are a connection.
+    fleet.hear(event("fresh", News::Damaged("version 2".into())), now);
+    assert_eq!(row(&fleet, "fresh").verdict(now).0, "version 2");
+}
+
+#[test]
+fn a_board_that_restarts_again_and_again_is_not_well() {
+    let (mut fleet, now) = (Fleet::default(), Instant::now());
+    let after = |minutes: u64| now + Duration::from_secs(60 * minutes);
+    for run in 0..3 {
+        fleet.hear(said("a", |m| m.run = run), after(run));
+        assert_eq!(row(&fleet, "a").verdict(after(run)).0, "live");
+    }
+    fleet.hear(said("a", |m| m.run = 3), after(3));
+    let (words, trouble) = row(&fleet, "a").verdict(after(3));
+    assert_eq!(
+        (words.as_str(), trouble),
+        ("live, restarted 3 times", Trouble::Some)
+    );
+    fleet.hear(said("a", |m| m.run = 3), after(12));
+    assert_eq!(row(&fleet, "a").verdict(after(12)).0, "live");
+}
+
+#[test]
+fn a_board_whose_status_was_taken_back_goes() {
+    let (mut fleet, now) = (Fleet::default(), Instant::now());
+    for board in ["b:1/t/north", "b:1/t/south", "b:1/t/west"] {
+        fleet.hear(event(board, News::Online(false)), now);
+    }
+    fleet.hear(event("b:1/t/north", News::Forgotten), now);
+    fleet.hear(event("b:1/t/never", News::Forgotten), now);
+    fleet.hear(event("b:1/t/west", News::Online(true)), now);
+    let rows = fleet.sorted(Column::Address, false, now);
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| (row.address.as_str(), row.verdict(now).0))
+        .collect();
+    let wanted = [("b:1/t/south", "offline"), ("b:1/t/west", "waiting")];
+    assert_eq!(
+        told,
+        wanted.map(|(address, words)| (address, words.to_owned()))
+    );
+}
+
+#[test]
+fn as_many_files_may_be_open_as_the_system_lets() {
+    let before = getrlimit(Resource::Nofile);
+    let few = rustix::process::Rlimit {
+        current: Some(256),
+        ..before
+    };
+    setrlimit(Resource::Nofile, few).unwrap();
+    open_more();
+    assert_eq!(getrlimit(Resource::Nofile).current, before.maximum);
 }
 
 #[test]
@@ -126,7 +224,7 @@ fn a_broker_is_a_row_only_while_it_is_away_and_boards_have_an_end() {
     fleet.expect("broker:1883", true);
     fleet.hear(event("broker:1883", News::Lost("no answer".into())), now);
     assert_eq!(fleet.sorted(Column::Trouble, false, now).len(), 1);
-    let head = &picture(&mut View::default(), &fleet, 8)[0].0;
+    let head = &screen::picture(&mut View::default(), &fleet, 140, 8)[0].0;
     assert!(
         head.contains("0 boards, 0 well, 0 to look at, 0 in trouble")
             && head.contains("1 broker away"),
@@ -138,94 +236,6 @@ fn a_broker_is_a_row_only_while_it_is_away_and_boards_have_an_end() {
     }
     assert_eq!(fleet.sorted(Column::Trouble, false, now).len(), 4095);
     assert!(fleet.turned_away);
-}
-
-/// The lines of a picture of `fleet`, and the colours of their first letters.
-fn picture(view: &mut View, fleet: &Fleet, height: u16) -> Vec<(String, Color)> {
-    let mut terminal = Terminal::new(TestBackend::new(140, height)).unwrap();
-    terminal
-        .draw(|frame| view.draw(frame, fleet, Instant::now()))
-        .unwrap();
-    let buffer = terminal.backend().buffer();
-    let line = |y| {
-        (0..140)
-            .map(|x| buffer[(x, y)].symbol())
-            .collect::<String>()
-    };
-    (0..height)
-        .map(|y| (line(y).trim_end().to_owned(), buffer[(0, y)].fg))
-        .collect()
-}
-
-#[test]
-fn the_table_shows_trouble_first_and_in_colour() {
-    let (mut fleet, now) = (Fleet::default(), Instant::now());
-    fleet.expect("10.0.0.9:8080", false);
-    fleet.hear(said("10.0.0.1:8080", |m| m.board = "north".into()), now);
-    fleet.hear(said("10.0.0.2:8080", |m| m.state.celsius = Some(78.0)), now);
-    let lines = picture(&mut View::default(), &fleet, 8);
-    let text: Vec<&str> = lines.iter().map(|(text, _)| text.as_str()).collect();
-    assert!(
-        text[0].contains("3 boards, 1 well, 1 to look at, 1 in trouble"),
-        "{text:#?}"
-    );
-    assert!(!text[0].contains("broker"), "{text:#?}");
-    let columns: Vec<&str> = text[1].split_whitespace().collect();
-    assert_eq!(
-        columns.join(" "),
-        "address board model bundle level fps age p99 C drops seen state"
-    );
-    assert!(
-        text[2].starts_with("10.0.0.9:8080") && text[2].ends_with("connecting"),
-        "{text:#?}"
-    );
-    assert!(text[3].contains("live, hot"), "{text:#?}");
-    let well: Vec<&str> = text[4].split_whitespace().collect();
-    assert_eq!(
-        well.join(" "),
-        "10.0.0.1:8080 north Raspberry Pi 4 Mod mixed 1.0.0 medium 30.0 31 ms 61 3 0 s live"
-    );
-    let colours: Vec<Color> = lines[2..5].iter().map(|(_, colour)| *colour).collect();
-    assert_eq!(colours, [Color::Red, Color::Yellow, Color::Reset]);
-    assert!(
-        text[7].contains("sorted by trouble") && text[7].contains("q quit"),
-        "{text:#?}"
-    );
-}
-
-#[test]
-fn keys_sort_reverse_scroll_and_quit() {
-    let (mut fleet, now) = (Fleet::default(), Instant::now());
-    for n in 0..200_u8 {
-        fleet.hear(
-            said(&format!("board-{n:03}"), |m| m.state.fps = f32::from(n)),
-            now,
-        );
-    }
-    let mut view = View::default();
-    let press = |view: &mut View, code| view.key(KeyEvent::new(code, KeyModifiers::NONE));
-    let first = |view: &mut View| picture(view, &fleet, 13)[2].0[..9].to_owned();
-    assert_eq!(first(&mut view), "board-000");
-    press(&mut view, KeyCode::Char('r'));
-    assert_eq!(first(&mut view), "board-000", "equals stay in order");
-    for _ in 0..4 {
-        press(&mut view, KeyCode::Char('s'));
-    }
-    assert_eq!(first(&mut view), "board-199", "by fps, reversed");
-    press(&mut view, KeyCode::Char('r'));
-    press(&mut view, KeyCode::Down);
-    assert_eq!(first(&mut view), "board-001");
-    press(&mut view, KeyCode::PageDown);
-    assert_eq!(first(&mut view), "board-011");
-    for _ in 0..50 {
-        press(&mut view, KeyCode::PageDown);
-    }
-    assert_eq!(first(&mut view), "board-190");
-    press(&mut view, KeyCode::Home);
-    press(&mut view, KeyCode::Left);
-    assert_eq!(first(&mut view), "board-000");
-    assert!(!press(&mut view, KeyCode::Char('q')));
-    assert!(!view.key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)));
 }
 
 #[test]

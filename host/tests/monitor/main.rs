@@ -141,8 +141,26 @@ fn a_self_made_certificate_is_taken_by_its_fingerprint_only() {
     let address = format!("https://{}", pages.addresses()[0]);
     let monitor = Monitor::start(&[&address, "--json", "--fingerprint", &fingerprint]);
     monitor.wait(|lines| lines.iter().any(|l| l["event"] == "state"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("boards");
+    let (tokens, line) = (
+        file.to_str().unwrap(),
+        format!("{address} secret {fingerprint}"),
+    );
+    std::fs::write(&file, format!("# one board\n{line}\n")).unwrap();
+    let monitor = Monitor::start(&["--token-file", tokens, "--json"]);
+    monitor.wait(|lines| lines.iter().any(|l| l["event"] == "state"));
+    // A board's own fingerprint is for it alone.
+    std::fs::write(&file, format!("{address} secret {}", "00".repeat(32))).unwrap();
     for arguments in [
-        &[address.as_str(), "--json"][..],
+        &[
+            "--token-file",
+            tokens,
+            "--json",
+            "--fingerprint",
+            &fingerprint,
+        ][..],
+        &[address.as_str(), "--json"],
         &[&address, "--json", "--fingerprint", &"00".repeat(32)],
     ] {
         let monitor = Monitor::start(arguments);
@@ -272,6 +290,11 @@ fn what_cannot_be_monitored_is_told_in_one_sentence() {
     refused(
         &["localhost", "--json", "--token-file", "/none"],
         &["/none"],
+    );
+    let print = "00".repeat(32);
+    refused(
+        &["http://north", "--json", "--fingerprint", &print],
+        &["none of these does", "https://"],
     );
     refused(
         &["localhost", "--json", "--authorities", "/none.pem"],

@@ -198,12 +198,7 @@ impl BrokerAddress {
 
     /// `HOST:PORT/TOPIC`: two topics of one broker are two fleets, whose boards may have the same names.
     pub fn place(&self) -> String {
-        let (host, port, topic) = (&self.host, self.port, &self.topic);
-        if host.contains(':') {
-            format!("[{host}]:{port}/{topic}")
-        } else {
-            format!("{host}:{port}/{topic}")
-        }
+        format!("{}/{}", joined(&self.host, self.port), self.topic)
     }
 
     fn url(&self, password: Option<&str>) -> String {
@@ -257,6 +252,14 @@ pub fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
     };
     let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_:%".contains(c);
     (!host.is_empty() && host.chars().all(allowed)).then(|| (host.to_owned(), port))
+}
+
+/// `HOST:PORT` or `[IPv6]:PORT`, as [`host_and_port`] reads it.
+pub fn joined(host: &str, port: u16) -> String {
+    match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    }
 }
 
 /// `text` without the name and password before an `@`, be it a whole URL or not.

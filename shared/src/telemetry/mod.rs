@@ -19,7 +19,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub use address::{AddressError, BrokerAddress, Carrier, SerialAddress, host_and_port};
+pub use address::{AddressError, BrokerAddress, Carrier, SerialAddress, host_and_port, joined};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use frame::{Decoder, FrameError, MAX_FRAME, encode};
 

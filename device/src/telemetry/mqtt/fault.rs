@@ -58,7 +58,8 @@ fn system(error: &ConnectionError) -> Option<&Error> {
     }
 }
 
-fn of_system(error: &Error, trust: &str) -> String {
+/// The same of the system's or TLS's own error.
+pub fn of_system(error: &Error, trust: &str) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(rustls::Error::InvalidCertificate(wrong)) => of_certificate(wrong, trust),
         Some(wrong) => format!("no TLS: {wrong}"),
