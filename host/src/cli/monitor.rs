@@ -39,7 +39,7 @@ pub struct MonitorArgs {
     /// Broker that boards publish to; may be given several times.
     #[arg(long, value_name = "mqtt[s]://[USER:PASSWORD@]BROKER[:PORT][/TOPIC]")]
     mqtt: Vec<BrokerAddress>,
-    /// File with the token of a board's page, or with lines of HOST[:PORT] TOKEN [FINGERPRINT] for several.
+    /// File with the token of a board's page, or with lines of `HOST[:PORT] TOKEN [FINGERPRINT]` for several.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// SHA-256 of a certificate to take, for those that no authority signed; may be given several times.
