@@ -61,9 +61,13 @@ fn keep(part: &Path, target: &Path) -> io::Result<Option<PathBuf>> {
         if !pictures.any(|picture| picture.metadata().is_ok_and(|m| m.len() > 0)) {
             return Ok(None);
         }
-    } else if matches!(cut(part), Ok(0)) {
-        // What cannot be measured or cut is kept as it is.
-        return Ok(None);
+    } else {
+        match cut(part) {
+            Ok(0) => return Ok(None),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // What cannot be measured or cut is kept as it is.
+            _ => {}
+        }
     }
     let name = NAMES
         .map(|number| beside(target, number))

@@ -1,6 +1,7 @@
 //! Why a pipeline of the server fails.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -23,6 +24,7 @@ pub(super) struct Faults {
     causes: Vec<String>,
     /// Not told yet.
     news: VecDeque<String>,
+    was_crowded: bool,
 }
 
 impl Faults {
@@ -31,7 +33,18 @@ impl Faults {
         let cause = error.error().message().to_owned();
         if self.causes.len() < CAUSES && !self.causes.contains(&cause) {
             self.causes.push(cause);
-            self.news.push_back(without_password(&bus_error(error)));
+            let reason = without_password(&bus_error(error));
+            self.news
+                .push_back(format!("viewers get no picture: {reason}"));
+        }
+    }
+
+    /// Keeps that connections of an address were refused, once.
+    pub(super) fn crowded(&mut self, address: IpAddr, most: usize, most_of_one: usize) {
+        if !std::mem::replace(&mut self.was_crowded, true) {
+            self.news.push_back(format!(
+                "{address} was refused another connection: there is room for {most}, {most_of_one} of them of one address"
+            ));
         }
     }
 
@@ -83,8 +96,18 @@ mod tests {
             std::iter::from_fn(|| lock(&faults).next()).collect::<Vec<_>>()
         };
         let told = fail(&["no memory left.", "what follows"]);
-        assert_eq!(told, ["no memory left (said exit)"]);
+        assert_eq!(told, ["viewers get no picture: no memory left (said exit)"]);
         assert!(fail(&["no memory left."]).is_empty());
         assert_eq!(fail(&["too wide"]).len(), 1);
+        for _ in 0..2 {
+            lock(&faults).crowded([10, 0, 0, 7].into(), 48, 16);
+        }
+        assert!(
+            lock(&faults)
+                .next()
+                .unwrap()
+                .starts_with("10.0.0.7 was refused")
+        );
+        assert_eq!(lock(&faults).next(), None);
     }
 }

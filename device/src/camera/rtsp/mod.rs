@@ -100,11 +100,12 @@ impl RtspOutput {
                 join(media, &stream, &counts, &timeline);
             });
         }
-        let server =
-            Server::start(address, &factory, &stream).map_err(|reason| CameraError::Sink {
+        let server = Server::start(address, &factory, &stream, &faults).map_err(|reason| {
+            CameraError::Sink {
                 sink: spec.name.clone(),
                 reason,
-            })?;
+            }
+        })?;
         Ok(Self {
             name: spec.name.clone(),
             timeline: timeline.clone(),
@@ -211,10 +212,7 @@ impl Output for RtspOutput {
 
     fn remark(&mut self) -> Option<String> {
         let reason = lock(&self.faults).next()?;
-        Some(format!(
-            "note: {}: viewers get no picture: {reason}",
-            self.name
-        ))
+        Some(format!("note: {}: {reason}", self.name))
     }
 }
 

@@ -14,6 +14,7 @@ use gstreamer_rtsp_server::prelude::*;
 use gstreamer_video as gst_video;
 
 use super::Stream;
+use super::faults::Faults;
 use crate::allocator;
 use crate::camera::rtsp_address::RtspAddress;
 use crate::camera::sharpener::lock;
@@ -47,6 +48,7 @@ impl Server {
         address: &RtspAddress,
         factory: &gst_rtsp::RTSPMediaFactory,
         stream: &Arc<Mutex<Stream>>,
+        faults: &Arc<Mutex<Faults>>,
     ) -> Result<Self, String> {
         let server = gst_rtsp::RTSPServer::new();
         server.set_address(&address.host);
@@ -77,7 +79,7 @@ impl Server {
                 address.host, address.port
             )
         })?;
-        let listening = listen(&socket, &server, arriving);
+        let listening = listen(&socket, &server, arriving, faults.clone());
         listening.attach(Some(&context));
         if let Some(pool) = server.session_pool() {
             let stream = stream.clone();
@@ -143,6 +145,7 @@ fn listen(
     socket: &gio::Socket,
     server: &gst_rtsp::RTSPServer,
     arriving: Arc<Mutex<Option<Seat>>>,
+    faults: Arc<Mutex<Faults>>,
 ) -> glib::Source {
     let (server, seats) = (server.clone(), Seats::new(MOST, MOST_OF_ONE));
     let accept = move |socket: &gio::Socket, _| {
@@ -151,14 +154,17 @@ fn listen(
             return glib::ControlFlow::Continue;
         };
         notice_loss(&connection);
-        if let Some((ip, port)) = peer(&connection)
-            && let Some(seat) = seats.take(ip)
-        {
-            *lock(&arriving) = Some(seat);
-            // It fails for a connection that has ended already.
-            let _ = server.transfer_connection(connection, &ip.to_string(), port.into(), None);
-            *lock(&arriving) = None;
-        }
+        let Some((ip, port)) = peer(&connection) else {
+            return glib::ControlFlow::Continue;
+        };
+        let Some(seat) = seats.take(ip) else {
+            lock(&faults).crowded(ip, MOST, MOST_OF_ONE);
+            return glib::ControlFlow::Continue;
+        };
+        *lock(&arriving) = Some(seat);
+        // It fails for a connection that has ended already.
+        let _ = server.transfer_connection(connection, &ip.to_string(), port.into(), None);
+        *lock(&arriving) = None;
         glib::ControlFlow::Continue
     };
     SocketExtManual::create_source(
@@ -241,7 +247,7 @@ mod tests {
         drop(listener);
         let address = RtspAddress::parse(&format!("rtsp://a:b@127.0.0.1:{port}/live")).unwrap();
         let factory = gst_rtsp::RTSPMediaFactory::new();
-        let server = Server::start(&address, &factory, &Arc::default()).unwrap();
+        let server = Server::start(&address, &factory, &Arc::default(), &Arc::default()).unwrap();
         (server, port)
     }
 
