@@ -24,7 +24,7 @@ Examples:
 Boards are asked at https://HOST:8443, this machine at http://localhost:8080. honed prints the fingerprint of a
 certificate it made itself. Each board has tokens of its own, made there by `honed token create NAME`: for several
 boards the token file has a line for each, HOST[:PORT] TOKEN [FINGERPRINT], and those that begin with # say nothing.
-Keys: s and r sort, arrows select, q quits.";
+Keys: s and r sort, arrows select a board, Home the first row, q quits.";
 
 /// Shows many boards in one live table: rate, age, temperature, drops, what is wrong.
 #[derive(Debug, Args)]
@@ -85,7 +85,12 @@ impl MonitorArgs {
                 Some(own) => authorities.client(&[own])?,
                 None => tls.clone(),
             };
-            pages.push(Board { page, token, tls });
+            pages.push(Board {
+                page,
+                token,
+                tls,
+                listed: fingerprint.is_some(),
+            });
         }
         for line in &self.serial {
             fleet.expect(&line.path, false);

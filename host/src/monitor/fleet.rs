@@ -207,6 +207,8 @@ impl Fleet {
     fn forget(&mut self, address: &str) {
         if let Some(at) = self.index.remove(address) {
             self.rows.swap_remove(at);
+            // Boards that still find no room say so again.
+            self.turned_away = false;
             if let Some(moved) = self.rows.get(at) {
                 self.index.insert(moved.address.clone(), at);
             }

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hone_device::backoff::Backoff;
@@ -17,15 +16,14 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::{News, Outlet, Over, TRUST};
+use super::{Board, CORRECT, News, Outlet, Over, TRUST};
 
 const PATH: &str = "/api/v1/telemetry";
 /// Ports of pages without and with TLS.
 const PORTS: [u16; 2] = [8080, 8443];
-/// Time for a connection and its first answer.
+/// Time to look up a name, for the last of its addresses, and from a connection to the first answer.
 const CONNECT: Duration = Duration::from_secs(10);
 /// Time for each address of a name but the last: a network may drop what goes by IPv6, and the name has an IPv4 address too.
 const ADDRESS: Duration = Duration::from_secs(2);
@@ -105,7 +103,9 @@ impl Page {
     }
 
     async fn connect(&self) -> Result<TcpStream, End> {
-        let places = lookup_host((self.host.as_str(), self.port)).await;
+        let places = lookup_host((self.host.as_str(), self.port));
+        let places = timeout(CONNECT, places).await;
+        let places = places.map_err(|_| broken("its name is not found in time"))?;
         let mut places = places.map_err(broken)?.peekable();
         let mut reason = "its name has no address".to_owned();
         while let Some(place) = places.next() {
@@ -122,16 +122,13 @@ impl Page {
         }
         Err(End::Broken(reason))
     }
+}
 
-    pub(super) async fn follow(
-        &self,
-        token: Option<&str>,
-        tls: Arc<ClientConfig>,
-        events: &Outlet,
-    ) {
+impl Board {
+    pub(super) async fn follow(&self, events: &Outlet) {
         let mut backoff = Backoff::default();
         loop {
-            let (reason, wait) = match self.stream(token, &tls, events, &mut backoff).await {
+            let (reason, wait) = match self.stream(events, &mut backoff).await {
                 Ok(()) => ("the board ended the stream".into(), backoff.wait()),
                 Err(End::Over) => return,
                 Err(End::Refused(reason)) => (reason, REFUSED),
@@ -144,17 +141,11 @@ impl Page {
         }
     }
 
-    async fn stream(
-        &self,
-        token: Option<&str>,
-        tls: &Arc<ClientConfig>,
-        events: &Outlet,
-        backoff: &mut Backoff,
-    ) -> Result<(), End> {
-        let late = |_| End::Broken("no answer".into());
-        let (mut body, _asker) = timeout(CONNECT, self.ask(token, tls))
-            .await
-            .map_err(late)??;
+    async fn stream(&self, events: &Outlet, backoff: &mut Backoff) -> Result<(), End> {
+        let tcp = self.page.connect().await?;
+        let late = |_| broken("no answer");
+        let asked = timeout(CONNECT, self.ask(tcp)).await;
+        let (mut body, _asker) = asked.map_err(late)??;
         events.tell(News::Connected).await?;
         let mut decoder = Decoder::default();
         loop {
@@ -171,19 +162,19 @@ impl Page {
         }
     }
 
-    async fn ask(&self, token: Option<&str>, tls: &Arc<ClientConfig>) -> Result<Answer, End> {
-        let tcp = self.connect().await?;
-        if !self.tls {
-            return self.request(TokioIo::new(tcp), token).await;
+    async fn ask(&self, tcp: TcpStream) -> Result<Answer, End> {
+        if !self.page.tls {
+            return self.request(TokioIo::new(tcp)).await;
         }
-        let name = ServerName::try_from(self.bare_host().to_owned()).map_err(broken)?;
-        let connector = TlsConnector::from(tls.clone());
+        let name = ServerName::try_from(self.page.bare_host().to_owned()).map_err(broken)?;
+        let connector = TlsConnector::from(self.tls.clone());
         let stream = connector.connect(name, tcp).await;
-        let stream = stream.map_err(|error| End::Broken(of_system(&error, TRUST)))?;
-        self.request(TokioIo::new(stream), token).await
+        let trust = if self.listed { CORRECT } else { TRUST };
+        let stream = stream.map_err(|error| End::Broken(of_system(&error, trust)))?;
+        self.request(TokioIo::new(stream)).await
     }
 
-    async fn request<T>(&self, io: T, token: Option<&str>) -> Result<Answer, End>
+    async fn request<T>(&self, io: T) -> Result<Answer, End>
     where
         T: Read + Write + Unpin + Send + 'static,
     {
@@ -193,9 +184,9 @@ impl Page {
         tokio::spawn(async move {
             let _ = connection.await;
         });
-        let host = joined(self.bare_host(), self.port);
+        let host = joined(self.page.bare_host(), self.page.port);
         let mut request = Request::get(PATH).header(header::HOST, host);
-        if let Some(token) = token {
+        if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
         let request = request.body(Empty::new()).map_err(broken)?;

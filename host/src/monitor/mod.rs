@@ -39,6 +39,8 @@ pub use tokens::{Entry, Tokens};
 const WAITING: usize = 1024;
 /// How a certificate comes to be trusted.
 const TRUST: &str = "give its fingerprint (--fingerprint), or the authorities (--authorities)";
+/// The same where the token file has a fingerprint for the board, beside which no other counts.
+const CORRECT: &str = "correct the fingerprint in its line of the token file";
 
 /// A board's page, and how it is asked.
 #[derive(Clone)]
@@ -49,6 +51,8 @@ pub struct Board {
     pub token: Option<String>,
     /// The client that knows its certificate.
     pub tls: Arc<ClientConfig>,
+    /// It knows the one certificate that the board's line in the token file names.
+    pub listed: bool,
 }
 
 /// What is followed.
@@ -108,9 +112,9 @@ pub fn follow(sources: Sources, tls: Arc<ClientConfig>) -> Result<Receiver<Event
         .context("cannot start the network's runtime")?;
     let work = async move {
         let mut tasks = tokio::task::JoinSet::new();
-        for Board { page, token, tls } in sources.pages {
-            let events = Outlet::new(page.address(), send.clone());
-            tasks.spawn(async move { page.follow(token.as_deref(), tls, &events).await });
+        for board in sources.pages {
+            let events = Outlet::new(board.page.address(), send.clone());
+            tasks.spawn(async move { board.follow(&events).await });
         }
         for broker in sources.brokers {
             tasks.spawn(mqtt::follow(broker, tls.clone(), send.clone()));

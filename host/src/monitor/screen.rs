@@ -35,6 +35,10 @@ pub struct View {
     top: usize,
     /// The row of which all is told.
     selected: usize,
+    /// A person chose it; else it is the first, whichever board that is.
+    chosen: bool,
+    /// The address of the chosen board, which takes the choice along when rows change places.
+    board: Option<String>,
     /// Rows that were shown last.
     page: usize,
 }
@@ -56,21 +60,40 @@ impl View {
                 self.column = (self.column + Column::ALL.len() - 1) % Column::ALL.len();
             }
             KeyCode::Char('r') => self.reversed = !self.reversed,
-            KeyCode::Up => self.selected = self.selected.saturating_sub(1),
-            KeyCode::Down => self.selected += 1,
-            KeyCode::PageUp => self.selected = self.selected.saturating_sub(self.page),
-            KeyCode::PageDown => self.selected += self.page,
-            KeyCode::Home => self.selected = 0,
+            KeyCode::Up => self.choose(self.selected.saturating_sub(1)),
+            KeyCode::Down => self.choose(self.selected + 1),
+            KeyCode::PageUp => self.choose(self.selected.saturating_sub(self.page)),
+            KeyCode::PageDown => self.choose(self.selected + self.page),
+            KeyCode::Home => {
+                self.choose(0);
+                self.chosen = false;
+            }
             _ => {}
         }
         true
+    }
+
+    fn choose(&mut self, row: usize) {
+        self.selected = row;
+        self.chosen = true;
+        self.board = None;
+    }
+
+    /// Looks up where the chosen board is among `rows`; once it is gone, the row in its place is chosen.
+    fn find(&mut self, rows: &[&Row]) {
+        let board = self.board.as_ref();
+        let at = board.and_then(|board| rows.iter().position(|row| row.address == *board));
+        let last = rows.len().saturating_sub(1);
+        self.selected = at.unwrap_or(self.selected.min(last));
+        let row = rows.get(self.selected).filter(|_| self.chosen);
+        self.board = row.map(|row| row.address.clone());
     }
 
     /// Draws the boards as they are at `now`.
     pub fn draw(&mut self, frame: &mut Frame<'_>, fleet: &Fleet, now: Instant) {
         let column = Column::ALL[self.column];
         let rows = fleet.sorted(column, self.reversed, now);
-        self.selected = self.selected.min(rows.len().saturating_sub(1));
+        self.find(&rows);
         let details = rows.get(self.selected).map(|row| details(row, now));
         let details = Paragraph::new(details.unwrap_or_default()).wrap(Wrap { trim: false });
         let [head, middle, detail, foot] = Layout::vertical([

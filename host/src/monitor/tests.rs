@@ -6,7 +6,7 @@ use super::*;
 
 mod screen;
 
-fn message(board: &str, run: u64, sequence: u64) -> Message {
+pub(super) fn message(board: &str, run: u64, sequence: u64) -> Message {
     let state = BoardState {
         model: "Raspberry Pi 4 Model B Rev 1.4".into(),
         version: "0.1.0".into(),
@@ -235,6 +235,13 @@ fn a_broker_is_a_row_only_while_it_is_away_and_boards_have_an_end() {
         fleet.hear(event(&format!("broker:1883/{n}"), News::Online(true)), now);
     }
     assert_eq!(fleet.sorted(Column::Trouble, false, now).len(), 4095);
+    assert!(fleet.turned_away);
+    fleet.hear(event("broker:1883/4999", News::Forgotten), now);
+    assert!(fleet.turned_away, "it had no row");
+    fleet.hear(event("broker:1883/0", News::Forgotten), now);
+    fleet.hear(event("broker:1883/4999", News::Online(true)), now);
+    assert!(!fleet.turned_away);
+    fleet.hear(event("broker:1883/0", News::Online(true)), now);
     assert!(fleet.turned_away);
 }
 

@@ -150,24 +150,25 @@ fn a_self_made_certificate_is_taken_by_its_fingerprint_only() {
     std::fs::write(&file, format!("# one board\n{line}\n")).unwrap();
     let monitor = Monitor::start(&["--token-file", tokens, "--json"]);
     monitor.wait(|lines| lines.iter().any(|l| l["event"] == "state"));
-    // A board's own fingerprint is for it alone.
+    // A board with a fingerprint of its own is known by no other.
     std::fs::write(&file, format!("{address} secret {}", "00".repeat(32))).unwrap();
-    for arguments in [
-        &[
-            "--token-file",
-            tokens,
-            "--json",
-            "--fingerprint",
-            &fingerprint,
-        ][..],
-        &[address.as_str(), "--json"],
-        &[&address, "--json", "--fingerprint", &"00".repeat(32)],
+    let (listed, given) = (
+        "correct the fingerprint in its line of the token file",
+        "give its fingerprint (--fingerprint), or the authorities (--authorities)",
+    );
+    let option = |value: &str| format!("--fingerprint={value}");
+    let (made, other) = (option(&fingerprint), option(&"00".repeat(32)));
+    for (mut arguments, remedy) in [
+        (vec!["--token-file", tokens, &made], listed),
+        (vec![address.as_str()], given),
+        (vec![address.as_str(), &other], given),
     ] {
-        let monitor = Monitor::start(arguments);
+        arguments.push("--json");
+        let monitor = Monitor::start(&arguments);
         let lines = monitor.wait(|lines| !lines.is_empty());
         assert_eq!(lines[0]["event"], "lost", "{lines:?}");
-        let reason = lines[0]["reason"].as_str().unwrap();
-        assert!(reason.contains("--fingerprint"), "{reason}");
+        let reason = format!("its certificate is not trusted: {remedy}");
+        assert_eq!(lines[0]["reason"], reason);
     }
 }
 

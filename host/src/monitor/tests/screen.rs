@@ -107,6 +107,40 @@ fn keys_sort_reverse_scroll_and_quit() {
 }
 
 #[test]
+fn a_chosen_board_stays_chosen_when_rows_change_places() {
+    // Nobody falls silent meanwhile, however slow the machine is.
+    let (mut fleet, now) = (Fleet::default(), Instant::now() + Duration::from_secs(3600));
+    for address in ["b:1/t/a", "b:1/t/b", "b:1/t/c"] {
+        fleet.hear(said(address, |_| {}), now);
+    }
+    let mut view = View::default();
+    let press = |view: &mut View, code| view.key(KeyEvent::new(code, KeyModifiers::NONE));
+    let told = |view: &mut View, fleet: &Fleet| {
+        let detail = picture(view, fleet, 140, 8)[6].0.clone();
+        detail[..8].trim().to_owned()
+    };
+    assert_eq!(told(&mut view, &fleet), "b:1/t/a");
+    // Nobody chose a board: what is worst is told.
+    fleet.hear(event("b:1/t/c", News::Online(false)), now);
+    assert_eq!(told(&mut view, &fleet), "b:1/t/c");
+    press(&mut view, KeyCode::Down);
+    assert_eq!(told(&mut view, &fleet), "b:1/t/a");
+    fleet.hear(event("b:1/t/b", News::Online(false)), now);
+    assert_eq!(told(&mut view, &fleet), "b:1/t/a");
+    fleet.hear(event("b:1/t/a", News::Online(false)), now);
+    assert_eq!(told(&mut view, &fleet), "b:1/t/a");
+    fleet.hear(event("b:1/t/a", News::Forgotten), now);
+    assert_eq!(told(&mut view, &fleet), "b:1/t/b");
+    fleet.hear(said("b:1/t/b", |_| {}), now);
+    assert_eq!(told(&mut view, &fleet), "b:1/t/b");
+    press(&mut view, KeyCode::Home);
+    assert_eq!(told(&mut view, &fleet), "b:1/t/c");
+    fleet.hear(event("b:1/t/b", News::Online(false)), now);
+    fleet.hear(said("b:1/t/c", |_| {}), now);
+    assert_eq!(told(&mut view, &fleet), "b:1/t/b");
+}
+
+#[test]
 fn a_terminal_of_any_width_tells_boards_apart_and_what_is_wrong() {
     let (mut fleet, now) = (Fleet::default(), Instant::now());
     let broker = "mqtt.factory.example:8883/site/hall";
