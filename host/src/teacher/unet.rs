@@ -66,7 +66,9 @@ impl Block {
     }
 
     fn forward(&self, x: &Tensor) -> Tensor {
-        self.1.forward(&self.0.forward(x).relu()).relu()
+        // In place: nothing else needs what the convolutions gave.
+        let inside = self.0.forward(x).relu_();
+        self.1.forward(&inside).relu_()
     }
 }
 
