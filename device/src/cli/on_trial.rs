@@ -164,23 +164,33 @@ mod tests {
     use crate::slots::Update;
     use crate::slots::tests::{bundle_signed, policy_of};
 
-    #[test]
-    fn a_trial_that_is_left_open_stays_so_over_many_starts() {
+    /// Empty slots whose trials take so many frames.
+    fn empty(trial_frames: u64) -> (tempfile::TempDir, SlotsConfig, Slots<FolderDisk>) {
         let folder = tempfile::tempdir().unwrap();
         let config = SlotsConfig {
             folder: folder.path().to_str().unwrap().into(),
-            trial_frames: 2,
+            trial_frames,
             ..SlotsConfig::default()
         };
         let slots = Slots::new(FolderDisk::new(&config.folder));
+        (folder, config, slots)
+    }
+
+    fn install(slots: &Slots<FolderDisk>, release: &str) {
+        let bundle = bundle_signed(release, 1);
+        let update = Update {
+            bundle: &bundle,
+            program: None,
+        };
+        slots.install(update, &policy_of(&[1]), false).unwrap();
+    }
+
+    #[test]
+    fn a_trial_that_is_left_open_stays_so_over_many_starts() {
+        let (_folder, config, slots) = empty(2);
         let policy = policy_of(&[1]);
         for release in ["1.0.0", "2.0.0"] {
-            let bundle = bundle_signed(release, 1);
-            let update = Update {
-                bundle: &bundle,
-                program: None,
-            };
-            slots.install(update, &policy, false).unwrap();
+            install(&slots, release);
             let begun = slots.begin(&policy).unwrap().unwrap();
             if release == "1.0.0" {
                 assert!(slots.confirm(&begun.tried()).unwrap());
@@ -211,23 +221,12 @@ mod tests {
 
     #[test]
     fn what_the_disk_does_not_take_is_noted_later() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = SlotsConfig {
-            folder: folder.path().to_str().unwrap().into(),
-            trial_frames: 1,
-            ..SlotsConfig::default()
-        };
-        let slots = Slots::new(FolderDisk::new(&config.folder));
+        let (folder, config, slots) = empty(1);
         let policy = policy_of(&[1]);
         let full = folder.path().join("state.json.part");
         let mut now = Duration::ZERO;
         for (release, good) in [("1.0.0", true), ("2.0.0", false)] {
-            let bundle = bundle_signed(release, 1);
-            let update = Update {
-                bundle: &bundle,
-                program: None,
-            };
-            slots.install(update, &policy, false).unwrap();
+            install(&slots, release);
             let begun = slots.begin(&policy).unwrap().unwrap();
             let journal = Journal::default();
             let mut run = OnTrial::new(&config, &begun, &journal);
@@ -256,22 +255,8 @@ mod tests {
 
     #[test]
     fn only_what_ran_proves_itself() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = SlotsConfig {
-            folder: folder.path().to_str().unwrap().into(),
-            trial_frames: 1,
-            ..SlotsConfig::default()
-        };
-        let slots = Slots::new(FolderDisk::new(&config.folder));
+        let (_folder, config, slots) = empty(1);
         let policy = policy_of(&[1]);
-        let install = |release: &str| {
-            let bundle = bundle_signed(release, 1);
-            let update = Update {
-                bundle: &bundle,
-                program: None,
-            };
-            slots.install(update, &policy, false).unwrap();
-        };
         let begin = || {
             let begun = slots.begin(&policy).unwrap().unwrap();
             assert!(begun.on_trial);
@@ -283,12 +268,12 @@ mod tests {
             assert_eq!(run.look(Duration::from_secs(1), false), None);
             journal.newest()
         };
-        install("1.0.0");
+        install(&slots, "1.0.0");
         let said = proves(begin());
         assert_eq!(said.as_deref(), Some("slot a proved itself"));
-        install("2.0.0");
+        install(&slots, "2.0.0");
         let old = begin();
-        install("3.0.0");
+        install(&slots, "3.0.0");
         assert_eq!(proves(old), None);
         assert!(slots.state().unwrap().trial.is_some());
         let said = proves(begin());

@@ -19,7 +19,7 @@ use crate::train::interrupt::Interrupt;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hone data index clips --frames frames --every 15
-  hone teacher pairs frames --weights restormer.pth --tile 512 --out pairs
+  hone teacher pairs frames --weights restormer.pth --out pairs
   hone distill models/recipes/footage.toml --set data.root=pairs --from models/mixed.hone --out out/mine
 
 A student that learns from these pairs learns what the teacher makes of this very camera, whatever its faults are; no
@@ -38,8 +38,8 @@ pub struct PairsArgs {
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
     /// Side of the tiles that larger frames are cut into, in pixels; at least 64.
-    #[arg(long, value_name = "PIXELS", default_value_t = 512)]
-    tile: usize,
+    #[arg(long, value_name = "PIXELS", default_value_t = 512, value_parser = clap::value_parser!(u16).range(64..))]
+    tile: u16,
     /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
@@ -88,7 +88,7 @@ impl PairsArgs {
             teacher: loaded.identity,
             key: loaded.key,
             precision: self.teacher.precision.to_string(),
-            tile: self.tile,
+            tile: self.tile.into(),
             frames_sha256: answers::frames_sha256(&frames),
         };
         let Loaded {
@@ -99,7 +99,7 @@ impl PairsArgs {
             ..
         } = loaded;
         let mut restorer =
-            TeacherRestorer::new(teacher, &config, &weights, device)?.with_tile(self.tile);
+            TeacherRestorer::new(teacher, &config, &weights, device)?.with_tile(self.tile.into());
         answers.check_free(&self.out)?;
         let interrupt = Interrupt::on_signals()?;
         let mut outcome = Outcome {

@@ -34,14 +34,20 @@ fn a_right_token_is_remembered_until_it_is_revoked() {
     assert_eq!(access.check(&token, peer()), Err(Refusal::Wrong));
 }
 
-#[test]
-fn a_file_that_cannot_be_read_for_a_moment_shuts_nobody_out() {
+/// A folder with one token, and an access that knows it.
+fn known_phone() -> (tempfile::TempDir, String, Access) {
     let folder = tempfile::tempdir().unwrap();
     let mut tokens = Tokens::default();
     let token = tokens.create(folder.path(), "phone").unwrap();
     tokens.write(folder.path()).unwrap();
     let access = Access::new(folder.path());
     access.check(&token, peer()).unwrap();
+    (folder, token, access)
+}
+
+#[test]
+fn a_file_that_cannot_be_read_for_a_moment_shuts_nobody_out() {
+    let (folder, token, access) = known_phone();
     // A folder can be opened, but reading it fails.
     let path = Tokens::path(folder.path());
     std::fs::remove_file(&path).unwrap();
@@ -73,12 +79,7 @@ fn another_file_of_the_same_length_and_time_is_noticed() {
 
 #[test]
 fn guessing_is_stopped_and_the_known_token_still_opens() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut tokens = Tokens::default();
-    let token = tokens.create(folder.path(), "phone").unwrap();
-    tokens.write(folder.path()).unwrap();
-    let access = Access::new(folder.path());
-    access.check(&token, peer()).unwrap();
+    let (_folder, token, access) = known_phone();
     for _ in 0..5 {
         assert_eq!(access.check("hone_a_b", peer()), Err(Refusal::Wrong));
     }
