@@ -27,6 +27,8 @@ pub struct Evaluation {
     pub degradation: Option<Degradation>,
     /// What its parameters were drawn from.
     pub seed: Option<u64>,
+    /// Architecture of the teacher whose answers stand for the truth; none where the truth is known.
+    pub answered_by: Option<String>,
     /// Names of the pairs, in order.
     pub pairs: Vec<String>,
     /// Which pictures of the data those are, where it has several kinds.
@@ -174,6 +176,7 @@ impl Evaluation {
             colour,
             degradation: None,
             seed: None,
+            answered_by: None,
             pairs: pairs.names(),
             split: None,
             equal: pairs.len() - counted,

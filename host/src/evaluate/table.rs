@@ -131,6 +131,12 @@ impl Evaluation {
                 self.equal
             ));
         }
+        if let Some(teacher) = &self.answered_by {
+            notes.push(format!(
+                "The sharp pictures are what a teacher ({teacher}) made of the others: the figures tell how near a \
+                 student is to it, not to the truth."
+            ));
+        }
         notes.extend(self.missing());
         if let Some(degradation) = &self.degradation {
             notes.push(format!(

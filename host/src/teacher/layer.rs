@@ -36,8 +36,12 @@ pub fn computing_in<T>(kind: Kind, f: impl FnOnce() -> T) -> T {
 
 /// What a layer computes on: `x`, in the kind of [`computing_in`] if one is running.
 fn given(x: &Tensor) -> Tensor {
-    KIND.get()
-        .map_or_else(|| x.shallow_clone(), |kind| x.to_kind(kind))
+    x.to_kind(kind_given(x))
+}
+
+/// The kind of number that a layer gives for `x`.
+pub fn kind_given(x: &Tensor) -> Kind {
+    KIND.get().unwrap_or_else(|| x.kind())
 }
 
 /// `parameter` in the kind of number that `x` has: weights are f32 where maps may be bf16.
@@ -211,6 +215,23 @@ impl Linear {
         Self {
             weight: variable(vs, "weight", &[outputs, inputs], init),
             bias: variable(vs, "bias", &[outputs], init),
+        }
+    }
+
+    /// Features that it reads.
+    pub fn inputs(&self) -> i64 {
+        self.weight.size()[1]
+    }
+
+    /// The layer that has these of its weight `[outputs, inputs]` and bias `[outputs]`.
+    pub fn map(
+        &self,
+        weight: impl FnOnce(&Tensor) -> Tensor,
+        bias: impl FnOnce(&Tensor) -> Tensor,
+    ) -> Self {
+        Self {
+            weight: weight(&self.weight),
+            bias: bias(&self.bias),
         }
     }
 

@@ -69,7 +69,7 @@ pub fn split(height: i64, rows: i64) -> Vec<Strip> {
 }
 
 /// Whether a product of the two would be differentiable: torch's gradient mode cannot be asked.
-fn gradients_flow(map: &Tensor, parameter: &Tensor) -> bool {
+pub fn gradients_flow(map: &Tensor, parameter: &Tensor) -> bool {
     let first = |t: &Tensor| (0..t.dim()).fold(t.shallow_clone(), |t, _| t.select(0, 0));
     (first(map) * first(parameter)).requires_grad()
 }

@@ -3,8 +3,15 @@
 use tch::nn::{Init, Path};
 use tch::{Device, Tensor};
 
-use super::layer::{LayerNorm, Linear, add_macs, in_kind_of, variable};
-use super::strip::pixels_at_once;
+use super::layer::{LayerNorm, Linear, add_macs, kind_given, variable};
+use super::strip::{gradients_flow, pixels_at_once};
+
+mod padded;
+
+use padded::Padded;
+
+/// What a GPU numbers blocks of work by has 16 bits.
+const MOST_WINDOWS: i64 = 65_535;
 
 /// What all blocks of one window's size share, whatever the map.
 #[derive(Debug)]
@@ -187,25 +194,40 @@ impl Block {
         joined((0..h).step_by(rows as usize).map(part).collect(), 1)
     }
 
+    /// `[1,heads,pixels,pixels]`, of the kind of number that layers give for `x`.
+    fn bias(&self, x: &Tensor, geometry: &Geometry) -> Tensor {
+        let area = self.window * self.window;
+        let bias = self
+            .table
+            .to_kind(kind_given(x))
+            .index_select(0, &geometry.index)
+            .view([area, area, self.heads]);
+        bias.permute([2, 0, 1]).contiguous().unsqueeze(0)
+    }
+
     fn attention(&self, x: &Tensor, geometry: &Geometry) -> Tensor {
         let (n, h, w, c) = x.size4().unwrap_or_default();
         let window = self.window;
         let area = window * window;
+        let learning = gradients_flow(x, &self.table);
         let x = if self.shift > 0 {
             x.roll([-self.shift; 2], [1, 2])
         } else {
             x.shallow_clone()
         };
-        let bias = in_kind_of(&self.table, &x)
-            .index_select(0, &geometry.index)
-            .view([area, area, self.heads]);
-        let bias = bias.permute([2, 0, 1]).contiguous().unsqueeze(0);
+        let bias = self.bias(&x, geometry);
         let windows = partition(&x, window);
         let (rows, columns) = (h / window, w / window);
-        let most = pixels_at_once(x.device()) / area;
+        let most = (pixels_at_once(x.device()) / area).min(MOST_WINDOWS);
         let parts = Part::split(n, rows, columns, most);
-        let attend = |part: &Part| self.attend(&part.of(&windows), &bias, geometry, part);
-        let y = joined(parts.iter().map(attend).collect(), 0);
+        let y = if learning || x.device() == Device::Cpu {
+            let attend = |part: &Part| self.attend(&part.of(&windows), &bias, geometry, part);
+            joined(parts.iter().map(attend).collect(), 0)
+        } else {
+            let padded = Padded::new(self, &bias, geometry);
+            let attend = |part: &Part| padded.attend(&part.of(&windows), part);
+            joined(parts.iter().map(attend).collect(), 0)
+        };
         add_macs(2 * n * h * w * area * c);
         let y = y.view([n, rows, columns, window, window, c]);
         let y = y.permute([0, 1, 3, 2, 4, 5]).reshape([n, h, w, c]);
@@ -230,7 +252,7 @@ impl Block {
             }
         };
         let y = match windows.device() {
-            // Torch's fused kernel is made for this; on a GPU it has none for heads of 30 channels and a bias.
+            // Torch's fused kernel is made for this; that of a GPU keeps a bias of every window for the gradient.
             Device::Cpu => {
                 let mut bias = bias.expand([count, self.heads, area, area], false);
                 if self.shift > 0 {

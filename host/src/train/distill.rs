@@ -140,6 +140,7 @@ pub(super) fn run_from(options: &DistillOptions, weights: Option<&Checkpoint>) -
         network: parts.network,
         adaptors: parts.adaptors,
         guide: parts.guide,
+        seed: recipe.seed,
         colour,
         loss: parts.loss,
         optimizer: recipe.optimizer,

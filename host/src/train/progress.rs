@@ -17,8 +17,6 @@ pub(super) struct Progress {
     pub adam: Adam,
     /// Moving average of the master weights.
     pub average: Option<Tensor>,
-    /// Pieces that a batch is cut into; more than 1 after the memory ran out.
-    pub pieces: usize,
     started: Instant,
     seconds_before: f64,
 }
@@ -51,7 +49,6 @@ impl Trainer {
             state: State::new(self.loss.names().len() + 1),
             adam,
             average,
-            pieces: 1,
             started: Instant::now(),
             seconds_before: 0.0,
         };

@@ -1,6 +1,6 @@
 //! Everything about a training that is no tensor.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::schedule::Plateau;
@@ -62,12 +62,19 @@ pub struct State {
     pub loss_scale: f64,
     /// Steps since the loss scale last changed.
     pub clean_steps: u64,
+    /// Pieces that a batch is cut into; more than 1 after the memory ran out.
+    #[serde(default = "whole")]
+    pub pieces: usize,
     /// Whether the training is over.
     pub finished: bool,
     /// Seconds spent so far.
     pub seconds: f64,
     /// Sum of each loss term over the epoch's steps.
     pub sums: Vec<f64>,
+}
+
+fn whole() -> usize {
+    1
 }
 
 impl State {
@@ -82,6 +89,7 @@ impl State {
             plateau: Plateau::default(),
             loss_scale: 65_536.0,
             clean_steps: 0,
+            pieces: whole(),
             finished: false,
             seconds: 0.0,
             sums: vec![0.0; terms],
@@ -99,9 +107,15 @@ impl State {
     /// From text.
     ///
     /// # Errors
-    /// When the text is of another version of hone.
+    /// When the text is of another version of hone, or damaged.
     pub fn from_text(text: &str) -> Result<Self> {
-        toml::from_str(text).context("the checkpoint's state is of another version of hone")
+        let state: Self =
+            toml::from_str(text).context("the checkpoint's state is of another version of hone")?;
+        ensure!(
+            state.pieces > 0,
+            "the checkpoint's state is damaged: no pieces"
+        );
+        Ok(state)
     }
 }
 

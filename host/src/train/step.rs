@@ -72,7 +72,9 @@ impl Trainer {
             let pass = || self.pass(batches, progress, scale);
             match memory::guard(pass)? {
                 Some(pass) => break pass,
-                None => progress.pieces = self.halve(batches, progress.pieces)?,
+                None => {
+                    progress.state.pieces = self.halve(batches, progress.state.pieces)?;
+                }
             }
         };
         self.loss.next_step();
@@ -158,7 +160,7 @@ impl Trainer {
 
     /// Adds the gradients of all batches, each cut into `pieces`.
     fn pass(&self, batches: &[TrainBatch], progress: &Progress, scale: f64) -> Result<Pass> {
-        let (pieces, device) = (progress.pieces, self.network.device());
+        let (pieces, device) = (progress.state.pieces, self.network.device());
         let kind = self.training.precision.kind();
         let forward = |x: &Tensor| (self.forward)(x, kind);
         let lesson = Lesson {
@@ -180,7 +182,13 @@ impl Trainer {
                 let share = count as f64 / size as f64 / batches.len() as f64;
                 let piece = batch.narrow(first, count, device);
                 let state = &progress.state;
-                let name = [state.epoch, state.step, number as u64, first as u64];
+                let name = [
+                    self.seed,
+                    state.epoch,
+                    state.step,
+                    number as u64,
+                    first as u64,
+                ];
                 let parts = lesson.gradients(&piece, share * scale, &name)?;
                 losses.extend(parts.into_iter().map(|(part, loss)| (part * share, loss)));
             }

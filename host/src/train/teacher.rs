@@ -98,6 +98,7 @@ pub fn run(options: &TeacherOptions) -> Result<Outcome> {
         network,
         adaptors,
         guide: None,
+        seed: recipe.seed,
         colour,
         loss,
         optimizer: recipe.optimizer,

@@ -223,6 +223,7 @@ fn train_through(out: &Path, recipe: &str, resume: bool, trouble: Trouble) -> Re
         loss,
         optimizer: recipe.optimizer,
         schedule: recipe.schedule,
+        seed: recipe.seed,
         plan: Plan::new(&recipe.stages),
         training: recipe.training,
         feeds: Box::new(Boxes {
@@ -304,6 +305,27 @@ fn a_batch_too_large_for_the_gpu_is_cut_with_the_same_result() {
         error.contains("single patch") && error.contains("crop"),
         "{error}"
     );
+}
+
+#[test]
+fn a_resumed_training_keeps_its_pieces() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, resumed) = (folder.path().join("whole"), folder.path().join("resumed"));
+    let recipe = &RECIPE.replace("batch = 3", "batch = 2");
+    train_within(&whole, recipe, 1).unwrap();
+    let stopped = Trouble {
+        memory: 1,
+        stop_after: Some(5),
+        ..Trouble::default()
+    };
+    assert!(
+        train_through(&resumed, recipe, false, stopped)
+            .unwrap()
+            .interrupted
+    );
+    // Where there is room for whole batches, whose sums are rounded otherwise.
+    train(&resumed, recipe, true, None).unwrap();
+    assert_eq!(difference(&whole, &resumed, "best.safetensors"), 0.0);
 }
 
 #[test]

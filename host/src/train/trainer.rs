@@ -46,6 +46,8 @@ pub struct Trainer {
     pub multiple: i64,
     /// Consecutive frames of a patch; what the network makes of one goes into it with the next.
     pub frames: usize,
+    /// The recipe's seed.
+    pub seed: u64,
     /// Planes of the network.
     pub colour: Colour,
     /// The loss.

@@ -191,6 +191,7 @@ impl EvalArgs {
         evaluation.degradation = degraded.map(|camera| camera.degradation);
         evaluation.split = split;
         evaluation.unsharp = Some(tuned);
+        evaluation.answered_by = self.answered_by()?;
         evaluation.honed = agreement;
         if let Some(out) = &self.out {
             output::write(out, &evaluation, &pairs, last, &training)?;

@@ -78,26 +78,22 @@ impl EvalArgs {
         if let Some(note) = &opened.note {
             eprintln!("note: {note}");
         }
-        let folder = if data.is_file() {
-            data.parent()
-        } else {
-            Some(data)
-        };
-        if self.truth.is_none()
-            && let Some(answers) = Answers::read(folder.unwrap_or(Path::new("")))?
-        {
-            eprintln!(
-                "note: the sharp pictures in {} are what a teacher ({}) made of them: the figures tell how near a student \
-                 is to it, not to the truth",
-                data.display(),
-                printable(&answers.teacher.architecture)
-            );
-        }
         opened = self.usable(opened)?;
         if self.video.is_some() {
             opened.evaluated = opened.evaluated.as_sequence();
         }
         Ok(opened)
+    }
+
+    /// Architecture of the teacher that made the sharp pictures, if one did.
+    pub(super) fn answered_by(&self) -> anyhow::Result<Option<String>> {
+        let folder = match (&self.truth, self.data.as_deref()) {
+            (Some(truth), _) => truth.parent(),
+            (None, Some(data)) if data.is_file() => data.parent(),
+            (None, data) => data,
+        };
+        let answers = Answers::read(folder.unwrap_or(Path::new("")))?;
+        Ok(answers.map(|answers| printable(&answers.teacher.architecture).to_string()))
     }
 
     /// Goes on without what is damaged, and says so.

@@ -1,6 +1,7 @@
 use tch::Kind;
 
 use super::*;
+use crate::teacher::layer::count_macs;
 
 fn random(shape: &[i64]) -> Tensor {
     Tensor::randn(shape, (Kind::Float, Device::Cpu))
@@ -23,13 +24,7 @@ fn in_parts(block: &Block, x: &Tensor, most: i64) -> Tensor {
     let (n, h, w, _) = x.size4().unwrap();
     let geometry = Geometry::new(block.window, Device::Cpu);
     let windows = partition(x, block.window);
-    let bias = block.table.index_select(0, &geometry.index);
-    let area = block.window * block.window;
-    let bias = bias
-        .view([area, area, block.heads])
-        .permute([2, 0, 1])
-        .unsqueeze(0);
-    let bias = bias.contiguous();
+    let bias = block.bias(x, &geometry);
     let parts = Part::split(n, h / block.window, w / block.window, most);
     let attend = |part: &Part| block.attend(&part.of(&windows), &bias, &geometry, part);
     Tensor::cat(&parts.iter().map(attend).collect::<Vec<_>>(), 0)
@@ -52,6 +47,39 @@ fn parts_attend_as_the_whole_does() {
             error.abs().max().double_value(&[]) < 1e-5,
             "{shape:?} {most}"
         );
+    }
+}
+
+#[test]
+fn padded_heads_attend_as_heads_do() {
+    let _guard = tch::no_grad_guard();
+    // Heads of 3 and 15 channels, windows of 16 and 49 pixels: none is a multiple of 8.
+    for (window, channels, [n, rows, columns], most) in [
+        (4, 6, [2, 2, 3], 1000),
+        (4, 6, [2, 2, 3], 3),
+        (4, 6, [3, 1, 1], 1000),
+        (7, 30, [1, 4, 1], 2),
+    ] {
+        for shift in [0, window / 2] {
+            let vs = tch::nn::VarStore::new(Device::Cpu);
+            let block = Block::new(&vs.root(), channels, 2, 8, window, shift);
+            // As it starts, the bias is next to nothing.
+            let _ = block.table.shallow_clone().normal_(0.0, 1.0);
+            let x = random(&[n, rows * window, columns * window, channels]);
+            let geometry = Geometry::new(window, Device::Cpu);
+            let windows = partition(&x, window);
+            let bias = block.bias(&x, &geometry);
+            let padded = Padded::new(&block, &bias, &geometry);
+            for part in Part::split(n, rows, columns, most) {
+                let of = part.of(&windows);
+                let (ours, macs) = count_macs(|| padded.attend(&of, &part));
+                let (right, own) = count_macs(|| block.attend(&of, &bias, &geometry, &part));
+                assert_eq!(macs, own);
+                let error = ours - right;
+                let error = error.abs().max().double_value(&[]);
+                assert!(error < 1e-5, "{window} {shift} {part:?}: {error}");
+            }
+        }
     }
 }
 
