@@ -51,7 +51,7 @@ VENV := $(CACHE)/venv
 BENCH_VENV := $(CACHE)/bench-venv
 
 .PHONY: setup system toolchain libtorch build demo test arm boards container lint bench bench-engine bench-age bench-preview bench-metrics bench-loader bench-teachers bench-train arm-model sanitise \
-  fuzz fuzz-engine int8-loss soak models models-report ablation footage clean
+  fuzz fuzz-engine int8-loss soak models models-report ablation footage photos-and-kodak runs-and-kodak kodak clean
 
 setup: system toolchain $(LIBTORCH_READY) $(VENV)/.ready
 
@@ -83,6 +83,10 @@ build: system toolchain $(LIBTORCH_READY)
 demo: build $(VENV)/.ready
 	models/demo/run.sh
 
+# For who deploys the demo's bundle, whichever there is.
+out/demo/demo.hone: | build $(VENV)/.ready
+	models/demo/run.sh
+
 test: setup
 	$(CARGO) build --workspace
 	$(CARGO) test --workspace
@@ -94,7 +98,7 @@ boards: system toolchain
 	cross/build.sh raspberry-pi $(PROFILE)
 	cross/build.sh jetson-nano $(PROFILE)
 
-container: build
+container: build out/demo/demo.hone
 	cross/container.sh x86_64
 
 # The fuzzers are no part of the workspace; they compile files of it, which may have moved.
@@ -156,25 +160,31 @@ bench-loader: build $(BENCH_VENV)/.ready
 bench-metrics: build $(BENCH_VENV)/.ready
 	$(BENCH_VENV)/bin/python host/python/bench_metrics.py target/release/hone
 
-int8-loss: build
-	@test -n "$(RUNS)" -a -n "$(KODAK)" || { echo "name runs of hone distill and pictures: make int8-loss RUNS=\"DIR ...\" KODAK=DIR" >&2; exit 1; }
+# What a target has to be told is asked for before anything is built.
+photos-and-kodak:
+	@test -n "$(PHOTOS)" -a -n "$(KODAK)" || { echo "name sharp photographs and pictures to measure on: make $(MAKECMDGOALS) PHOTOS=DIR KODAK=DIR" >&2; exit 1; }
+
+runs-and-kodak:
+	@test -n "$(RUNS)" -a -n "$(KODAK)" || { echo "name runs of hone distill and pictures: make $(MAKECMDGOALS) RUNS=\"DIR ...\" KODAK=DIR" >&2; exit 1; }
+
+kodak:
+	@test -n "$(KODAK)" || { echo "name the folder of the Kodak pictures: make $(MAKECMDGOALS) KODAK=DIR" >&2; exit 1; }
+
+int8-loss: runs-and-kodak build
 	@python3 host/python/int8_loss.py --hone target/release/hone --pictures $(KODAK) $(RUNS)
 
-models: build $(VENV)/.ready
+models: photos-and-kodak build $(VENV)/.ready
 	models/train.sh
 
-ablation: build $(VENV)/.ready
-	@test -n "$(PHOTOS)" -a -n "$(KODAK)" || { echo "name photographs to train on and pictures to measure on: make ablation PHOTOS=DIR KODAK=DIR" >&2; exit 1; }
+ablation: photos-and-kodak build $(VENV)/.ready
 	$(VENV)/bin/python models/ablation.py --photos $(PHOTOS) --kodak $(KODAK) $(if $(TEACHER),--teacher $(TEACHER))
 
 # What a teacher's answers about a camera's own frames are worth; EPOCHS=N trains longer.
-footage: build $(VENV)/.ready
-	@test -n "$(PHOTOS)" -a -n "$(KODAK)" || { echo "name photographs to blur and pictures to measure on: make footage PHOTOS=DIR KODAK=DIR" >&2; exit 1; }
+footage: photos-and-kodak build $(VENV)/.ready
 	$(VENV)/bin/python models/footage.py --photos $(PHOTOS) --kodak $(KODAK) $(if $(TEACHER),--teacher $(TEACHER)) $(if $(EPOCHS),--epochs $(EPOCHS))
 
 # CLIPS="a.mp4 b.mp4" adds video, TEACHER=RUN a run of `hone teacher train`.
-models-report: build
-	@test -n "$(KODAK)" || { echo "name the folder of the Kodak pictures: make models-report KODAK=DIR" >&2; exit 1; }
+models-report: kodak build
 	@models/report.py --kodak $(KODAK) $(addprefix --clip ,$(CLIPS)) $(addprefix --teacher ,$(TEACHER))
 
 clean:
