@@ -21,7 +21,7 @@ STUDENTS = ["cnn4", "dsunet", "studentcnn", "studentnet", "nafnet-lite"]
 ABOUT = """Any camera, in colour: soft lenses, straight motion of 3 to 11 pixels, pictures that were reduced by 1.5 to 2, noise;
 one student of each architecture of the five reports that `hone` grew out of. They cost 3 to 43 times what the largest luma
 student does, for boards with room or pictures that may take longer. `dsunet` and `nafnet-lite` run through tract, which makes them
-slower in INT8 than in f32; `honed run` takes INT8 where there is one, unless `--precision f32` says otherwise."""
+slower in INT8 than in f32, so that `honed run` takes `dsunet` in f32, unless `--precision int8` says otherwise."""
 LIMITS = """Channel weights of `nafnet-lite` are pooled over the whole frame, which other sizes of frame change. Other faults
 than the above (rolling shutter, heavy noise, dirt) they do not know."""
 

@@ -96,11 +96,12 @@ fn key(path: &Path) -> Result<PublicKey, TrustError> {
     if !path.metadata().map_err(unread(path))?.is_file() {
         return Err(unread(path)(io::Error::other("it is no file")));
     }
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(MAX_KEY_FILE).read_to_string(&mut text))
+        .and_then(|file| file.take(MAX_KEY_FILE).read_to_end(&mut bytes))
         .map_err(unread(path))?;
-    PublicKey::parse(&text).map_err(|reason| TrustError::Refused {
+    // What is no text is no key either, and told as such.
+    PublicKey::parse(&String::from_utf8_lossy(&bytes)).map_err(|reason| TrustError::Refused {
         path: path.to_owned(),
         reason,
     })
@@ -182,6 +183,9 @@ mod tests {
             write(folder.path(), "secret", &secret),
             "hone-public-key is needed",
         );
+        let bytes = folder.path().join("bytes");
+        std::fs::write(&bytes, [0xff; 90]).unwrap();
+        refused(bytes, "hone-public-key");
         refused(
             write(folder.path(), "long", &"x".repeat(100_000)),
             "hone-public-key",

@@ -3,7 +3,8 @@
 check_onnx.py MODEL [--frame FILE C H W]... [--runtime ort|ort-plain|opencv] [--expect-integer]
 
 MODEL must pass onnx.checker with full shape inference. FILE holds f32 samples [C,H,W], native
-byte order, of a temporal student the frame's planes and those of `previous`; the network's output is written to FILE.out in the same form. `ort-plain` turns ONNX
+byte order, of a temporal student the frame's planes and those of `previous`; the network's output is written to FILE.out in the same form,
+or, where the runtime refuses this size, its words to FILE.refused. `ort-plain` turns ONNX
 Runtime's graph rewriting off. --expect-integer fails unless ONNX Runtime turns every convolution
 into an integer one.
 """
@@ -80,7 +81,12 @@ def main():
     for path, *sides in args.frame:
         planes = np.fromfile(path, np.float32).reshape([1, *map(int, sides)])
         shape = list(inputs(args.model)(planes)["frame"].shape)
-        out = restore(planes)
+        try:
+            out = restore(planes)
+        except Exception as error:  # each runtime has its own
+            with open(path + ".refused", "w") as file:
+                file.write(f"{type(error).__name__}: {error}")
+            continue
         if list(out.shape) != shape:
             sys.exit(f"output is {list(out.shape)}, input {shape}")
         np.ascontiguousarray(out, np.float32).tofile(path + ".out")

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use hone_host::cli::Cli;
+use hone_host::train::interrupt::exit_status;
 use hone_shared::printable::printable;
 
 fn main() -> ExitCode {
@@ -12,7 +13,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", printable(format_args!("{error:#}")));
-            ExitCode::FAILURE
+            // What a signal stopped is no failure of its own.
+            exit_status().map_or(ExitCode::FAILURE, ExitCode::from)
         }
     }
 }

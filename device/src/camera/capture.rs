@@ -11,6 +11,8 @@
 mod pace;
 mod range;
 mod shape;
+#[cfg(test)]
+mod tests;
 mod trouble;
 
 use std::path::PathBuf;

@@ -22,11 +22,16 @@ pub fn fits(sink: &str, caps: &gst::Caps) -> Result<(), CameraError> {
     if fits(width) && fits(height) {
         return Ok(());
     }
+    // FFV1 fails on some of the smallest.
+    let other = match width.min(height) < LEAST {
+        true => "frames:DIR",
+        false => "lossless:FILE.mkv",
+    };
     Err(CameraError::Unfit {
         sink: sink.to_owned(),
         reason: format!(
             "H.264 takes even sides of at least {LEAST} pixels, not {width}x{height}: ask the source for another size, or write \
-             lossless:FILE.mkv"
+             {other}"
         ),
     })
 }

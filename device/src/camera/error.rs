@@ -107,3 +107,16 @@ pub enum CameraError {
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
+
+impl CameraError {
+    /// A sink's error with what became of what it had written.
+    pub(super) fn with_outcome(mut self, outcome: Option<&str>) -> Self {
+        if let (Self::SinkPath { reason, .. } | Self::Sink { reason, .. }, Some(outcome)) =
+            (&mut self, outcome)
+        {
+            reason.push_str("; ");
+            reason.push_str(outcome);
+        }
+        self
+    }
+}

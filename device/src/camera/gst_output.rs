@@ -29,7 +29,7 @@ use super::output::{Counts, FEED, Output, OutputStats};
 use super::picture::{picture, tell_range};
 use super::quota::Segments;
 use super::sharpener::lock;
-use super::sink::{SinkKind, SinkSpec, Unpublished, exact, numbered, packed};
+use super::sink::{Held, SinkKind, SinkSpec, Unpublished, exact, numbered, packed};
 use super::timeline::Timeline;
 use crate::atomic;
 
@@ -39,7 +39,11 @@ const ROOM: Duration = Duration::from_millis(100);
 /// Frames between two looks at the space that a recording takes.
 const QUOTA_EVERY: u64 = 300;
 
-/// An output on GStreamer. Dropped before [`Output::finish`], it leaves nothing behind when its source is a file; what it
+/// Frames that the feed of a live output may hold: its queue takes them at once, unless the sink hangs while it is told of
+/// another shape. Those that come then are dropped, or they would fill the memory.
+const HELD: u64 = 4;
+
+/// An output on GStreamer. Dropped before [`Output::complete`], it leaves nothing behind when its source is a file; what it
 /// recorded of a live one will not come again and is kept beside its target.
 #[derive(Debug)]
 pub struct GstOutput {
@@ -59,6 +63,8 @@ pub struct GstOutput {
     remarks: VecDeque<String>,
     /// Whether its place has been seen to: it is complete, or what could be kept is kept.
     settled: bool,
+    /// Keeps other processes from its place.
+    _held: Option<Held>,
 }
 
 impl GstOutput {
@@ -80,7 +86,7 @@ impl GstOutput {
             Some(target) if live => ending::earlier(target)?,
             _ => None,
         };
-        spec.prepare()?;
+        let held = spec.prepare()?;
         let segments = match &spec.kind {
             SinkKind::Record(recording) => {
                 Some(Segments::begin(&recording.folder, recording.quota_bytes()))
@@ -99,6 +105,7 @@ impl GstOutput {
             unpublished: Unpublished::default(),
             remarks: earlier.into_iter().collect(),
             settled: false,
+            _held: held,
         };
         // Frames of one start may be too few for the look that comes with them, and none fit on a full disk.
         output.keep_within_quota();
@@ -215,7 +222,11 @@ impl GstOutput {
         if given.is_multiple_of(QUOTA_EVERY) {
             self.keep_within_quota();
         }
-        let pushed = self.feed.push_buffer(buffer);
+        let held = self.feed.current_level_bytes();
+        let pushed = match self.live && held > HELD * buffer.size() as u64 {
+            true => Ok(gst::FlowSuccess::Ok),
+            false => self.feed.push_buffer(buffer),
+        };
         match (self.failure(), pushed) {
             (Some(error), _) => Err(error),
             (None, Err(flow)) => Err(self.failed(format!("it takes no more frames ({flow})"))),
@@ -254,7 +265,7 @@ impl Output for GstOutput {
     }
 
     fn push(&mut self, frame: &Frame) -> Result<(), CameraError> {
-        self.give(frame).map_err(|error| self.down(error))
+        self.give(frame)
     }
 
     fn end(&mut self) {
@@ -265,12 +276,22 @@ impl Output for GstOutput {
         }
     }
 
-    fn finish(&mut self, over: bool) -> Option<Result<(), CameraError>> {
-        if self.counts.given.load(Ordering::Relaxed) == 0 {
-            return Some(Ok(()));
+    fn written(&mut self, over: bool) -> Option<Result<(), CameraError>> {
+        match self.counts.given.load(Ordering::Relaxed) {
+            0 => Some(Ok(())),
+            _ => self.end_of_writing(over),
         }
-        let written = self.written(over)?.and_then(|()| self.complete());
-        Some(written.map_err(|error| self.down(error)))
+    }
+
+    fn complete(&mut self) -> Result<(), CameraError> {
+        match self.counts.given.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            _ => self.publish(),
+        }
+    }
+
+    fn settle(&mut self) -> Option<String> {
+        self.see_to_place()
     }
 
     fn stats(&self) -> OutputStats {

@@ -1,6 +1,7 @@
 //! The image files of a folder, pushed into a pipeline one by one.
 
 use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -43,6 +44,14 @@ fn media_type(path: &Path) -> Option<&'static str> {
     }
 }
 
+/// What every image of a type begins with.
+fn signature(media: Option<&str>) -> &'static [u8] {
+    match media {
+        Some("image/png") => b"\x89PNG\r\n\x1a\n",
+        _ => &[0xff, 0xd8],
+    }
+}
+
 /// Checks that all images are whole and of one type, as one decoder takes them.
 ///
 /// # Errors
@@ -63,7 +72,16 @@ pub fn check(images: &[PathBuf]) -> Result<(), CameraError> {
             )));
         }
         let file = File::open(image).map_err(|e| missing(e.to_string()))?;
+        let mut start = Vec::new();
+        let read = (&file).take(8).read_to_end(&mut start);
+        read.map_err(|e| missing(e.to_string()))?;
         truncation::check(image, file)?;
+        // A decoder leaves out what it cannot read, and the frames behind it would move up.
+        if !start.starts_with(signature(media_type(image))) {
+            let reason =
+                "it is no picture of the type that its name ends with: take it away, or rename it";
+            return Err(missing(reason.into()));
+        }
     }
     Ok(())
 }
@@ -142,5 +160,29 @@ mod tests {
             .map(|p| p.file_name().unwrap().to_str().unwrap().to_owned())
             .collect();
         assert_eq!(names, ["a.JPG", "b2.png", "b10.png"]);
+    }
+
+    #[test]
+    fn what_is_no_picture_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let jpeg = [0xff, 0xd8, 0xff, 0xd9];
+        std::fs::write(at("a.jpg"), jpeg).unwrap();
+        check(&[at("a.jpg")]).unwrap();
+        for bytes in [
+            &b"no picture"[..],
+            b"x",
+            b"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xae\x42\x60\x82",
+        ] {
+            std::fs::write(at("b.jpg"), bytes).unwrap();
+            let error = check(&[at("a.jpg"), at("b.jpg")]).unwrap_err().to_string();
+            assert!(
+                error.contains("b.jpg") && error.contains("it is no picture"),
+                "{error}"
+            );
+        }
+        std::fs::write(at("c.png"), jpeg).unwrap();
+        let error = check(&[at("c.png")]).unwrap_err().to_string();
+        assert!(error.contains("c.png: it is no picture"), "{error}");
     }
 }

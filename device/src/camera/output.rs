@@ -18,8 +18,9 @@ use super::timeline::{Clock as _, Marks, Timeline, between};
 pub(super) const FEED: &str =
     "! queue name=latest max-size-buffers=1 max-size-bytes=0 max-size-time=0 ";
 
-/// Takes frames, one after another.
-pub trait Output {
+/// Takes frames, one after another. What may hang with a disk or a peer, [`start`], [`Output::complete`], [`Output::settle`] and
+/// the drop, is for threads that nobody has to wait for.
+pub trait Output: Send {
     /// The sink as the user named it.
     fn name(&self) -> &str;
 
@@ -27,7 +28,7 @@ pub trait Output {
     /// what comes too fast.
     ///
     /// # Errors
-    /// [`CameraError::Sink`] when the sink is gone; the output is of no use after.
+    /// [`CameraError::Sink`] when the sink is gone; the output is only to be settled after.
     fn ready(&mut self) -> Result<bool, CameraError> {
         Ok(true)
     }
@@ -36,18 +37,30 @@ pub trait Output {
     ///
     /// # Errors
     /// [`CameraError::Sink`] when the sink is gone, [`CameraError::Unfit`] when it never takes frames like this one;
-    /// the output is of no use after.
+    /// the output is only to be settled after.
     fn push(&mut self, frame: &Frame) -> Result<(), CameraError>;
 
     /// Says that no more frames come: the sink writes what it still holds.
     fn end(&mut self) {}
 
-    /// Completes the output, once it has ended: only now does its file appear. `None` as long as its sink still writes and the
-    /// time for that is not `over`.
+    /// Whether its sink has written everything, once it has ended, or what kept it from that; `None` as long as it still writes
+    /// and the time for that is not `over`. Never waits.
+    fn written(&mut self, _over: bool) -> Option<Result<(), CameraError>> {
+        Some(Ok(()))
+    }
+
+    /// Completes the output, which has written everything: only now does its file appear.
     ///
     /// # Errors
-    /// [`CameraError`] when it cannot be completed; then nothing is left behind.
-    fn finish(&mut self, over: bool) -> Option<Result<(), CameraError>>;
+    /// [`CameraError`] when it cannot be completed; it is only to be settled then.
+    fn complete(&mut self) -> Result<(), CameraError> {
+        Ok(())
+    }
+
+    /// Stops the output for good, complete or not, and sees to what it wrote; says what became of a live recording.
+    fn settle(&mut self) -> Option<String> {
+        None
+    }
 
     /// What it did so far.
     fn stats(&self) -> OutputStats;

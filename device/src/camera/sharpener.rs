@@ -72,7 +72,8 @@ impl Sharpener {
             .find(|l| Some(l.engine.student().colour) != colour)
         {
             return Err(EngineError::Contract(format!(
-                "level {} restores other planes than level {}",
+                "level {} restores other planes than level {}: name the one to run (--level, or student.level in the \
+                 configuration)",
                 odd.name, levels[0].name
             )));
         }

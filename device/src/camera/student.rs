@@ -61,7 +61,7 @@ pub struct Choice {
     pub level: Option<String>,
     /// Of a ladder, load the largest only.
     pub largest: bool,
-    /// Number format wanted; `None` prefers INT8.
+    /// Number format wanted; `None` takes the faster one.
     pub precision: Option<Precision>,
     /// Worker threads, 0 for one on each core.
     pub threads: usize,
@@ -149,9 +149,9 @@ fn levels(
     choice: &Choice,
     options: EngineOptions,
 ) -> Result<Vec<Level>, StudentError> {
+    let level_wanted = choice.level.as_deref();
     bundle
-        .manifest()
-        .ladder(choice.level.as_deref(), choice.precision)
+        .ladder(level_wanted, choice.precision, engine::is_fused)
         .map_err(|reason| StudentError::Choice {
             path: path.to_owned(),
             reason,

@@ -63,7 +63,7 @@ pub fn check(path: &Path, mut file: File) -> Result<(), CameraError> {
 
 /// Whether a JPEG comes to its end marker: segments by their lengths, then what is coded, where 0xff comes before zeros,
 /// restarts and markers alone.
-fn jpeg_ends(file: &mut impl BufRead) -> std::io::Result<bool> {
+pub(super) fn jpeg_ends(file: &mut impl BufRead) -> std::io::Result<bool> {
     loop {
         // Up to the next 0xff, which begins a marker or stands for itself.
         file.skip_until(0xff)?;

@@ -255,9 +255,9 @@ impl Output for CollectingOutput {
         Ok(())
     }
 
-    fn finish(&mut self, _over: bool) -> Option<Result<(), CameraError>> {
+    fn complete(&mut self) -> Result<(), CameraError> {
         *lock(&self.collected.finished) = true;
-        Some(Ok(()))
+        Ok(())
     }
 
     fn stats(&self) -> OutputStats {

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail, ensure};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use comfy_table::{Table, presets};
 use hone_shared::bundle::{Manifest, ModelEntry};
 use hone_shared::config::StudentConfig;
@@ -31,13 +31,13 @@ Examples:
 /// the work of several multiplications with one, so that the share may exceed 1.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[command(group = ArgGroup::new("student").args(["model", "bundle"]).required(true))]
 pub struct BenchArgs {
     /// An ONNX student.
     #[arg(
         long,
         value_name = "X.onnx",
-        required_unless_present = "bundle",
-        conflicts_with_all = ["bundle", "trusted_key", "allow_unsigned"]
+        conflicts_with_all = ["trusted_key", "allow_unsigned"]
     )]
     model: Option<PathBuf>,
     /// A bundle.
@@ -53,8 +53,8 @@ pub struct BenchArgs {
     #[arg(long, default_value = "1920x1080", value_parser = size)]
     size: (usize, usize),
     /// Threads; 0 takes one for each core.
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=256))]
+    threads: u16,
     /// Which of a bundle's number formats; auto takes the faster one.
     #[arg(long, default_value = "auto", value_parser = ["auto", "f32", "int8"])]
     precision: String,
@@ -71,8 +71,9 @@ pub struct BenchArgs {
     #[arg(long, value_name = "PYTHON")]
     vs_ort: Option<PathBuf>,
     /// Measure every student of the bundle, largest first, in each number format and on more and
-    /// more threads, until one holds --fps with a fifth of the time to spare; write bundle, level,
-    /// precision, threads and the keys given here into the configuration, which keeps everything else.
+    /// more threads, until one holds --fps with a fifth of the time to spare; write level, precision,
+    /// threads and the keys given here into the configuration, and the bundle unless its slots run that
+    /// very one; everything else stays.
     #[arg(long, requires = "bundle", conflicts_with_all = ["model", "vs_ort", "tract", "threads", "level", "pin"])]
     choose: bool,
     /// Frames a second that --choose is to hold [default: 30].
@@ -126,7 +127,7 @@ impl BenchArgs {
             height: self.size.1,
             frames: self.frames.unwrap_or(60),
             engine: EngineOptions {
-                threads: self.threads,
+                threads: self.threads.into(),
                 pin: self.pin,
                 tract_only: self.tract,
                 measure: true,
@@ -194,17 +195,22 @@ impl BenchArgs {
             .trust
             .policy(&StudentConfig::default(), &Journal::default())?;
         let bundle = trust::open(path, &policy)?;
+        let fused = |m: &ModelEntry| engine::is_fused(bundle.model_bytes(m));
         let entries = self
-            .entries(bundle.manifest())
+            .entries(bundle.manifest(), fused)
             .map_err(|reason| anyhow!("{}: {reason}", path.display()))?;
         let bytes = |m: &ModelEntry| bundle.model_bytes(m).to_vec();
         Ok(entries.into_iter().map(bytes).collect())
     }
 
     /// The wanted number formats of a level: of the one that is named, or of the one that `honed run` begins with.
-    fn entries<'a>(&self, manifest: &'a Manifest) -> Result<Vec<&'a ModelEntry>, String> {
+    fn entries<'a>(
+        &self,
+        manifest: &'a Manifest,
+        fused: impl Fn(&ModelEntry) -> bool,
+    ) -> Result<Vec<&'a ModelEntry>, String> {
         let precision = self.precision.parse().ok();
-        let ladder = manifest.ladder(self.level.as_deref(), precision)?;
+        let ladder = manifest.ladder(self.level.as_deref(), precision, fused)?;
         let level = ladder.first().map(|m| &m.name);
         let fits = |m: &&ModelEntry| Some(&m.name) == level && self.wants(m.precision);
         Ok(manifest.models.iter().filter(fits).collect())
@@ -213,7 +219,7 @@ impl BenchArgs {
     fn peer(&self, python: &Path, model: &[u8]) -> anyhow::Result<Peer> {
         let threads = match self.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
-            n => n,
+            n => n.into(),
         };
         if let Some(path) = &self.model {
             return Ok(Peer::start(python, path, self.size, threads)?);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use comfy_table::{Table, presets};
-use hone_shared::bundle::{Bundle, ModelEntry};
+use hone_shared::bundle::{Bundle, ModelEntry, hex};
 use hone_shared::config::edit::{self, Change};
 use hone_shared::config::{Config, DEFAULT};
 use hone_shared::student::Precision;
@@ -17,6 +17,7 @@ use crate::atomic;
 use crate::bench::choose::{Candidate, best, thread_counts};
 use crate::bench::{BenchOptions, measure};
 use crate::journal::Journal;
+use crate::slots::{FolderDisk, Slot, Slots};
 use crate::trust;
 
 /// Frames timed for each candidate.
@@ -74,16 +75,18 @@ pub(super) fn run(
             wanted.config.display()
         );
     };
-    let changes: [Change; 4] = [
-        ("student", "bundle", path.into()),
+    // Again: what was saved in the meantime stays.
+    let (text, config) = read(wanted.config)?;
+    let mut changes: Vec<Change> = vec![
         ("student", "level", chosen.level.as_str().into()),
         ("student", "precision", chosen.precision.name().into()),
         ("student", "threads", (chosen.threads as i64).into()),
     ];
-    // Again: what was saved in the meantime stays.
-    let (text, config) = read(wanted.config)?;
-    let trust = wanted.trust.as_configured(&config.student)?;
-    let changes: Vec<_> = changes.into_iter().chain(trust).collect();
+    let slot = slot_with(&bundle, &config);
+    if slot.is_none() {
+        changes.push(("student", "bundle", path.into()));
+    }
+    changes.extend(wanted.trust.as_configured(&config.student)?);
     let text =
         edit::change(&text, &changes).with_context(|| wanted.config.display().to_string())?;
     atomic::write_bytes(wanted.config, text.as_bytes())?;
@@ -92,6 +95,7 @@ pub(super) fn run(
             "chosen": chosen,
             "fps_wanted": wanted.fps,
             "config": wanted.config,
+            "slot": slot,
             "measured": measured,
         });
         println!("{}", serde_json::to_string_pretty(&json)?);
@@ -104,8 +108,26 @@ pub(super) fn run(
             chosen.threads,
             wanted.config.display()
         );
+        match slot {
+            Some(slot) => println!("student.bundle stays empty: slot {slot} runs this very bundle"),
+            None => println!(
+                "student.bundle names the bundle now: `hone deploy` wants it empty, and then the slot runs what is deployed"
+            ),
+        }
     }
     Ok(())
+}
+
+/// The slot that `config` runs, if `bundle` is what lies in it. Named as well, the bundle would stay when an update comes.
+fn slot_with(bundle: &Bundle, config: &Config) -> Option<Slot> {
+    if !config.student.bundle.is_empty() {
+        return None;
+    }
+    // Slots that cannot be read are none that run here.
+    let state = Slots::new(FolderDisk::new(&config.slots.folder)).state();
+    let state = state.ok()?;
+    let same = state.running()?.sha256 == hex(bundle.digest());
+    state.active.filter(|_| same)
 }
 
 /// Whether `path` can be replaced, which takes a folder that new files may be made in.
@@ -203,6 +225,31 @@ mod tests {
     struct Flags {
         #[command(flatten)]
         trust: TrustArgs,
+    }
+
+    #[test]
+    fn a_bundle_that_a_slot_runs_is_not_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let slots = folder.path().join("slots");
+        let bundle = crate::shipped::bundle().unwrap();
+        let mut config = Config::default();
+        config.slots.folder = slots.display().to_string();
+        assert_eq!(slot_with(&bundle, &config), None);
+        let mut bytes = Vec::new();
+        hone_shared::bundle::write(&bundle, &mut bytes).unwrap();
+        let update = crate::slots::Update {
+            bundle: &bytes,
+            program: None,
+        };
+        let anyone = hone_shared::bundle::Policy {
+            trusted: Vec::new(),
+            allow_unsigned: true,
+        };
+        let slots = Slots::new(FolderDisk::new(&slots));
+        slots.install(update, &anyone, false).unwrap();
+        assert_eq!(slot_with(&bundle, &config), Some(Slot::A));
+        config.student.bundle = "x.hone".into();
+        assert_eq!(slot_with(&bundle, &config), None);
     }
 
     #[test]

@@ -8,6 +8,8 @@ use anyhow::Context;
 #[cfg(feature = "camera")]
 use anyhow::bail;
 use clap::{ArgGroup, Args};
+#[cfg(feature = "camera")]
+use hone_shared::config::KEYS_FOLDER;
 use hone_shared::config::{Config, DEFAULT};
 
 #[cfg(feature = "camera")]
@@ -16,7 +18,7 @@ use crate::journal::Journal;
 #[cfg(feature = "page")]
 use crate::page;
 #[cfg(feature = "camera")]
-use crate::systemd;
+use crate::{systemd, trust};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,7 +53,10 @@ impl ConfigArgs {
             {
                 eprintln!("note: {}: {note}", path.display());
             }
-            for unused in unused(&config, false) {
+            let unused = unused(&config);
+            #[cfg(feature = "camera")]
+            let unused = unused.chain(super::specs::unused(&config)?);
+            for unused in unused {
                 eprintln!("warning: {}: {unused}", path.display());
             }
             println!("{} is a configuration of honed", path.display());
@@ -107,16 +112,30 @@ pub(super) struct Flagged {
     pub sinks: bool,
     /// How the page is served.
     pub page: bool,
+    /// Where frames come from.
+    pub source: bool,
+    /// A student that nobody has to sign.
+    pub model: bool,
 }
 
 /// Checks what only `honed run` would find otherwise, as far as that can be told without a camera and a network; returns
 /// what a person should know of a configuration that is sound.
 ///
 /// # Errors
-/// The sink, page, certificate or port at fault.
+/// The key, source, sink, page, certificate or port at fault.
 #[cfg(feature = "camera")]
 pub(super) fn judge(config: &Config, flagged: Flagged) -> anyhow::Result<Option<String>> {
     super::specs::check(config)?;
+    if !flagged.source {
+        super::specs::check_source(config)?;
+    }
+    if !flagged.model {
+        let keys = config.student.trusted_keys.iter().map(PathBuf::from);
+        // One that is to lie there may come with the deploy that asks.
+        let comes = |key: &PathBuf| key.starts_with(KEYS_FOLDER) && !key.exists();
+        let keys: Vec<PathBuf> = keys.filter(|key| !comes(key)).collect();
+        trust::policy(&keys, false, &Journal::default()).context("student.trusted_keys")?;
+    }
     if !flagged.sinks {
         let page = config.page.address().filter(|_| !flagged.page);
         ports_apart(&super::specs::sinks(config)?, page)?;
@@ -182,10 +201,12 @@ fn meet(one: &str, other: &str) -> bool {
     }
 }
 
-/// What `config` sets without effect; `page` says whether a page is served though the configuration names no address.
-pub(super) fn unused(config: &Config, page: bool) -> impl Iterator<Item = &'static str> {
-    let of_page = config.page.unused().filter(|_| !page);
-    config.gpio.unused().into_iter().chain(of_page)
+/// What `config` sets without effect.
+pub(super) fn unused(config: &Config) -> impl Iterator<Item = &'static str> {
+    let (gpio, page) = (config.gpio.unused(), config.page.unused());
+    gpio.into_iter()
+        .chain(page)
+        .chain(config.telemetry.unused())
 }
 
 fn text(path: &std::path::Path) -> anyhow::Result<String> {
@@ -194,60 +215,4 @@ fn text(path: &std::path::Path) -> anyhow::Result<String> {
 }
 
 #[cfg(all(test, feature = "camera"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_port_is_for_one_stream() {
-        let apart = |names: [&str; 2], page: Option<&str>| {
-            let sinks = names.map(|name| name.parse().unwrap());
-            let result = ports_apart(&sinks, page.map(|page| page.parse().unwrap()));
-            result.map_err(|error| error.to_string())
-        };
-        for names in [
-            ["rtsp", "rtsp://0.0.0.0:8554/b"],
-            ["rtsp://10.0.0.1:8554/a", "rtsp://[::]:8554/b"],
-            ["rtsp://localhost:1/a", "rtsp://127.0.0.1:1/b"],
-            ["rtsp://board:1/a", "rtsp://0.0.0.0:1/b"],
-        ] {
-            let error = apart(names, None).unwrap_err();
-            assert!(error.contains(names[1]), "{error}");
-        }
-        for names in [
-            ["rtsp", "rtsp://0.0.0.0:8555/live"],
-            ["rtsp://127.0.0.1:1/a", "rtsp://10.0.0.1:1/a"],
-            ["rtsp://0.0.0.0:1/a", "rtsp://[::1]:1/a"],
-            ["null", "null"],
-        ] {
-            assert_eq!(apart(names, Some("127.0.0.1:8080")), Ok(()), "{names:?}");
-        }
-        let error = apart(["null", "rtsp"], Some("127.0.0.1:8554")).unwrap_err();
-        assert!(
-            error.starts_with("the page on 127.0.0.1:8554 and "),
-            "{error}"
-        );
-        assert_eq!(apart(["null", "rtsp"], Some("127.0.0.1:0")), Ok(()));
-    }
-
-    #[cfg(feature = "page")]
-    #[test]
-    fn what_run_refuses_is_refused_before() {
-        let judged = |text: &str, flagged| {
-            let config = Config::parse(text).unwrap();
-            judge(&config, flagged).map_err(|error| format!("{error:#}"))
-        };
-        let flagged = |page, sinks| Flagged { sinks, page };
-        let open = "page.listen = '0.0.0.0:8199'";
-        let error = judged(open, Flagged::default()).unwrap_err();
-        assert!(error.contains("without TLS"), "{error}");
-        // --page-tls may have been given.
-        assert_eq!(judged(open, flagged(true, false)), Ok(None));
-        let twice = "output.sinks = ['rtsp', 'rtsp://0.0.0.0:8554/b']";
-        assert!(judged(twice, Flagged::default()).is_err());
-        assert_eq!(judged(twice, flagged(false, true)), Ok(None));
-        let none = "telemetry.to = ['mqtts://broker.example']\ntelemetry.authorities = '/none.pem'";
-        let error = judged(none, Flagged::default()).unwrap_err();
-        assert!(error.contains("/none.pem"), "{error}");
-        assert_eq!(judged("", Flagged::default()), Ok(None));
-    }
-}
+mod tests;

@@ -122,7 +122,7 @@ fn student(model: &[u8]) -> anyhow::Result<(Value, String)> {
     let executor = match &found.layers {
         Ok(layers) => format!("fused with {}: {}", isa.name(), layers.join(", ")),
         Err(reason) if student.precision == Precision::Int8 => {
-            format!("runs on tract, in f32 (INT8 is smaller on disk here, not faster): {reason}")
+            format!("runs on tract, in f32 (INT8 is smaller on disk here, but slower): {reason}")
         }
         Err(reason) => format!("runs on tract: {reason}"),
     };

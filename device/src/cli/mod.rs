@@ -12,6 +12,8 @@ pub mod inspect;
 mod launch;
 #[cfg(feature = "camera")]
 mod on_trial;
+#[cfg(feature = "camera")]
+mod outputs;
 mod owner;
 #[cfg(feature = "page")]
 mod page;

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::config::Flagged;
 use super::serve::Job;
 use crate::camera::dials::Dials;
+use crate::camera::student::Source;
 use crate::journal::Journal;
 #[cfg(feature = "page")]
 use crate::page;
@@ -142,9 +143,13 @@ fn flagged(job: &Job, config: &Config) -> Flagged {
     let page = page::Settings::new(&config.page, &config.slots.folder) == job.page;
     #[cfg(not(feature = "page"))]
     let page = true;
+    let named = super::specs::source(config).is_ok_and(|source| source.kind == job.source.kind);
+    let source = named && super::specs::wanted(config).0 == job.source.size;
     Flagged {
         sinks: !sinks,
         page: !page,
+        source: !source,
+        model: matches!(job.student, Source::Model(_)),
     }
 }
 

@@ -50,7 +50,7 @@ the quota, before its S seconds are over. frames:DIR holds RGB and grey frames a
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RunArgs {
-    /// Configuration file; the flags below override it.
+    /// Configuration file; the flags below override it, such as --bypass=false.
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
     /// Bundle with the student; without it, the one installed in the active slot, or else the one that comes with honed.
@@ -64,7 +64,7 @@ pub struct RunArgs {
     /// Name of the bundle's student to run, such as small; without it, the largest.
     #[arg(long, value_name = "NAME", conflicts_with = "model")]
     level: Option<String>,
-    /// Number format of the bundle's student; without it, int8 where there is one.
+    /// Number format of the bundle's student; without it, the faster one: int8, but f32 where the int8 one is run by tract.
     #[arg(long, value_name = "f32|int8", conflicts_with = "model")]
     precision: Option<Precision>,
     /// Where frames come from.
@@ -80,8 +80,8 @@ pub struct RunArgs {
     #[arg(long, value_parser = part)]
     split: Option<f32>,
     /// Show the camera's own picture only.
-    #[arg(long)]
-    bypass: bool,
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    bypass: Option<bool>,
     /// Stop after so many frames.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     frames: Option<u64>,
@@ -89,8 +89,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=256))]
     threads: Option<u16>,
     /// Keep each worker thread to one core, where nothing else is to run beside them.
-    #[arg(long)]
-    pin: bool,
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    pin: Option<bool>,
     /// Width and height wanted from a camera, or of test.
     #[arg(long, value_name = "WxH", value_parser = size)]
     size: Option<(u32, u32)>,
@@ -106,9 +106,9 @@ pub struct RunArgs {
     /// Start a file or image folder again at its end.
     #[arg(long = "loop")]
     looping: bool,
-    /// Wait for a camera that is not there yet, showing a slate.
-    #[arg(long)]
-    keep_trying: bool,
+    /// Wait for a camera or an output that is not there yet, showing a slate.
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    keep_trying: Option<bool>,
     /// Seconds without a frame after which a live source is opened again, and a file played live given up [default: 5].
     #[arg(long, value_name = "S", value_parser = seconds)]
     stall: Option<f64>,
@@ -121,8 +121,8 @@ pub struct RunArgs {
     #[cfg(feature = "page")]
     #[command(flatten)]
     page: super::page::PageArgs,
-    /// Say once a second how the board does, for `hone monitor`: to a serial line or an MQTT broker; may
-    /// be given several times.
+    /// Say once a second how the board does, for `hone monitor`: to a serial line or an MQTT broker, besides those of the
+    /// configuration; may be given several times.
     #[cfg(feature = "telemetry")]
     #[arg(long, value_name = "serial:PATH[@BAUD]|mqtt[s]://BROKER")]
     telemetry: Vec<Carrier>,
@@ -174,13 +174,29 @@ impl RunArgs {
         Ok(code)
     }
 
+    /// What `config` sets without effect, though these flags stand beside it.
+    fn unused(&self, config: &Config) -> anyhow::Result<Vec<&'static str>> {
+        let mut effective = config.clone();
+        #[cfg(feature = "page")]
+        {
+            effective.page = self.page.over(&config.page);
+        }
+        #[cfg(feature = "telemetry")]
+        effective.telemetry.to.extend(self.telemetry.clone());
+        let mut unused: Vec<_> = super::config::unused(&effective).collect();
+        if self.source.is_none() {
+            unused.extend(super::specs::unused(config)?);
+        }
+        Ok(unused)
+    }
+
     /// The flags that only some sources heed.
     fn named(&self) -> Named {
         Named {
             size: self.size.is_some(),
             fps: self.fps.is_some(),
             stall: self.stall.is_some(),
-            keep_trying: self.keep_trying,
+            keep_trying: self.keep_trying == Some(true),
             looping: self.looping,
         }
     }
@@ -197,15 +213,13 @@ impl RunArgs {
             }
         };
         if let Some(path) = &self.config {
-            #[cfg(feature = "page")]
-            let page = self.page.served();
-            #[cfg(not(feature = "page"))]
-            let page = false;
-            for unused in super::config::unused(&config, page) {
+            for unused in self.unused(&config)? {
                 journal.say(format_args!("warning: {}: {unused}", path.display()));
             }
         }
-        config.source.keep_trying |= self.keep_trying;
+        if let Some(keep_trying) = self.keep_trying {
+            config.source.keep_trying = keep_trying;
+        }
         let bundle = |path: PathBuf| -> anyhow::Result<Source> {
             let policy = self.trust.policy(&config.student, &journal)?;
             Ok(Source::Bundle { path, policy })
@@ -243,10 +257,9 @@ impl RunArgs {
             Some(source) => source,
             None => super::specs::source(&config)?,
         };
-        source.size = self.size.or_else(|| config.size());
-        source.fps = self
-            .fps
-            .or((config.source.fps > 0).then_some(config.source.fps));
+        let wanted = super::specs::wanted(&config);
+        source.size = self.size.or(wanted.0);
+        source.fps = self.fps.or(wanted.1);
         if self.realtime {
             source.pace = Some(Pace::Live);
         } else if self.every_frame {
@@ -269,7 +282,7 @@ impl RunArgs {
                     .transpose()?,
             },
             threads: self.threads.map_or(config.student.threads, usize::from),
-            pin: self.pin || config.student.pin,
+            pin: self.pin.unwrap_or(config.student.pin),
         };
         let fps = config.governor.fps;
         Ok(Job {
@@ -280,7 +293,7 @@ impl RunArgs {
             sinks,
             strength: self.strength.unwrap_or(config.student.strength),
             split: self.split.unwrap_or(config.student.split),
-            bypass: self.bypass || config.student.bypass,
+            bypass: self.bypass.unwrap_or(config.student.bypass),
             frames: self.frames,
             looping: self.looping,
             keep_trying: config.source.keep_trying,

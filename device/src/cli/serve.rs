@@ -19,6 +19,7 @@ use hone_shared::printable::printable;
 #[cfg(any(feature = "page", feature = "telemetry"))]
 use super::beside;
 use super::on_trial::OnTrial;
+use super::outputs;
 use super::reload::Reloader;
 use super::signals;
 use super::students::{self, Keeper};
@@ -30,9 +31,8 @@ use crate::camera::elements;
 use crate::camera::encoder::Encoder;
 use crate::camera::error::CameraError;
 use crate::camera::feed::Camera;
-use crate::camera::output;
 use crate::camera::report::RunReport;
-use crate::camera::session::{Event, OpenCamera, Plan, Session, World};
+use crate::camera::session::{Event, OpenCamera, Plan, Session, Slot, World};
 use crate::camera::sharpener::Sharpener;
 use crate::camera::sink::SinkSpec;
 use crate::camera::source::SourceSpec;
@@ -68,7 +68,7 @@ pub struct Job {
     pub frames: Option<u64>,
     /// Whether a file starts again at its end.
     pub looping: bool,
-    /// Whether a camera that is not there is waited for.
+    /// Whether a camera or an output that is not there is waited for.
     pub keep_trying: bool,
     /// Seconds without a frame after which a camera is opened again.
     pub stall: f64,
@@ -103,7 +103,7 @@ pub fn serve(mut job: Job) -> anyhow::Result<(Result<RunReport, CameraError>, Ex
     super::config::ports_apart(&job.sinks, page)?;
     allocator::share_heaps();
     elements::start()?;
-    let (stop, reload) = signals::listen(&job.journal)?;
+    let (stop, reload) = signals::listen(&job.journal, job.config.is_some())?;
     let dials = Arc::<Dials>::default();
     dials.set_strength(job.strength);
     dials.set_split(job.split);
@@ -136,15 +136,9 @@ pub fn serve(mut job: Job) -> anyhow::Result<(Result<RunReport, CameraError>, Ex
     if sharpener.levels().is_empty() {
         lamp.without_student();
     }
-    // Behind the sinks comes the trigger, if one is wired.
-    let count = job.sinks.len() + usize::from(job.gpio.trigger.is_some());
-    let mut open_output = |index: usize| match job.sinks.get(index) {
-        Some(spec) => output::start(spec, &timeline, live),
-        None => wiring.trigger(&timeline),
-    };
-    let outputs = (0..count)
-        .map(&mut open_output)
-        .collect::<Result<Vec<_>, _>>()?;
+    let open_output = outputs::opener(&job, &wiring, &timeline, live);
+    let absent = outputs::absent(live && keep_trying, trial.is_some());
+    let outputs = outputs::begin(&job, &open_output, absent, &stop)?;
 
     let board = Arc::new(BoardState::new(
         &job.source.name,
@@ -174,6 +168,9 @@ pub fn serve(mut job: Job) -> anyhow::Result<(Result<RunReport, CameraError>, Ex
             }
         }
     };
+    for event in outputs.iter().filter_map(Slot::absent) {
+        tell(&event);
+    }
     if camera.is_none() {
         // Frames may come in an hour; the service is up and shows its slate.
         manager.borrow().ready();
@@ -205,7 +202,7 @@ pub fn serve(mut job: Job) -> anyhow::Result<(Result<RunReport, CameraError>, Ex
         camera,
         open_camera,
         outputs,
-        open_output: &mut open_output,
+        open_output,
         sharpener,
         clock: &timeline,
         thermometer: &mut thermometer,

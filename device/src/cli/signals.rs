@@ -46,20 +46,27 @@ impl Asked {
     }
 }
 
-/// Flags that SIGINT or SIGTERM, and SIGHUP raise. A second SIGINT or SIGTERM ends the process without
-/// completing anything, unless it comes so soon that it is the first one once more.
+/// Flags that SIGINT or SIGTERM, and SIGHUP raise, which asks for the end too where there is nothing to read again (`reloads`):
+/// a terminal that is closed says it, unless `nohup` keeps it away. A second word of these ends the process without completing
+/// anything, unless it comes so soon that it is the first one once more.
 ///
 /// # Errors
 /// The system gives no thread, or refuses to tell of signals.
-pub(super) fn listen(journal: &Journal) -> anyhow::Result<(Arc<AtomicBool>, Arc<AtomicBool>)> {
+pub(super) fn listen(
+    journal: &Journal,
+    reloads: bool,
+) -> anyhow::Result<(Arc<AtomicBool>, Arc<AtomicBool>)> {
     let (stop, reload) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
-    let mut signals =
-        Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen for signals")?;
+    let mut heard = vec![SIGINT, SIGTERM];
+    if reloads || !kept_away(&std::fs::read_to_string("/proc/self/status").unwrap_or_default()) {
+        heard.push(SIGHUP);
+    }
+    let mut signals = Signals::new(heard).context("cannot listen for signals")?;
     let (stopped, again, journal) = (stop.clone(), reload.clone(), journal.clone());
     let work = move || {
         let mut asked = Asked::default();
         for signal in signals.forever() {
-            if signal == SIGHUP {
+            if signal == SIGHUP && reloads {
                 again.store(true, Ordering::Relaxed);
                 continue;
             }
@@ -80,6 +87,13 @@ pub(super) fn listen(journal: &Journal) -> anyhow::Result<(Arc<AtomicBool>, Arc<
     Ok((stop, reload))
 }
 
+/// Whether a process with this `status` was started to ignore SIGHUP.
+fn kept_away(status: &str) -> bool {
+    let ignored = status.lines().find_map(|l| l.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & (1 << (SIGHUP - 1)) != 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,5 +105,14 @@ mod tests {
         let heard = [0, 0, 1, 999, 1000].map(|ms| asked.hear(at(ms)));
         use Meaning::{AtOnce, Echo, Stop};
         assert_eq!(heard, [Stop, Echo, Echo, Echo, AtOnce]);
+    }
+
+    #[test]
+    fn nohup_is_heeded() {
+        for (mask, ignored) in [("0000000000001001", true), ("0000000000001000", false)] {
+            let status = format!("Name:\thoned\nSigBlk:\t0000000000000001\nSigIgn:\t{mask}\n");
+            assert_eq!(kept_away(&status), ignored, "{mask}");
+        }
+        assert!(!kept_away(""));
     }
 }

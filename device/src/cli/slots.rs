@@ -32,6 +32,13 @@ pub struct FolderArgs {
 }
 
 impl FolderArgs {
+    /// What a person should know who looks at a folder that is not there.
+    fn missing(&self) -> Option<String> {
+        let folder = self.folder.display();
+        let missing = !self.folder.exists();
+        missing.then(|| format!("there is no folder {folder}: nothing was ever installed there"))
+    }
+
     fn slots(&self) -> Slots<FolderDisk> {
         Slots::new(FolderDisk::new(&self.folder))
     }
@@ -245,6 +252,9 @@ impl StatusArgs {
         println!("{table}");
         if !state.last.is_empty() {
             println!("last: {}", state.last);
+        }
+        if let Some(missing) = self.folder.missing() {
+            eprintln!("note: {missing}");
         }
         Ok(())
     }

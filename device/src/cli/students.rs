@@ -8,6 +8,8 @@ use std::thread::JoinHandle;
 
 use anyhow::bail;
 use hone_shared::bundle::{self, Policy};
+use hone_shared::config::Config;
+use hone_shared::student::Precision;
 
 use super::on_trial::OnTrial;
 use super::serve::Job;
@@ -43,8 +45,24 @@ pub(super) fn load(
     Ok(Sharpener::new(levels, dials.clone())?)
 }
 
+/// The configuration of a service that runs what it names on a camera. Who names a student by a flag, or waits for a film,
+/// wants that student or to hear what is wrong with it.
+fn served(job: &Job) -> Option<&Config> {
+    let (_, config) = job.config.as_ref()?;
+    let named = &config.student;
+    let bundle = match &job.student {
+        Source::Bundle { path, .. } => *path == Path::new(&named.bundle),
+        Source::Model(_) => false,
+        _ => true,
+    };
+    let precision = job.choice.precision.map_or("", Precision::name);
+    let level = job.choice.level.as_deref().unwrap_or_default();
+    let as_named = bundle && level == named.level && precision == named.precision;
+    (job.keep_trying && job.source.comes_back() && as_named).then_some(config)
+}
+
 fn stand_in(job: &mut Job, error: StudentError) -> anyhow::Result<Vec<Level>> {
-    let Some((_, config)) = job.config.as_ref().filter(|_| job.keep_trying) else {
+    let Some(config) = served(job) else {
         return Err(error.into());
     };
     if let Source::Bundle { policy, .. } = &job.student {
@@ -129,14 +147,14 @@ impl Drop for Keeper {
 impl Candidate {
     /// `None` where there is nothing to keep.
     fn of(job: &Job) -> Option<Self> {
-        let (_, config) = job.config.as_ref().filter(|_| job.keep_trying)?;
+        let config = served(job)?;
         let Source::Bundle { path, policy } = &job.student else {
             return None;
         };
         let keep_as = Path::new(&config.slots.folder).join(LAST_GOOD);
         let digest = |path: &Path| trust::open(path, policy).map(|bundle| *bundle.digest());
         let loaded = digest(path).ok()?;
-        // A card is not written to for what it holds already; that covers the copy itself.
+        // A card is not written to for what it holds already.
         let known = digest(&keep_as).is_ok_and(|kept| kept == loaded);
         (!known).then(|| Self {
             path: path.clone(),

@@ -96,6 +96,9 @@ impl TokenArgs {
                     table.add_row([&token.name, &format!("hone_{}", token.id)]);
                 }
                 println!("{table}");
+                if !folder.exists() {
+                    eprintln!("note: there is no folder {}", folder.display());
+                }
             }
             Action::Revoke { name } => {
                 let path = Tokens::path(folder);

@@ -14,18 +14,18 @@ use crate::trust;
 /// Whose bundles are taken, beyond what the configuration says.
 #[derive(Debug, Args)]
 pub struct TrustArgs {
-    /// Public key whose bundles are taken, or a folder of *.pub files; may be given several times.
+    /// Public key whose bundles are taken besides, or a folder of *.pub files; may be given several times.
     #[arg(long, value_name = "KEY.pub")]
     trusted_key: Vec<PathBuf>,
     /// Take unsigned bundles and those of unknown keys as well.
-    #[arg(long)]
-    allow_unsigned: bool,
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    allow_unsigned: Option<bool>,
 }
 
 impl TrustArgs {
     /// Whether any of the flags was given.
     pub fn given(&self) -> bool {
-        self.allow_unsigned || !self.trusted_key.is_empty()
+        self.allow_unsigned.is_some() || !self.trusted_key.is_empty()
     }
 
     /// The flags on top of the configuration; `journal` hears which keys are left out.
@@ -35,7 +35,7 @@ impl TrustArgs {
     pub fn policy(&self, config: &StudentConfig, journal: &Journal) -> anyhow::Result<Policy> {
         let configured = config.trusted_keys.iter().map(PathBuf::from);
         let places: Vec<PathBuf> = configured.chain(self.trusted_key.iter().cloned()).collect();
-        let allow_unsigned = self.allow_unsigned || config.allow_unsigned;
+        let allow_unsigned = self.allow_unsigned.unwrap_or(config.allow_unsigned);
         Ok(trust::policy(&places, allow_unsigned, journal)?)
     }
 
@@ -58,8 +58,8 @@ impl TrustArgs {
         if !self.trusted_key.is_empty() {
             changes.push(("student", "trusted_keys", edit::list(&keys)));
         }
-        if self.allow_unsigned {
-            changes.push(("student", "allow_unsigned", true.into()));
+        if let Some(allow) = self.allow_unsigned {
+            changes.push(("student", "allow_unsigned", allow.into()));
         }
         Ok(changes)
     }

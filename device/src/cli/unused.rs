@@ -14,21 +14,29 @@ pub(super) struct Named {
     pub looping: bool,
 }
 
+/// Whether `source` heeds a size: the others have the one that they have, but for the slate that is shown until they come.
+pub(super) fn heeds_size(source: &SourceSpec, waited_for: bool) -> bool {
+    let foreign = matches!(source.kind, SourceKind::Network(_) | SourceKind::Gst(_));
+    source.comes_back() && (waited_for || !foreign)
+}
+
+/// As [`heeds_size`], of a frame rate.
+pub(super) fn heeds_rate(source: &SourceSpec, waited_for: bool) -> bool {
+    matches!(source.kind, SourceKind::Images(_)) || heeds_size(source, waited_for)
+}
+
 /// Refuses flags without effect; `waited_for` says whether a slate may show before the first frame.
 ///
 /// # Errors
 /// The flag, why it has no effect, and what to do.
 pub(super) fn refuse(named: &Named, source: &SourceSpec, waited_for: bool) -> anyhow::Result<()> {
-    let (name, kind) = (&source.name, &source.kind);
+    let name = &source.name;
     let recorded = !source.comes_back();
     let live = source.pace() == Some(Pace::Live);
-    let images = matches!(kind, SourceKind::Images(_));
-    // They have the size and rate that they have, but for the slate that is shown until they come.
-    let foreign = matches!(kind, SourceKind::Network(_) | SourceKind::Gst(_)) && !waited_for;
-    if named.size && (recorded || foreign) {
+    if named.size && !heeds_size(source, waited_for) {
         bail!("--size is for cameras and test: {name} has a size of its own, so leave --size out");
     }
-    if named.fps && ((recorded && !images) || foreign) {
+    if named.fps && !heeds_rate(source, waited_for) {
         bail!(
             "--fps is for cameras, images and test: {name} has a rate of its own, so leave --fps out"
         );

@@ -1,8 +1,8 @@
 //! The board's pins in a run: lamp, button, fan and trigger.
 
 use std::process::{Command, ExitCode};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -12,6 +12,7 @@ use hone_shared::print::tell;
 use crate::camera::dials::Dials;
 use crate::camera::error::CameraError;
 use crate::camera::output::Output;
+use crate::camera::sharpener::lock;
 use crate::camera::timeline::Timeline;
 use crate::governor::thermometer::Watched;
 use crate::gpio::{self, Lamp, Panel, PanelParts, Pins, Running, TriggerOutput};
@@ -28,7 +29,7 @@ pub(super) struct Wiring {
     /// Hears the session's events.
     pub(super) lamp: Lamp,
     config: GpioConfig,
-    pins: Option<Box<dyn Pins>>,
+    pins: Option<Arc<Mutex<Box<dyn Pins>>>>,
     panel: Option<Running>,
     by_button: Arc<AtomicBool>,
 }
@@ -70,26 +71,34 @@ impl Wiring {
                 .start()
                 .context("cannot start a thread for the pins")?,
         );
-        wiring.pins = Some(pins);
+        wiring.pins = Some(Arc::new(Mutex::new(pins)));
         Ok(wiring)
     }
 
-    /// The output that pulses on every frame.
-    pub(super) fn trigger(&mut self, timeline: &Timeline) -> Result<Box<dyn Output>, CameraError> {
+    /// Starts the output that pulses on every frame.
+    pub(super) fn trigger(
+        &self,
+        timeline: &Timeline,
+    ) -> impl Fn() -> Result<Box<dyn Output>, CameraError> + Send + Sync + 'static {
         let failed = |reason: String| CameraError::Sink {
             sink: gpio::TRIGGER.into(),
             reason,
         };
-        let (Some(pins), Some(pin)) = (&mut self.pins, self.config.trigger) else {
-            return Err(failed("no pin is named for it".into()));
-        };
-        let line = pins
-            .output(pin)
-            .map_err(|e| failed(format!("GPIO pin {pin} (gpio.trigger) cannot be used: {e}")))?;
-        let width = Duration::from_micros(self.config.trigger_micros.into());
-        TriggerOutput::start(line, width, Box::new(timeline.clone()))
-            .map(|output| Box::new(output) as Box<dyn Output>)
-            .map_err(|e| failed(e.to_string()))
+        let (pins, timeline) = (self.pins.clone(), timeline.clone());
+        let (pin, width) = (self.config.trigger, self.config.trigger_micros);
+        move || {
+            let (Some(pins), Some(pin)) = (&pins, pin) else {
+                return Err(failed("no pin is named for it".into()));
+            };
+            let line = lock(pins).output(pin);
+            let line = line.map_err(|e| {
+                failed(format!("GPIO pin {pin} (gpio.trigger) cannot be used: {e}"))
+            })?;
+            let width = Duration::from_micros(width.into());
+            TriggerOutput::start(line, width, Box::new(timeline.clone()))
+                .map(|output| Box::new(output) as Box<dyn Output>)
+                .map_err(|e| failed(e.to_string()))
+        }
     }
 
     /// Lets the pins go; what the program ends with. A button that was held switches the board off where that was asked

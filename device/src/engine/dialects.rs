@@ -156,6 +156,56 @@ fn f32_students_read_alike() {
     assert_eq!(restored(&all, chain.colour), want);
 }
 
+/// Weights in f16, each behind a Cast; `all` has everything in it, but for what the contract has in f32.
+fn halves(graph: &mut GraphProto, all: bool) {
+    let to = |kind: DataType| vec![sample::int("to", kind as i64)];
+    let cast = |from: &str, name: &str, kind| sample::node("Cast", &[from], name, to(kind));
+    let mut casts = Vec::new();
+    for tensor in &mut graph.initializer {
+        tensor.data_type = DataType::Float16 as i32;
+        let (values, _) = tensor.raw_data.as_chunks::<4>();
+        // The numbers of these tests have exponents that f16 has, too.
+        let half = |v: &[u8; 4]| {
+            let bits = u32::from_le_bytes(*v);
+            let rest = ((bits & 0x7fff_ffff) >> 13) - (112 << 10);
+            (((bits >> 16) & 0x8000) | rest) as u16
+        };
+        tensor.raw_data = values.iter().flat_map(|v| half(v).to_le_bytes()).collect();
+        if !all {
+            let wide = tensor.name.clone();
+            tensor.name += ".f16";
+            casts.push(cast(&tensor.name, &wide, DataType::Float));
+        }
+    }
+    if all {
+        let last = graph.node.len() - 1;
+        graph.node[0].input[0] = "frame.f16".into();
+        graph.node[last].input[1] = "residual.f32".into();
+        let back = cast("residual", "residual.f32", DataType::Float);
+        graph.node.insert(last, back);
+        casts.push(cast("frame", "frame.f16", DataType::Float16));
+    }
+    graph.node.splice(0..0, casts);
+}
+
+#[test]
+fn weights_in_f16_read_like_the_same_in_f32() {
+    let mut chain = sample::chain(Colour::Luma, 2, &[4, 8, 8, 4], 7);
+    for layer in &mut chain.layers {
+        let numbers = layer.weights.iter_mut().chain(&mut layer.bias);
+        // 11 bits of an f32, and none too small.
+        numbers.for_each(|v| {
+            *v = f32::from_bits((v.abs().max(0.001) * v.signum()).to_bits() & 0xffff_e000);
+        });
+    }
+    let plain = sample::onnx(&chain);
+    let want = restored(&plain, chain.colour);
+    for all in [false, true] {
+        let halved = rewritten(&plain, |graph| halves(graph, all));
+        assert_eq!(restored(&halved, chain.colour), want, "all {all}");
+    }
+}
+
 /// A Clip with an upper bound, against tract.
 #[test]
 fn clips_cut_on_both_sides() {

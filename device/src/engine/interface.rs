@@ -8,8 +8,9 @@ use tract_onnx::pb::{
     tensor_shape_proto::dimension::Value as Dim, type_proto::Value as TypeValue,
 };
 
-use super::EngineError;
+use super::chain::quantiser::{affine, is_camera};
 use super::model::{breach, giver};
+use super::{EngineError, stored};
 
 /// One f32 input `frame` `[1,C,H,W]`, one f32 output `restored` of the same shape; a temporal student
 /// has a second input `previous` of that shape. Says whether it is one.
@@ -117,7 +118,7 @@ pub(super) fn residual(graph: &GraphProto) -> Result<String, EngineError> {
             node.op_type
         ));
     }
-    match (is_frame(graph, a), is_frame(graph, b)) {
+    match (is_frame(graph, a)?, is_frame(graph, b)?) {
         (true, false) if !b.is_empty() => Ok(b.clone()),
         (false, true) if !a.is_empty() => Ok(a.clone()),
         _ => breach("its last Add does not add a residual to the frame"),
@@ -125,17 +126,31 @@ pub(super) fn residual(graph: &GraphProto) -> Result<String, EngineError> {
 }
 
 /// Whether `name` is the input, or the input quantised to the camera's own bytes and back.
-fn is_frame(graph: &GraphProto, name: &str) -> bool {
+///
+/// # Errors
+/// [`EngineError::Contract`] when it is the input quantised to others: the board adds the residual to the camera's.
+fn is_frame(graph: &GraphProto, name: &str) -> Result<bool, EngineError> {
     if name == INPUT_NAME {
-        return true;
+        return Ok(true);
     }
-    let Some(dequantise) = giver(graph, name).filter(|n| n.op_type == "DequantizeLinear") else {
-        return false;
+    let gives = |name: &str, op: &str| giver(graph, name).filter(|n| n.op_type == op);
+    let first = |node: &NodeProto| node.input.first().cloned().unwrap_or_default();
+    let Some(dequantise) = gives(name, "DequantizeLinear") else {
+        return Ok(false);
     };
-    let quantise = dequantise.input.first().and_then(|q| giver(graph, q));
-    quantise.is_some_and(|q| {
-        q.op_type == "QuantizeLinear" && q.input.first().is_some_and(|x| x == INPUT_NAME)
-    })
+    let quantise = gives(&first(dequantise), "QuantizeLinear").filter(|q| first(q) == INPUT_NAME);
+    let Some(quantise) = quantise else {
+        return Ok(false);
+    };
+    let stored = stored::of(graph);
+    let camera = |node| affine(node, &stored).is_ok_and(is_camera);
+    if camera(quantise) && camera(dequantise) {
+        return Ok(true);
+    }
+    breach(
+        "its last Add reads the frame quantised to other bytes than the camera's, whose scale is 1/255 and whose zero \
+         point is the lowest byte: add the residual to the frame itself",
+    )
 }
 
 /// The value of a `metadata_props` entry.
@@ -145,4 +160,31 @@ pub(super) fn metadata<'a>(proto: &'a ModelProto, key: &str) -> Option<&'a str> 
         .iter()
         .find(|entry| entry.key == key)
         .map(|entry| entry.value.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{dialects, load, sample};
+
+    #[test]
+    fn the_residual_is_added_to_the_cameras_own_bytes() {
+        let through = |scale: f32| {
+            let model = dialects::rewritten(&sample::f32_chain(), |graph| {
+                graph.initializer.push(sample::floats("s", &[], &[scale]));
+                let last = graph.node.len() - 1;
+                graph.node[last].input[0] = "dq".into();
+                let nodes = [
+                    ("QuantizeLinear", "frame", "q"),
+                    ("DequantizeLinear", "q", "dq"),
+                ];
+                let nodes = nodes.map(|(op, x, y)| sample::node(op, &[x, "s"], y, vec![]));
+                graph.node.splice(last..last, nodes);
+            });
+            let loaded = load(&model, super::super::tests::options(1));
+            loaded.map(|_| ()).map_err(|e| e.to_string())
+        };
+        through(1.0 / 255.0).unwrap();
+        let text = through(1.0 / 60.0).unwrap_err();
+        assert!(text.contains("other bytes than the camera's"), "{text}");
+    }
 }

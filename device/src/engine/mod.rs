@@ -79,10 +79,9 @@ pub struct StudentInfo {
 }
 
 impl StudentInfo {
-    fn of(model: &model::Model) -> Result<Self, EngineError> {
-        let reach = reach::reach(model)?;
+    fn of(model: &model::Model, reach: &reach::Reach) -> Self {
         let least = if model.limited { REACH } else { 0 };
-        Ok(Self {
+        Self {
             colour: model.colour,
             scale: reach.scale,
             halo: reach
@@ -92,7 +91,7 @@ impl StudentInfo {
             macs_per_pixel: reach.macs_per_pixel,
             temporal: model.temporal,
             limited: model.limited,
-        })
+        }
     }
 }
 
@@ -186,7 +185,7 @@ pub fn load(model: &[u8], options: EngineOptions) -> Result<Box<dyn Engine>, Eng
         Some(isa) => isa,
         None => Isa::choose()?,
     };
-    let student = StudentInfo::of(&model)?;
+    let student = StudentInfo::of(&model, &reach::reach(&model)?);
     let chain = match options.tract_only {
         true => None,
         false => chain::recognise(&model).ok(),
@@ -212,6 +211,8 @@ pub fn convolutions(model: &[u8]) -> Result<ConvChain, EngineError> {
 pub struct Description {
     /// The student.
     pub student: StudentInfo,
+    /// Whether every convolution is counted at the step that it really works in.
+    pub cost_is_known: bool,
     /// The fused executor's layers, one short text each, or why tract runs the model.
     pub layers: Result<Vec<String>, String>,
 }
@@ -223,8 +224,10 @@ pub struct Description {
 pub fn describe(model: &[u8]) -> Result<Description, EngineError> {
     let model = model::Model::parse(model)?;
     let text = |i: usize, o: usize, k: usize| format!("{k}x{k} {i} to {o}");
+    let reach = reach::reach(&model)?;
     Ok(Description {
-        student: StudentInfo::of(&model)?,
+        student: StudentInfo::of(&model, &reach),
+        cost_is_known: reach.cost_is_known,
         layers: chain::recognise(&model).map(|chain| match chain {
             Chain::F32(c) => c
                 .chain
@@ -239,6 +242,11 @@ pub fn describe(model: &[u8]) -> Result<Description, EngineError> {
                 .collect(),
         }),
     })
+}
+
+/// Whether the fused executor runs an ONNX student, which takes an INT8 one to be computed in integers.
+pub fn is_fused(model: &[u8]) -> bool {
+    describe(model).is_ok_and(|found| found.layers.is_ok())
 }
 
 /// 10^9 multiply-accumulates a second that `threads` threads of this machine reach with the kernels

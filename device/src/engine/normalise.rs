@@ -1,10 +1,11 @@
 //! Exporters write the same network in different words; this brings a graph to one of them, so that
 //! everything after it knows only that one.
 //!
-//! Constant nodes become stored tensors, Identity nodes and nodes that nothing reads go, weights
-//! that are quantised in the graph are quantised here, a Clip from 0 up is a ReLU, and reshapes that
-//! spell a SpaceToDepth or DepthToSpace become one.
+//! Constant nodes become stored tensors, f16 becomes f32, Identity nodes and nodes that nothing reads
+//! go, weights that are quantised in the graph are quantised here, a Clip from 0 up is a ReLU, and
+//! reshapes that spell a SpaceToDepth or DepthToSpace become one.
 
+mod half;
 mod shuffle;
 
 use std::collections::{HashMap, HashSet};
@@ -17,6 +18,7 @@ use super::stored::{self, Stored};
 /// Rewrites `graph` in place. Its names resolve and its tensors hold what their shapes promise.
 pub(super) fn normalise(graph: &mut GraphProto) {
     store_constants(graph);
+    half::widen(graph);
     remove_identities(graph);
     quantise_weights(graph);
     clips_to_relu(graph);

@@ -1,5 +1,6 @@
 //! How far the network looks and what it costs, read off its graph.
 
+mod node;
 #[cfg(test)]
 mod tests;
 
@@ -9,7 +10,7 @@ use hone_shared::student::{INPUT_NAME, META_HALO, META_SCALE, PREVIOUS_NAME};
 use tract_onnx::pb::{GraphProto, NodeProto};
 
 use super::EngineError;
-use super::model::{Model, attribute, breach, giver};
+use super::model::{Model, breach, giver};
 use super::stored::{self, Stored};
 
 /// Longest halo believed, in pixels.
@@ -18,6 +19,8 @@ const MAX_HALO: usize = 4096;
 const MAX_STEP: usize = 64;
 /// Largest blocks that frames are padded to, in pixels.
 const MAX_SCALE: usize = 256;
+/// Operations that multiply and are no convolutions.
+const PRODUCTS: [&str; 5] = ["MatMul", "Gemm", "MatMulInteger", "QLinearMatMul", "Einsum"];
 
 /// Geometry of a network.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,14 +31,28 @@ pub(super) struct Reach {
     pub halo: Option<usize>,
     /// Multiply-accumulates of all convolutions, per pixel.
     pub macs_per_pixel: f64,
+    /// Whether every one of them was counted, at a step that was followed.
+    pub cost_is_known: bool,
+}
+
+/// How much of a tensor's way through the graph was followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Followed {
+    /// All of it.
+    Wholly,
+    /// What its samples stand for, not how far they look.
+    Step,
+    /// Neither: its step is a guess.
+    Not,
 }
 
 /// One tensor: pixels of the frame for one of its samples (0 when one sample stands for the whole
-/// frame), and how far a sample looks (`None` when it sees all of it).
+/// frame), and how far a sample looks (`None` when it sees all of it, however it was followed).
 #[derive(Debug, Clone, Copy)]
 struct Local {
     step: usize,
     halo: Option<usize>,
+    followed: Followed,
 }
 
 impl Local {
@@ -43,11 +60,8 @@ impl Local {
     const POOLED: Self = Self {
         step: 0,
         halo: None,
+        followed: Followed::Wholly,
     };
-
-    fn believable(&self) -> bool {
-        self.step <= MAX_STEP && self.halo.is_none_or(|halo| halo <= MAX_HALO)
-    }
 }
 
 /// Follows the frame through the graph.
@@ -61,49 +75,52 @@ pub(super) fn reach(model: &Model) -> Result<Reach, EngineError> {
     let start = Local {
         step: 1,
         halo: Some(0),
+        followed: Followed::Wholly,
     };
-    // `None` marks a tensor that depends on the frame in a way not followed here.
-    let mut tensors: HashMap<&str, Option<Local>> =
-        HashMap::from([(INPUT_NAME, Some(start)), (PREVIOUS_NAME, Some(start))]);
-    let (mut scale, mut macs) = (1, 0.0);
+    let mut tensors: HashMap<&str, Local> =
+        HashMap::from([(INPUT_NAME, start), (PREVIOUS_NAME, start)]);
+    let (mut scale, mut macs, mut cost_is_known) = (1, 0.0, true);
     for node in &graph.node {
-        let inputs: Vec<_> = node
-            .input
-            .iter()
+        let inputs = node.input.iter();
+        let inputs: Vec<_> = inputs
             .filter_map(|name| tensors.get(name.as_str()).copied())
             .collect();
         if inputs.is_empty() {
             continue;
         }
-        let known: Option<Vec<Local>> = inputs.into_iter().collect();
         let dims = kernel_dims(node, graph, &weights);
-        let out = known
-            .and_then(|inputs| through(node, &inputs, dims, &weights))
-            .filter(Local::believable);
+        let out = node::through(node, &inputs, dims, &weights);
         // Convolutions of a pooled map cost next to nothing for a pixel.
-        if let (Some(local), Some(dims)) = (out.filter(|local| local.step > 0), dims) {
-            let per_sample: f64 = dims.iter().map(|&d| d as f64).product();
-            macs += per_sample / (local.step * local.step) as f64;
+        if out.step > 0 && PRODUCTS.contains(&node.op_type.as_str()) {
+            cost_is_known = false;
+        } else if out.step > 0 && weight_of(node).is_some() {
+            let per_sample = dims.map(|dims| dims.iter().map(|&d| d as f64).product::<f64>());
+            macs += per_sample.unwrap_or(0.0) / (out.step * out.step) as f64;
+            cost_is_known &= dims.is_some() && out.followed < Followed::Not;
         }
-        if let Some(local) = out.filter(|local| local.step > 0) {
-            scale = common(scale, local.step)?;
+        if out.step > 0 && out.followed == Followed::Wholly {
+            scale = common(scale, out.step)?;
         }
-        for name in &node.output {
-            tensors.insert(name, out);
+        for (i, name) in node.output.iter().enumerate() {
+            // Scale and zero point of a frame's bytes are one each.
+            let one = i > 0 && node.op_type == "DynamicQuantizeLinear";
+            tensors.insert(name, if one { Local::POOLED } else { out });
         }
     }
     let number = |key| model.metadata(key).and_then(|v| v.parse::<usize>().ok());
     let told = number(META_SCALE).filter(|s| (1..=MAX_STEP).contains(s));
-    let residual = tensors.get(model.residual.as_str()).copied().flatten();
+    let residual = tensors.get(model.residual.as_str());
+    let followed = residual.is_some_and(|local| local.followed == Followed::Wholly);
     // Frames are padded to multiples of it.
-    if let (Some(_), Some(told)) = (residual, told.filter(|told| told % scale != 0)) {
+    if let Some(told) = told.filter(|told| followed && told % scale != 0) {
         return breach(format!(
             "its metadata say {META_SCALE} {told}, its graph works on blocks of {scale} pixels"
         ));
     }
     let halo = match residual {
-        Some(local) => local.halo,
-        None => number(META_HALO),
+        // The whole frame is that, whatever the metadata say.
+        Some(local) if followed || local.halo.is_none() => local.halo,
+        _ => number(META_HALO),
     };
     let scale = match told {
         // Of a graph that is not followed to its end, the file's own word counts where it can.
@@ -115,6 +132,7 @@ pub(super) fn reach(model: &Model) -> Result<Reach, EngineError> {
         scale,
         halo: halo.filter(|&h| h <= MAX_HALO),
         macs_per_pixel: macs,
+        cost_is_known,
     })
 }
 
@@ -135,12 +153,7 @@ fn kernel_dims<'a>(
     graph: &GraphProto,
     weights: &Stored<'a>,
 ) -> Option<&'a [i64]> {
-    let weight = match node.op_type.as_str() {
-        "Conv" | "ConvTranspose" | "ConvInteger" => 1,
-        "QLinearConv" => 3,
-        _ => return None,
-    };
-    let name = node.input.get(weight)?.as_str();
+    let name = node.input.get(weight_of(node)?)?.as_str();
     let source = match weights.get(name) {
         Some(tensor) => return Some(&tensor.dims),
         None => giver(graph, name)?,
@@ -150,89 +163,11 @@ fn kernel_dims<'a>(
         .map(|t| t.dims.as_slice())
 }
 
-fn through(
-    node: &NodeProto,
-    inputs: &[Local],
-    dims: Option<&[i64]>,
-    weights: &Stored<'_>,
-) -> Option<Local> {
-    let ints = |name| attribute(node, name).map(|a| a.ints.as_slice());
-    let largest = |name, default: i64| {
-        let values = ints(name).unwrap_or(&[]);
-        usize::try_from(values.iter().copied().max().unwrap_or(default)).ok()
-    };
-    let first = *inputs.first()?;
-    let step = first.step;
-    // Samples from one end of a kernel to the other.
-    let span = || {
-        let kernel = match ints("kernel_shape") {
-            Some(shape) => shape.iter().copied().max()?,
-            None => *dims?.get(2..)?.iter().max()?,
-        };
-        Some(usize::try_from(kernel).ok()?.checked_sub(1)? * largest("dilations", 1)?)
-    };
-    // A mean or a cut over the channels alone.
-    let over_channels = || match (ints("axes"), node.input.get(3)) {
-        (Some(axes), _) => axes == [1],
-        (None, Some(axes)) => weights
-            .get(axes.as_str())
-            .is_some_and(|axes| axes.raw_data == 1i64.to_le_bytes()),
-        (None, None) => false,
-    };
+/// Which input of a convolution is its weight.
+fn weight_of(node: &NodeProto) -> Option<usize> {
     match node.op_type.as_str() {
-        "Conv" | "QLinearConv" | "ConvInteger" | "MaxPool" | "AveragePool" => {
-            let span = span()?;
-            let pads = ints("pads").unwrap_or(&[]);
-            let centred = pads
-                .iter()
-                .all(|&p| usize::try_from(p).is_ok_and(|p| 2 * p == span));
-            let reach = if centred && !pads.is_empty() || span == 0 {
-                span / 2
-            } else {
-                span
-            };
-            Some(Local {
-                step: step * largest("strides", 1)?,
-                halo: first.halo.map(|halo| halo + reach * step),
-            })
-        }
-        "ConvTranspose" => {
-            let stride = largest("strides", 1)?.max(1);
-            let span = span()?;
-            (step % stride == 0).then(|| Local {
-                step: step / stride,
-                halo: first.halo.map(|halo| halo + (span + 1) * step),
-            })
-        }
-        "SpaceToDepth" => {
-            let block = usize::try_from(attribute(node, "blocksize")?.i).ok()?;
-            Some(Local {
-                step: step * block,
-                ..first
-            })
-        }
-        "DepthToSpace" => {
-            let block = usize::try_from(attribute(node, "blocksize")?.i).ok()?;
-            (block > 0 && step % block == 0).then(|| Local {
-                step: step / block,
-                ..first
-            })
-        }
-        "Relu" | "LeakyRelu" | "PRelu" | "Clip" | "Sigmoid" | "HardSigmoid" | "HardSwish"
-        | "Tanh" | "Gelu" | "Erf" | "Exp" | "Sqrt" | "Neg" | "Abs" | "Softplus" | "Add" | "Sub"
-        | "Mul" | "Div" | "Pow" | "Max" | "Min" | "Concat" | "Identity" | "Cast"
-        | "QuantizeLinear" | "DequantizeLinear" | "BatchNormalization" => {
-            // One value for the frame spreads over any map.
-            let step = inputs.iter().map(|i| i.step).max().unwrap_or(0);
-            let even = inputs.iter().all(|i| i.step == step || i.step == 0);
-            let halos: Option<Vec<usize>> = inputs.iter().map(|i| i.halo).collect();
-            even.then(|| Local {
-                step,
-                halo: halos.and_then(|halos| halos.into_iter().max()),
-            })
-        }
-        "GlobalAveragePool" => Some(Local::POOLED),
-        "ReduceMean" | "Slice" => over_channels().then_some(first),
+        "Conv" | "ConvTranspose" | "ConvInteger" => Some(1),
+        "QLinearConv" => Some(3),
         _ => None,
     }
 }

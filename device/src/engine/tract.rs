@@ -302,7 +302,7 @@ impl Engine for TractEngine {
         let precision = match self.student.precision {
             Precision::F32 => "f32",
             // What lies between QuantizeLinear and DequantizeLinear is computed in f32.
-            Precision::Int8 => "int8 run as f32 (smaller on disk, not faster)",
+            Precision::Int8 => "int8 run as f32 (smaller on disk, but slower)",
         };
         let threads = self.pool.threads();
         format!("tract, {precision}, {halo}, {threads} threads")

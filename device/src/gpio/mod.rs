@@ -85,7 +85,7 @@ pub trait InputPin: Send {
 }
 
 /// The pins of a board.
-pub trait Pins {
+pub trait Pins: Send {
     /// Takes a pin to drive, low at first.
     ///
     /// # Errors

@@ -71,10 +71,6 @@ impl Output for TriggerOutput {
         }
     }
 
-    fn finish(&mut self, _over: bool) -> Option<Result<(), CameraError>> {
-        Some(Ok(()))
-    }
-
     fn stats(&self) -> OutputStats {
         self.stats.clone()
     }

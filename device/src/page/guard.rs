@@ -118,7 +118,9 @@ pub(super) fn refused(refusal: Refusal) -> Response {
     let mut response = match refusal {
         Refusal::Missing => failure(
             StatusCode::UNAUTHORIZED,
-            "a token is needed: `honed token create NAME` makes one, send it as Authorization: Bearer TOKEN",
+            // Where its folder is concerns only who may look at the board.
+            "a token is needed: `honed token create NAME` makes one (with --folder, where page.folder is another), send it as \
+             Authorization: Bearer TOKEN",
         ),
         Refusal::Wrong => failure(StatusCode::UNAUTHORIZED, "this token is not known here"),
         Refusal::Wait(wait) => {

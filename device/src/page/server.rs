@@ -28,7 +28,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Running {
     address: SocketAddr,
     fingerprint: Option<String>,
-    tokens: usize,
+    /// What makes a token; none while there is one.
+    wanted: Option<String>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -51,8 +52,8 @@ impl fmt::Display for Running {
         if let Some(fingerprint) = &self.fingerprint {
             write!(f, ", certificate SHA-256 {fingerprint}")?;
         }
-        if self.tokens == 0 {
-            f.write_str("; nobody is let in before `honed token create NAME` made a token")?;
+        if let Some(command) = &self.wanted {
+            write!(f, "; nobody is let in before `{command}` made a token")?;
         }
         Ok(())
     }
@@ -112,7 +113,7 @@ pub fn start(settings: Settings, board: Arc<BoardState>) -> Result<Running, Page
     Ok(Running {
         address,
         fingerprint,
-        tokens: tokens.tokens.len(),
+        wanted: tokens.tokens.is_empty().then(|| settings.token_command()),
         stop: Some(stop),
         thread: Some(thread),
     })

@@ -1,7 +1,7 @@
 //! How the page is to be served.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hone_shared::config::{PAGE_FOLDER, PageConfig, SLOTS_FOLDER};
 
@@ -51,6 +51,15 @@ impl Settings {
         }
     }
 
+    /// What makes a token for this page.
+    pub(super) fn token_command(&self) -> String {
+        let create = "honed token create NAME";
+        match self.folder == Path::new(PAGE_FOLDER) {
+            true => create.into(),
+            false => format!("{create} --folder {}", self.folder.display()),
+        }
+    }
+
     /// Refuses what [`start`](super::start) would, as far as that can be told without serving. What it would refuse for want
     /// of a token is returned as a note: tokens are made later, by `honed token`.
     ///
@@ -83,8 +92,8 @@ impl Settings {
                 way may read the token"
                 .to_owned(),
             (true, false) => format!(
-                "without a token: make one first with `honed token create NAME --folder {}`",
-                self.folder.display()
+                "without a token: make one first with `{}`",
+                self.token_command()
             ),
         };
         Err(PageError::Unprotected {
@@ -107,7 +116,13 @@ mod tests {
         assert!(error.contains("page.tls"), "{error}");
         settings.tls = true;
         let note = settings.judge().unwrap().unwrap();
-        assert!(note.contains("honed token create"), "{note}");
+        let command = format!(
+            "honed token create NAME --folder {}",
+            settings.folder.display()
+        );
+        assert!(note.contains(&command), "{note}");
+        let usual = Settings::plain(settings.listen).token_command();
+        assert_eq!(usual, "honed token create NAME");
         assert!(!settings.folder.exists(), "a look makes nothing");
         let mut tokens = Tokens::default();
         tokens.create(&settings.folder, "phone").unwrap();

@@ -78,11 +78,12 @@ impl Tokens {
     }
 
     /// Held from reading to writing, or two who change them at once lose what the other did. Who only
-    /// reads finds whole files without.
+    /// reads finds whole files without. Makes the folder, where it is missing.
     ///
     /// # Errors
     /// [`PageError::File`].
     pub fn lock(folder: &Path) -> Result<fs::File, PageError> {
+        make_folder(folder)?;
         let lock = FolderDisk::new(folder).lock();
         lock.map_err(|e| PageError::file(folder)(&format_args!("it cannot be locked: {e}")))
     }

@@ -16,7 +16,7 @@ pub trait Disk {
     /// Waits until no one else holds the lock.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's, also where there is no folder yet.
     fn lock(&self) -> io::Result<Self::Lock>;
 
     /// A file's content.
@@ -25,7 +25,7 @@ pub trait Disk {
     /// The system's.
     fn read(&self, path: &str) -> io::Result<Vec<u8>>;
 
-    /// Makes a folder; one that is there is fine.
+    /// Makes a folder; one that is there is fine. `""` is the folder of this disk itself.
     ///
     /// # Errors
     /// The system's.
@@ -75,7 +75,7 @@ pub struct FolderDisk {
 }
 
 impl FolderDisk {
-    /// The disk below `root`, which is made when something is written.
+    /// The disk below `root`, which is made for the first update.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
@@ -90,7 +90,6 @@ impl Disk for FolderDisk {
     type Lock = File;
 
     fn lock(&self) -> io::Result<File> {
-        fs::create_dir_all(&self.root)?;
         let path = self.path("lock");
         // Root and the service's own user both lock: a file that is there is opened for reading. No link is followed, or root
         // could be led to make files elsewhere.

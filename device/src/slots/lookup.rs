@@ -32,6 +32,10 @@ impl<D: Disk> Slots<D> {
     /// # Errors
     /// [`SlotsError`] when the only slot is damaged or not trusted.
     pub fn begin(&self, policy: &Policy) -> Result<Option<Begun>, SlotsError> {
+        // A look makes nothing, not even what is locked.
+        if self.state()?.active.is_none() {
+            return Ok(None);
+        }
         let lock = self.lock();
         let mut state = self.state()?;
         let before = state.clone();
@@ -170,8 +174,26 @@ impl<D: Disk> Slots<D> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{board, install, policy_of, program_of};
+    use super::super::tests::{board, bundle_signed, install, policy_of, program_of};
+    use super::super::{FolderDisk, Update};
     use super::*;
+
+    #[test]
+    fn a_look_makes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("slots");
+        let (slots, policy) = (Slots::new(FolderDisk::new(&place)), policy_of(&[1]));
+        assert_eq!(slots.begin(&policy).unwrap(), None);
+        assert!(slots.roll_back(&policy).is_err());
+        assert!(!place.exists());
+        let bundle = bundle_signed("1.0.0", 1);
+        let update = Update {
+            bundle: &bundle,
+            program: None,
+        };
+        slots.install(update, &policy, false).unwrap();
+        assert!(slots.begin(&policy).unwrap().is_some());
+    }
 
     #[test]
     fn a_program_that_was_replaced_before_it_resumed_is_not_on_trial() {

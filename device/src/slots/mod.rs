@@ -139,6 +139,8 @@ impl<D: Disk> Slots<D> {
     ) -> Result<State, SlotsError> {
         let bundle = bundle::read(update.bundle)?;
         bundle::verify(&bundle, policy)?;
+        let folder = self.disk.make_folder("");
+        folder.map_err(failed("make the folder of the slots"))?;
         let _lock = self.lock()?;
         let mut state = self.state()?;
         if state.trial.is_some() && state.fall_back("another update came") {

@@ -12,7 +12,7 @@ use hone_device::camera::error::CameraError;
 use hone_device::camera::feed::{Camera, Frame};
 use hone_device::camera::output::{Output, OutputStats};
 use hone_device::camera::report::RunReport;
-use hone_device::camera::session::{Event, OpenCamera, Plan, Session, World};
+use hone_device::camera::session::{Event, OpenCamera, Plan, Session, Slot, World};
 use hone_device::camera::sharpener::{Level, Sharpener};
 use hone_device::camera::source::SourceSpec;
 use hone_device::camera::timeline::{Clock, Timeline};
@@ -80,10 +80,6 @@ impl Output for Times {
         Ok(())
     }
 
-    fn finish(&mut self, _over: bool) -> Option<Result<(), CameraError>> {
-        Some(Ok(()))
-    }
-
     fn stats(&self) -> OutputStats {
         OutputStats::default()
     }
@@ -145,7 +141,8 @@ impl Board {
             })
         };
         let times = self.times.clone();
-        let mut open_output = move |_| Ok(Box::new(times.clone()) as Box<dyn Output>);
+        let output = Box::new(times.clone());
+        let open_output = move |_| Ok(Box::new(times.clone()) as Box<dyn Output>);
         let mut hot = self.hot.clone();
         let mut notify = |event: &Event| {
             let now = timeline.now().into();
@@ -154,8 +151,8 @@ impl Board {
         let world = World {
             camera: Some(open(None).unwrap()),
             open_camera: open,
-            outputs: vec![open_output(0).unwrap()],
-            open_output: &mut open_output,
+            outputs: vec![Slot::up(output)],
+            open_output: Arc::new(open_output),
             sharpener,
             clock: &timeline,
             thermometer: &mut hot,

@@ -2,6 +2,7 @@
 #![cfg(feature = "camera")]
 #![allow(clippy::unwrap_used)] // the lint's exception for tests does not reach what they share
 
+mod alone;
 mod bundles;
 mod bytes;
 mod films;
@@ -15,9 +16,11 @@ mod running;
 mod signals;
 mod slots;
 mod sources;
+mod stuck;
 #[cfg(feature = "telemetry")]
 mod telemetry;
 mod trust;
+mod wishes;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -50,8 +50,8 @@ fn what_is_wrong_is_said_in_one_sentence() {
         ),
         (&["--source", "words.mp4", "--sink", "null"], &["words.mp4"]),
         (
-            &["--source", "test", "--sink", "none/out.mp4"],
-            &["none/out.mp4", "No such file"],
+            &["--source", "test", "--sink", "words.mp4/out.mp4"],
+            &["words.mp4/out.mp4", "words.mp4 is no folder"],
         ),
         (
             &["--source", "gst:nvarguscamerasrc", "--sink", "null"],

@@ -49,6 +49,16 @@ fn a_second_word_ends_a_run_that_does_not_stop() {
 }
 
 #[test]
+fn a_terminal_that_is_closed_ends_a_run_that_has_nothing_to_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut honed = Running::start(folder.path(), &["--source", LIVE, "--sink", "k.mkv"]);
+    honed.wait_for("live");
+    honed.signal(&["HUP"]);
+    assert_eq!(honed.end(), Some(0), "{:?}", honed.log());
+    assert!(folder.path().join("k.mkv").exists());
+}
+
+#[test]
 fn a_reader_that_has_left_costs_no_recording() {
     let folder = tempfile::tempdir().unwrap();
     let arguments = ["--source", LIVE, "--sink", "k.mkv"];

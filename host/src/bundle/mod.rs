@@ -1,6 +1,7 @@
 //! Packing students into a bundle, from ONNX files.
 
 pub mod key;
+mod remarks;
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,8 @@ use hone_shared::bundle::{
 use hone_shared::student::{META_COLOUR, META_HALO, META_RECIPE, META_SCALE};
 use prost::Message;
 use tract_onnx::pb::ModelProto;
+
+pub use remarks::remarks;
 
 use crate::data::index;
 

@@ -2,6 +2,7 @@
 
 mod frames;
 mod of_bundle;
+mod python;
 pub mod second_opinion;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -10,9 +11,10 @@ use hone_shared::student::{Colour, Precision};
 use serde::Serialize;
 use tch::Tensor;
 
+use frames::fixed_sides;
 pub use frames::{ProbeFrame, probe_frames};
 pub use of_bundle::{PartReport, check_bundle};
-use second_opinion::{Runtime, SecondOpinion};
+use python::Asked;
 
 use crate::picture::Picture;
 use crate::student::Student;
@@ -98,7 +100,8 @@ pub fn check(model: &[u8], against: Against<'_>) -> Result<Report> {
     let mut board = engine::load(model, EngineOptions::default())?;
     let student = board.student().clone();
     let channels = student.colour.channels();
-    let frames = probe_frames(channels, student.scale);
+    let fixed = fixed_sides(model, student.scale)?;
+    let frames = probe_frames(channels, student.scale, fixed);
     let want = outputs(board.as_mut(), &frames)?;
     let inputs = inputs(board.as_mut(), &frames)?;
     let mut report = Report {
@@ -112,6 +115,14 @@ pub fn check(model: &[u8], against: Against<'_>) -> Result<Report> {
         agreements: Vec::new(),
         remarks: Vec::new(),
     };
+    if fixed != [None; 2] {
+        let side = |side: Option<usize>| side.map_or("any".into(), |s| s.to_string());
+        let [height, width] = fixed.map(side);
+        report.remarks.push(format!(
+            "its input has a fixed size, of width {width} and height {height}: nothing else is compared, for other \
+             runtimes take no other; export it with both free"
+        ));
+    }
     let mut add = |with: &str, got: &[Vec<u8>]| {
         report.agreements.push(compare(with, &frames, &want, got));
     };
@@ -132,32 +143,13 @@ pub fn check(model: &[u8], against: Against<'_>) -> Result<Report> {
         add(OTHER, &outputs(engine.as_mut(), &frames)?);
     }
     if against.python {
-        let opinion = SecondOpinion::new(model)?;
-        add(
-            "ONNX Runtime",
-            &asked(&opinion, Runtime::Ort, &inputs, channels)?,
-        );
-        match asked(&opinion, Runtime::OpenCv, &inputs, channels) {
-            Ok(got) => {
-                let found = compare("OpenCV DNN", &frames, &want, &got);
-                // ONNX Runtime and tract agree on graphs; OpenCV may have numbers of its own there.
-                let graph = student.precision == Precision::Int8 && !board.executor().fused;
-                if found.is_close() || !graph {
-                    report.agreements.push(found);
-                } else {
-                    report.remarks.push(format!(
-                        "OpenCV DNN has its own arithmetic for INT8 students that are no chains: {:.1} % of \
-                         bytes equal, worst {}",
-                        100.0 * found.equal,
-                        found.worst
-                    ));
-                }
-            }
-            // OpenCV reads a part of ONNX only; a student outside that part is no worse for it.
-            Err(error) => report
-                .remarks
-                .push(format!("OpenCV DNN does not run it: {error:#}")),
-        }
+        let asked = Asked {
+            frames: &frames,
+            inputs: &inputs,
+            want: &want,
+            channels,
+        };
+        python::ask(&mut report, model, &asked, board.executor().fused)?;
     }
     Ok(report)
 }
@@ -194,27 +186,6 @@ fn earlier(frame: &ProbeFrame) -> ProbeFrame {
         bytes: frame.bytes.iter().rev().copied().collect(),
         ..frame.clone()
     }
-}
-
-/// What another runtime makes of the frames.
-fn asked(
-    opinion: &SecondOpinion,
-    runtime: Runtime,
-    inputs: &[Planes],
-    channels: usize,
-) -> Result<Vec<Vec<u8>>> {
-    let restored = opinion.run_all(runtime, inputs)?;
-    let bytes = |(data, (_, [_, height, width])): (Vec<f32>, &Planes)| {
-        let (height, width) = (*height, *width);
-        let picture = Picture {
-            channels,
-            height,
-            width,
-            data,
-        };
-        picture.to_bytes()
-    };
-    Ok(restored.into_iter().zip(inputs).map(bytes).collect())
 }
 
 /// What the trained weights make of the frames, in torch.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 /// Who runs the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,10 +61,11 @@ impl SecondOpinion {
     /// The checker's or the runtime's own words; when Python is missing, how to get it.
     pub fn run(&self, runtime: Runtime, frame: &[f32], shape: [usize; 3]) -> Result<Vec<f32>> {
         let all = self.run_all(runtime, &[(frame.to_vec(), shape)])?;
-        all.into_iter().next().context("the runtime gave nothing")
+        let one = all.into_iter().next().context("the runtime gave nothing")?;
+        one.map_err(|words| anyhow!("onnx check failed: {words}"))
     }
 
-    /// Runs several frames, one after another, in one process.
+    /// Runs several frames, one after another, in one process; of each that it refuses, the runtime's words.
     ///
     /// # Errors
     /// As [`SecondOpinion::run`].
@@ -72,21 +73,27 @@ impl SecondOpinion {
         &self,
         runtime: Runtime,
         frames: &[(Vec<f32>, [usize; 3])],
-    ) -> Result<Vec<Vec<f32>>> {
+    ) -> Result<Vec<Result<Vec<f32>, String>>> {
         let mut arguments = vec!["--runtime".to_owned(), runtime.name().to_owned()];
         for (i, (frame, shape)) in frames.iter().enumerate() {
             let name = format!("frame{i}.f32");
             let bytes: Vec<u8> = frame.iter().flat_map(|v| v.to_ne_bytes()).collect();
             std::fs::write(self.path(&name), bytes)?;
+            // Of another runtime.
+            let _ = std::fs::remove_file(self.path(&format!("{name}.refused")));
             arguments.extend(["--frame".to_owned(), name]);
             arguments.extend(shape.map(|s| s.to_string()));
         }
         let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
         self.call(&words)?;
         let read = |i: usize| {
+            if let Ok(words) = std::fs::read_to_string(self.path(&format!("frame{i}.f32.refused")))
+            {
+                return Ok(Err(telling_line(&words).to_owned()));
+            }
             let bytes = std::fs::read(self.path(&format!("frame{i}.f32.out")))?;
             let (values, _) = bytes.as_chunks::<4>();
-            Ok(values.iter().map(|&v| f32::from_ne_bytes(v)).collect())
+            Ok(Ok(values.iter().map(|&v| f32::from_ne_bytes(v)).collect()))
         };
         (0..frames.len()).map(read).collect()
     }

@@ -1,8 +1,12 @@
 use hone_shared::bundle::{Bundle, Part, PartEntry};
+use prost::Message;
+use tract_onnx::pb::ModelProto;
+use tract_onnx::pb::tensor_shape_proto::dimension::Value::DimValue;
+use tract_onnx::pb::type_proto::Value;
 
 use super::*;
 use crate::onnx::tests::{SHAPES, float_chain};
-use crate::onnx::{Format, Metadata, simplify, write_chain_f32, write_graph};
+use crate::onnx::{Attribute, Format, Metadata, simplify, write_chain_f32, write_graph};
 use crate::quantise::{QuantiseConfig, quantise};
 use crate::student::{StudentConfig, build};
 
@@ -220,4 +224,55 @@ fn every_student_of_a_bundle_is_checked_and_must_be_what_the_manifest_says() {
     let wrong = Bundle::new(manifest, parts).unwrap();
     let error = format!("{:#}", check_bundle(&wrong, false, || ()).unwrap_err());
     assert!(error.contains("small.int8: the manifest says"), "{error}");
+}
+
+#[test]
+fn a_size_that_a_runtime_refuses_is_remarked() {
+    let mut graph = crate::onnx::Graph::new();
+    let one = [0, 0, 1, 1, 0, 0, 1, 1];
+    let pads = graph.longs("pads", &[8], &one);
+    let reflect = [("mode", Attribute::Text("reflect"))];
+    let padded = graph.node("Pad", &["frame", &pads], "padded", &reflect);
+    let weight = graph.floats("w", &[1, 1, 3, 3], &[0.0537; 9]);
+    let residual = graph.node("Conv", &[&padded, &weight], "residual", &[]);
+    let model = graph.finish(&residual, Colour::Luma, &metadata(1, Some(1)));
+    let against = Against {
+        python: true,
+        ..Against::default()
+    };
+    let report = check(&model, against).unwrap();
+    assert!(agreed(&report).contains(&"ONNX Runtime"));
+    let refused = "ONNX Runtime refuses frames of 1x1,";
+    let remarked = |r: &String| r.starts_with(refused);
+    assert!(report.remarks.iter().any(remarked), "{:?}", report.remarks);
+    assert!(!report.remarks.iter().any(|r| r.contains("OpenCV")));
+    assert_eq!(report.macs_per_pixel, 9.0);
+}
+
+#[test]
+fn a_model_of_one_size_is_compared_at_that_size() {
+    let chain = float_chain(Colour::Luma, 2, &[3, 3], 3);
+    let bytes = write_chain_f32(&chain, &metadata(2, Some(chain.halo())));
+    let sized = |height: i64| {
+        let mut proto = ModelProto::decode(bytes.as_slice()).unwrap();
+        let graph = proto.graph.as_mut().unwrap();
+        for value in graph.input.iter_mut().chain(&mut graph.output) {
+            let kind = value.r#type.as_mut().unwrap().value.as_mut().unwrap();
+            let Value::TensorType(tensor) = kind;
+            let dims = &mut tensor.shape.as_mut().unwrap().dim;
+            dims[2].value = Some(DimValue(height));
+            dims[3].value = Some(DimValue(24));
+        }
+        let against = Against {
+            python: true,
+            ..Against::default()
+        };
+        check(&proto.encode_to_vec(), against)
+    };
+    let report = sized(16).unwrap();
+    assert!(agreed(&report).contains(&"ONNX Runtime"));
+    let remark = &report.remarks[0];
+    assert!(remark.contains("width 24 and height 16"), "{remark}");
+    let error = sized(15).unwrap_err().to_string();
+    assert!(error.contains("no multiple of 2"), "{error}");
 }

@@ -190,6 +190,9 @@ impl PackArgs {
             self.out.display(),
             signer(&packed)
         );
+        bundle::remarks(&packed)
+            .iter()
+            .for_each(|remark| eprintln!("{remark}"));
         Ok(())
     }
 }
@@ -236,6 +239,7 @@ fn inspect(path: &Path, json: bool) -> Result<()> {
             "name": manifest.name,
             "release": manifest.release.to_string(),
             "models": manifest.models,
+            "remarks": bundle::remarks(&opened),
             "parts": manifest.parts.iter().map(|p| serde_json::json!({
                 "name": p.name, "kind": p.kind.name(), "bytes": p.length, "sha256": hex(&p.sha256),
             })).collect::<Vec<_>>(),
@@ -268,6 +272,9 @@ fn inspect(path: &Path, json: bool) -> Result<()> {
         models.add_row(model_row(model));
     }
     println!("{models}");
+    bundle::remarks(&opened)
+        .iter()
+        .for_each(|remark| println!("{remark}"));
     let mut parts = table(&["part", "kind", "bytes", "SHA-256"]);
     for part in &manifest.parts {
         let start = hex(&part.sha256[..8]);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use hone_shared::bundle::MAGIC;
 
 use super::progress;
 use crate::bundle;
@@ -55,13 +56,14 @@ impl CheckArgs {
             }
             return Ok(());
         };
-        if path.extension().is_some_and(|ending| ending == "hone") {
-            return self.bundle(path);
-        }
         let read = |path: &PathBuf| {
             std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
         };
         let model = read(path)?;
+        // A damaged bundle is told for one by its name.
+        if model.starts_with(&MAGIC) || path.extension().is_some_and(|ending| ending == "hone") {
+            return self.bundle(path);
+        }
         let other = self.against.as_ref().map(read).transpose()?;
         let run = self.run.as_deref().map(run::open).transpose()?;
         let against = Against {

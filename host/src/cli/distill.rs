@@ -22,7 +22,8 @@ use crate::train::trainer::Outcome;
   hone distill models/recipes/motion.toml --no-teacher --from models/motion.hone --out out/ours
   hone distill models/recipes/demo.toml --teacher out/teacher --dry-run
 
-Ctrl-C saves the state; --resume goes on from there, to the same bits as an uninterrupted run.")]
+Ctrl-C saves the state, as does every epoch and every tenth minute of one; --resume goes on from there, on a
+processor to the same bits as an uninterrupted run.")]
 pub struct DistillArgs {
     /// Recipe (TOML).
     recipe: PathBuf,

@@ -8,13 +8,14 @@ use hone_device::engine::EngineOptions;
 use serde::Serialize;
 
 use super::restore::share;
+use super::restorer::{UNPACK, open_onnx};
 use super::{left_out, progress};
 use crate::data::index::Problem;
 use crate::data::read;
 use crate::evaluate::harm::{self, Harm};
 use crate::evaluate::labels;
 use crate::picture::Picture;
-use crate::restore::{Student, images_in};
+use crate::restore::images_in;
 
 /// Measures what students do to sharp photographs, step edges and flat noise.
 #[derive(Debug, Args)]
@@ -55,7 +56,7 @@ impl HarmArgs {
         let names = labels::distinct(&names, &[]);
         for (path, student) in self.students.iter().zip(names) {
             let mut model =
-                Student::open(path, EngineOptions::default())?.with_strength(self.strength);
+                open_onnx(path, EngineOptions::default(), UNPACK)?.with_strength(self.strength);
             let colour = model.colour();
             let pictures = sharp.iter().map(|path| Picture::load(path));
             let harm = harm::measure(&mut model, pictures, colour)?;

@@ -1,6 +1,6 @@
 //! Arguments that name the weights of learned metrics.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -24,7 +24,21 @@ pub struct LearnedMetrics {
     lpips_backbone: Option<PathBuf>,
 }
 
+/// The flags that the learned metric `name` needs.
+pub(super) fn flags_of(name: &str) -> &'static str {
+    match name {
+        "vgg_l1" => "--vgg",
+        _ => "--lpips, --lpips-backbone",
+    }
+}
+
 impl LearnedMetrics {
+    /// The files that are named.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let files = [&self.vgg, &self.lpips, &self.lpips_backbone];
+        files.into_iter().flatten().map(PathBuf::as_path)
+    }
+
     /// Loads the VGG, when one is named.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Pictures that a command goes on without.
 
 use anyhow::ensure;
+use hone_shared::print;
 use hone_shared::printable::printable;
 
 use crate::data::index::Problem;
@@ -11,10 +12,11 @@ use crate::data::index::Problem;
 /// When nothing is left.
 pub fn tell(problems: &[Problem], kept: usize) -> anyhow::Result<()> {
     for Problem { path, reason } in problems {
-        eprintln!("{}", printable(format_args!("left out {path}: {reason}")));
+        let line = format_args!("left out {path}: {reason}");
+        print::tell(printable(line));
     }
     if !problems.is_empty() {
-        eprintln!("left out {}, kept {kept}", problems.len());
+        print::tell(format_args!("left out {}, kept {kept}", problems.len()));
     }
     ensure!(kept > 0, "no picture that can be used is left");
     Ok(())

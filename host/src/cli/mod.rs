@@ -22,6 +22,7 @@ pub mod overwrite;
 pub mod progress;
 pub mod prune;
 pub mod quantize;
+pub mod recipe;
 pub mod report;
 pub mod restore;
 pub mod restorer;
@@ -72,6 +73,8 @@ pub enum Command {
     Eval(Box<eval::EvalArgs>),
     /// Measure what students do to pictures that need nothing.
     Harm(harm::HarmArgs),
+    /// Print every key of a recipe, or check a recipe.
+    Recipe(recipe::RecipeArgs),
     /// Distil a student from a recipe, under a frozen teacher.
     Distill(distill::DistillArgs),
     /// Distil once for every combination of a grid of recipe keys.
@@ -113,6 +116,7 @@ impl Cli {
             Command::Check(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Harm(args) => args.run(),
+            Command::Recipe(args) => args.run(),
             Command::Distill(args) => args.run(),
             Command::Sweep(args) => args.run(),
             Command::Prune(args) => args.run(),

@@ -24,6 +24,25 @@ pub fn refuse<'a>(output: &Path, others: impl IntoIterator<Item = &'a Path>) -> 
     Ok(())
 }
 
+/// Refuses an `output` that could not be written, before the work that makes it.
+///
+/// # Errors
+/// When it is a folder, or its folder is not there.
+pub fn refuse_nowhere(output: &Path) -> anyhow::Result<()> {
+    ensure!(
+        !output.is_dir(),
+        "{} is a folder: name a file",
+        output.display()
+    );
+    let folder = output.parent().filter(|f| !f.as_os_str().is_empty());
+    ensure!(
+        folder.is_none_or(Path::is_dir),
+        "{}: its folder does not exist; create it first",
+        output.display()
+    );
+    Ok(())
+}
+
 /// Refuses to write `output` in place of what a training left in `run`.
 ///
 /// # Errors

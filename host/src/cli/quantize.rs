@@ -1,10 +1,11 @@
 //! `hone quantize`: a trained student as INT8 ONNX.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
 use clap::Args;
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use hone_device::engine;
 
 use super::{overwrite, progress};
 use crate::onnx::Format;
@@ -14,7 +15,8 @@ use crate::train::run;
 /// Quantises the best weights of a distillation, calibrated on its recipe's data. The recipe's
 /// [quantise] table says how; options take the place of its keys. Students that are no chains of
 /// convolutions (dsunet, nafnet-lite) get INT8 convolutions with f32 operations between them: a file a
-/// quarter of the size, which boards run through tract, in f32 and no faster.
+/// quarter of the size, which boards run through tract, slower than in f32; and so do students with a layer kept in f32, and
+/// those in QOperator form.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hone quantize out/student --out student.int8.onnx
@@ -75,7 +77,17 @@ impl QuantizeArgs {
     /// cannot be written or is one of the run's own.
     pub fn run(self) -> anyhow::Result<()> {
         overwrite::refuse_run(&self.out, &self.run_dir)?;
+        // Told before minutes of calibration.
+        let folder = self.out.parent().filter(|f| !f.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        ensure!(
+            folder.is_dir(),
+            "cannot write {}: there is no folder {}, so make it first",
+            self.out.display(),
+            folder.display()
+        );
         let run = run::open(&self.run_dir)?;
+        quantise::check_format(&run, self.format)?;
         let config = self.config(run.recipe.quantise.clone())?;
         let bar = progress::bar(if config.qat { config.qat_steps } else { 0 }, "quantising");
         let quantised = quantise::of_run(&run, &config, |progress| match progress {
@@ -91,12 +103,14 @@ impl QuantizeArgs {
         bar.finish_and_clear();
         let bytes = quantised.write(self.format)?;
         hone_device::atomic::write_bytes(&self.out, &bytes)?;
+        let remarks = remarks(&bytes, quantised.fine_tuning_was_worse())?;
         if self.sensitivity {
             let bar = progress::bar(quantised.layers() as u64, "layers");
             let rows = quantised.sensitivity(|done| bar.set_position(done))?;
             bar.finish_and_clear();
             if self.json {
                 println!("{}", serde_json::to_string_pretty(&rows)?);
+                remarks.iter().for_each(|remark| eprintln!("{remark}"));
                 return Ok(());
             }
             println!("{}", table(&rows));
@@ -107,16 +121,7 @@ impl QuantizeArgs {
             quantised.colour(),
             bytes.len()
         );
-        if quantised.fine_tuning_was_worse() {
-            println!(
-                "fine-tuning came out worse on patches that neither had seen: this is the student that calibration alone gave"
-            );
-        }
-        if !quantised.runs_in_integers() {
-            println!(
-                "smaller than f32, not faster: hone and honed run this student through tract, in f32"
-            );
-        }
+        remarks.iter().for_each(|remark| println!("{remark}"));
         Ok(())
     }
 
@@ -154,6 +159,19 @@ impl QuantizeArgs {
     }
 }
 
+/// What whoever quantised should know of the file.
+fn remarks(model: &[u8], fine_tuning_was_worse: bool) -> anyhow::Result<Vec<String>> {
+    let tuning = fine_tuning_was_worse.then(|| {
+        "fine-tuning came out worse on patches that neither had seen: this is the student that calibration alone gave"
+            .to_owned()
+    });
+    let reason = engine::describe(model)?.layers.err();
+    let slow = reason.map(|reason| {
+        format!("smaller than f32, but slower: hone and honed run this student through tract, in f32 ({reason})")
+    });
+    Ok(tuning.into_iter().chain(slow).collect())
+}
+
 fn table(rows: &[LayerLoss]) -> Table {
     let mut table = Table::new();
     table.load_preset(UTF8_HORIZONTAL_ONLY);
@@ -172,13 +190,52 @@ fn table(rows: &[LayerLoss]) -> Table {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use clap::Parser;
+    use hone_shared::student::Colour;
+    use tch::Tensor;
+
+    use super::*;
+    use crate::onnx::Metadata;
+    use crate::onnx::tests::float_chain;
 
     #[derive(Parser)]
     struct Command {
         #[command(flatten)]
         quantize: QuantizeArgs,
+    }
+
+    #[test]
+    fn a_folder_that_is_missing_is_told_first() {
+        let words = ["quantize", "no-run", "--out", "no-folder/x.onnx"];
+        let command = Command::try_parse_from(words).unwrap();
+        let error = command.quantize.run().unwrap_err().to_string();
+        assert!(error.contains("no folder no-folder,"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_computed_in_integers_is_called_slower() {
+        let chain = float_chain(Colour::Luma, 2, &[3, 3], 3);
+        let frames = [Tensor::rand([1, 1, 32, 32], tch::kind::FLOAT_CPU)];
+        let remarks = |keep_float: &[usize], format, worse| {
+            let config = QuantiseConfig {
+                keep_float: keep_float.to_vec(),
+                ..QuantiseConfig::default()
+            };
+            let int8 = quantise::quantise(&chain, &frames, &config).unwrap();
+            let metadata = Metadata {
+                scale: 2,
+                ..Metadata::default()
+            };
+            remarks(&int8.write(format, &metadata), worse).unwrap()
+        };
+        assert_eq!(remarks(&[], Format::Qdq, false), [""; 0]);
+        assert!(remarks(&[], Format::Qdq, true)[0].contains("came out worse"));
+        for slow in [
+            remarks(&[0], Format::Qdq, false),
+            remarks(&[], Format::Qoperator, false),
+        ] {
+            assert!(slow[0].contains("but slower"), "{slow:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use hone_device::atomic::write_bytes;
@@ -32,7 +32,7 @@ enum ReportCommand {
         /// The page for raters.
         #[arg(long)]
         out: PathBuf,
-        /// The key that tells methods apart; keep it from raters.
+        /// The key that tells methods apart, a new file; keep it from raters.
         #[arg(long)]
         key: PathBuf,
         /// Seed of the numbering.
@@ -64,7 +64,7 @@ impl ReportArgs {
     /// Runs the chosen command.
     ///
     /// # Errors
-    /// When a file cannot be read or written, or a rating is malformed.
+    /// When a file cannot be read or written, a key is there already, or a rating is malformed or of another key's page.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             ReportCommand::Mos {
@@ -74,6 +74,11 @@ impl ReportArgs {
                 seed,
             } => {
                 overwrite::refuse(&out, [key.as_path()])?;
+                ensure!(
+                    !key.exists(),
+                    "{} is there already, and without it the ratings of its page mean nothing: name a new file with --key",
+                    key.display()
+                );
                 for (_, folder) in &method {
                     for picture in images_in(folder)? {
                         overwrite::refuse(&out, [picture.as_path()])?;
@@ -81,8 +86,9 @@ impl ReportArgs {
                     }
                 }
                 let (page, items) = mos::kit(&method, seed)?;
-                write_bytes(&key, &serde_json::to_vec_pretty(&items)?)?;
+                // The key last: where it is there, so is its page.
                 write_bytes(&out, page.as_bytes())?;
+                write_bytes(&key, &serde_json::to_vec_pretty(&items)?)?;
                 Ok(())
             }
             ReportCommand::Opinions { key, ratings, json } => {

@@ -1,9 +1,11 @@
 //! `hone restore`: images, folders and videos through a student, as the board would show them, or a teacher.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
+use hone_shared::print::tell;
 
 use super::overwrite;
 use super::restorer::RestorerSource;
@@ -24,7 +26,7 @@ pub struct RestoreArgs {
     input: PathBuf,
     #[command(flatten)]
     source: RestorerSource,
-    /// Where the result goes: a file of the input's kind, or a folder. H.264 wants even sides: of a video with
+    /// Where the result goes: a file of the input's kind, or a folder, in which it has the input's name. H.264 wants even sides: of a video with
     /// odd ones the last column or row is left out.
     #[arg(long, short)]
     output: PathBuf,
@@ -63,13 +65,25 @@ fn left_out(path: &Path, reason: String) -> Problem {
     }
 }
 
+/// Where the result for `input` goes: where `output` is a folder, or is written as one, into it.
+fn in_folder(output: PathBuf, input: &Path) -> anyhow::Result<PathBuf> {
+    let written = output.as_os_str().as_bytes().ends_with(b"/");
+    if !written && !output.is_dir() {
+        return Ok(output);
+    }
+    std::fs::create_dir_all(&output)
+        .with_context(|| format!("cannot create the folder {}", output.display()))?;
+    Ok(output.join(input.file_name().unwrap_or_default()))
+}
+
 impl RestoreArgs {
     /// Restores and writes.
     ///
     /// # Errors
     /// When the input or the model cannot be read or the output cannot be written.
-    pub fn run(self) -> anyhow::Result<()> {
+    pub fn run(mut self) -> anyhow::Result<()> {
         if !self.input.is_dir() {
+            self.output = in_folder(self.output, &self.input)?;
             ensure!(
                 !self.sequence || video::is_video(&self.input),
                 "{} is a single picture: --sequence is for a folder of them",
@@ -86,7 +100,7 @@ impl RestoreArgs {
         } else {
             let photo = Photo::load(&self.input)?;
             if let Some(lost) = self.image(restorer, photo, &self.output)? {
-                eprintln!("{lost}");
+                tell(lost);
             }
             Ok(())
         }
@@ -105,8 +119,8 @@ impl RestoreArgs {
             .collect();
         restorer.follow(self.sequence);
         if restorer.is_temporal() && !self.sequence {
-            eprintln!(
-                "note: each picture is restored by itself; if they are consecutive frames, say --sequence"
+            tell(
+                "note: each picture is restored by itself; if they are consecutive frames, say --sequence",
             );
         }
         let bar = super::progress::bar(paths.len() as u64, "restoring");
@@ -124,8 +138,8 @@ impl RestoreArgs {
         }
         bar.finish_and_clear();
         match lost.split_first() {
-            Some((first, [])) => eprintln!("{first}"),
-            Some((first, more)) => eprintln!("{first}; so are {} more", more.len()),
+            Some((first, [])) => tell(first),
+            Some((first, more)) => tell(format_args!("{first}; so are {} more", more.len())),
             None => {}
         }
         super::left_out::tell(&problems, restored)

@@ -1,15 +1,40 @@
 //! Arguments that name a student or a teacher.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use hone_device::engine::EngineOptions;
+use hone_shared::bundle::MAGIC;
 use hone_shared::student::Precision;
 
 use super::torch_device::DeviceChoice;
 use crate::restore::{Restore, Student, TeacherRestorer};
 use crate::train::teacher_source::trained;
+
+/// Opens a student's ONNX file; `instead` says what to do with a bundle.
+///
+/// # Errors
+/// When the file cannot be read or holds no student.
+pub(super) fn open_onnx(
+    path: &Path,
+    options: EngineOptions,
+    instead: &str,
+) -> anyhow::Result<Student> {
+    let mut head = [0; MAGIC.len()];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    ensure!(
+        read.is_err() || head != MAGIC,
+        "{} is a bundle: {instead}",
+        path.display()
+    );
+    Student::open(path, options)
+}
+
+/// What to do with a bundle where it cannot be taken.
+pub(super) const UNPACK: &str = "take its students out first, with `hone bundle unpack`";
 
 /// Which teacher.
 #[derive(Debug, Args)]
@@ -69,7 +94,7 @@ pub struct RestorerSource {
     /// Level of the bundle's ladder; the largest without.
     #[arg(long, requires = "bundle", conflicts_with_all = ["model", "teacher", "teacher_run"])]
     level: Option<String>,
-    /// Take the bundle's f32 student instead of the INT8 one.
+    /// Take the bundle's f32 student, also where boards take the INT8 one.
     #[arg(long, requires = "bundle", conflicts_with_all = ["model", "teacher", "teacher_run"])]
     f32: bool,
     /// Worker threads of a student; 0 takes one for each core [default: 0].
@@ -106,16 +131,12 @@ impl RestorerSource {
             ..EngineOptions::default()
         };
         if let Some(model) = &self.model {
-            return Student::open(model, options);
+            return open_onnx(model, options, "give it as --bundle");
         }
         let Some(bundle) = &self.bundle else {
             bail!("say what restores: --model, --bundle, --teacher-run or --teacher");
         };
-        let precision = if self.f32 {
-            Precision::F32
-        } else {
-            Precision::Int8
-        };
+        let precision = self.f32.then_some(Precision::F32);
         Student::from_bundle(bundle, self.level.as_deref(), precision, options)
             .context("cannot take a student from the bundle")
     }

@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use hone_shared::print::tell;
 use safetensors::tensor::{Dtype, TensorView};
 use tch::{Kind, Tensor};
 
+use super::overwrite;
 use crate::checkpoint;
+use crate::evaluate::recolour;
 use crate::picture::Picture;
 use crate::teacher::load;
 
@@ -51,22 +54,18 @@ impl Given {
         })
     }
 
-    /// As `[N,channels,H,W]`, f32; a picture becomes its luma for a teacher of one channel.
+    /// As `[N,channels,H,W]`, f32; a picture becomes its luma for a teacher of one channel, and comes along where it has
+    /// colours that this leaves out.
     ///
     /// # Errors
     /// When the channels differ otherwise.
-    pub fn into_tensor(self, channels: i64) -> anyhow::Result<Tensor> {
-        let x = match self.content {
-            Content::Tensor(x) => x,
-            Content::Picture(picture) => {
-                let picture = if channels == 1 {
-                    picture.luma()
-                } else {
-                    picture
-                };
-                let sides = [picture.channels, picture.height, picture.width].map(|s| s as i64);
-                Tensor::from_slice(&picture.data).view(sides).unsqueeze(0)
+    pub fn into_tensor(self, channels: i64) -> anyhow::Result<(Tensor, Option<Picture>)> {
+        let (x, coloured) = match self.content {
+            Content::Tensor(x) => (x, None),
+            Content::Picture(picture) if channels == 1 => {
+                (tensor(&picture.luma()), Some(picture).filter(has_colours))
             }
+            Content::Picture(picture) => (tensor(&picture), None),
         };
         let has = x.size()[1];
         ensure!(
@@ -74,8 +73,19 @@ impl Given {
             "{} has {has} channels, and this teacher takes {channels}",
             self.path.display()
         );
-        Ok(x)
+        Ok((x, coloured))
     }
+}
+
+fn tensor(picture: &Picture) -> Tensor {
+    let sides = [picture.channels, picture.height, picture.width].map(|s| s as i64);
+    Tensor::from_slice(&picture.data).view(sides).unsqueeze(0)
+}
+
+fn has_colours(picture: &Picture) -> bool {
+    let mut planes = picture.data.chunks(picture.height * picture.width);
+    let first = planes.next();
+    planes.any(|plane| Some(plane) != first)
 }
 
 fn is_safetensors(path: &Path) -> bool {
@@ -97,20 +107,15 @@ pub fn check_output(path: &Path) -> anyhow::Result<()> {
         "{}: unknown ending; write a .png, .jpg or .safetensors",
         path.display()
     );
-    let folder = path.parent().filter(|f| !f.as_os_str().is_empty());
-    ensure!(
-        folder.is_none_or(Path::is_dir),
-        "{}: its folder does not exist; create it first",
-        path.display()
-    );
-    Ok(())
+    overwrite::refuse_nowhere(path)
 }
 
-/// Writes `y` `[N,C,H,W]`, contiguous f32 on the CPU, as an image or as the tensor `output`.
+/// Writes `y` `[N,C,H,W]`, contiguous f32 on the CPU, as an image or as the tensor `output`. An image of luma gets the colours
+/// of `coloured`, the picture that it was made from.
 ///
 /// # Errors
 /// When there are several pictures for one image, or the file cannot be written.
-pub fn write(path: &Path, y: &Tensor) -> anyhow::Result<()> {
+pub fn write(path: &Path, y: &Tensor, coloured: Option<&Picture>) -> anyhow::Result<()> {
     let size: Vec<usize> = y.size().iter().map(|&s| s as usize).collect();
     let values = Vec::<f32>::try_from(y.flatten(0, -1))?;
     if is_safetensors(path) {
@@ -124,11 +129,22 @@ pub fn write(path: &Path, y: &Tensor) -> anyhow::Result<()> {
         "{} pictures do not fit one image; write a .safetensors",
         size[0]
     );
-    Picture {
+    let mut picture = Picture {
         channels: size[1],
         height: size[2],
         width: size[3],
         data: values,
+    };
+    if let Some(before) = coloured {
+        if (before.height, before.width) == (picture.height, picture.width) {
+            picture.data.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+            picture = recolour(before, &before.luma(), &picture);
+        } else {
+            tell(format_args!(
+                "note: {} is grey: this teacher enlarges luma, and colours of that size are not there",
+                path.display()
+            ));
+        }
     }
-    .save(path)
+    picture.save(path)
 }

@@ -25,7 +25,8 @@ pub struct RunArgs {
     /// An image, or .safetensors with a tensor `input` `[N,C,H,W]` f32 in 0..1
     #[arg(long)]
     input: PathBuf,
-    /// An image (.png, .jpg), or .safetensors that gets a tensor `output`
+    /// An image (.png, .jpg), or .safetensors that gets a tensor `output`; colours that a teacher of luma leaves out are put
+    /// back into an image
     #[arg(long)]
     output: PathBuf,
     /// Work in square tiles of this many pixels
@@ -60,12 +61,12 @@ impl RunArgs {
             device,
             ..
         } = self.teacher.load()?;
-        let x = given.into_tensor(teacher.channels())?;
+        let (x, coloured) = given.into_tensor(teacher.channels())?;
         let start = Instant::now();
         let y = teacher::checked(self.restore(&config, teacher.as_ref(), &x.to_device(device))?)?;
         let y = y.to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
         let seconds = start.elapsed().as_secs_f64();
-        teacher_io::write(&self.output, &y)?;
+        teacher_io::write(&self.output, &y, coloured.as_ref())?;
         self.report(&config, &x, seconds);
         Ok(())
     }

@@ -3,7 +3,9 @@
 pub(crate) mod ask;
 pub mod colours;
 pub mod container;
+pub(crate) mod damage;
 mod frames;
+mod kept;
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +15,7 @@ use rayon::prelude::*;
 use super::part;
 use super::photo::Photo;
 use frames::Frames;
+pub use kept::kept;
 
 /// Endings of files that are taken for videos; the last four are streams without a container.
 const ENDINGS: [&str; 12] = [
@@ -58,7 +61,7 @@ pub fn under(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
 /// The folder of each clip's frames under `out`, called after the clip.
 ///
 /// # Errors
-/// When two clips would share a folder, or one is there already.
+/// When two clips would share a folder.
 pub fn folders(clips: &[PathBuf], out: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let folder = |clip: &PathBuf| out.join(clip.file_stem().unwrap_or_default());
     let folders: Vec<PathBuf> = clips.iter().map(folder).collect();
@@ -71,25 +74,19 @@ pub fn folders(clips: &[PathBuf], out: &Path) -> anyhow::Result<Vec<PathBuf>> {
                 folder.display()
             );
         }
-        ensure!(
-            !folder.exists(),
-            "{} is there already: name a new folder",
-            folder.display()
-        );
     }
     Ok(folders)
 }
 
-/// Refuses clips that are missing or cut off, before hours go into the others.
-///
-/// # Errors
-/// For the first such clip.
-pub fn check(clips: &[PathBuf]) -> anyhow::Result<()> {
-    for clip in clips {
-        ensure!(clip.is_file(), "{} is no file", clip.display());
-        container::announced(clip)?;
+/// A clip of which no frame can be used; of others they may well be.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadClip(String);
+
+impl BadClip {
+    fn of(error: anyhow::Error) -> anyhow::Error {
+        Self(format!("{error:#}")).into()
     }
-    Ok(())
 }
 
 /// What [`extract`] took.
@@ -102,25 +99,27 @@ pub struct Taken {
 }
 
 /// Writes every `every`-th frame of `clip` to `folder/NNNNNN.png` (numbered as in the clip). The folder
-/// appears when it is complete. `told` hears the number of frames read.
+/// appears when it is complete, and [`kept`] knows it from then on. `told` hears the number of frames read.
 ///
 /// # Errors
-/// When `gst-launch-1.0` is missing or cannot decode the clip, the clip is cut off or ends early, or the
-/// disk is full.
+/// [`BadClip`] when `gst-launch-1.0` cannot decode the clip, or it is cut off or ends early; others when the program is missing
+/// or the disk is full.
 pub fn extract(
     clip: &Path,
     folder: &Path,
     every: usize,
     told: &dyn Fn(u64),
 ) -> anyhow::Result<Taken> {
-    ensure!(clip.is_file(), "{} is no file", clip.display());
-    let announced = container::announced(clip)?;
-    part::fill(folder, |part| {
-        let mut frames = Frames::of(clip)?;
+    let announced = container::announced(clip).map_err(BadClip::of)?;
+    let taken = part::fill(folder, |part| {
+        let mut frames = Frames::of(clip).map_err(|error| match error.is::<std::io::Error>() {
+            true => error,
+            false => BadClip::of(error),
+        })?;
         let (mut number, mut kept) = (0, 0);
         let mut waiting: Vec<(PathBuf, Photo)> = Vec::with_capacity(BATCH);
         loop {
-            let frame = frames.next()?;
+            let frame = frames.next().map_err(BadClip::of)?;
             let ended = frame.is_none();
             if let Some(photo) = frame {
                 if number % every.max(1) == 0 {
@@ -138,15 +137,19 @@ pub fn extract(
                 break;
             }
         }
-        ensure!(kept > 0, "{} has no frame", clip.display());
+        if kept == 0 {
+            bail!(BadClip(format!("{} has no frame", clip.display())));
+        }
         if let Some(words) = container::shortage(clip, number as u64, announced) {
-            bail!("{words}");
+            bail!(BadClip(words));
         }
         Ok(Taken {
             frames: kept,
             damage: frames.damage(),
         })
-    })
+    })?;
+    kept::note(clip, folder, every, taken.frames)?;
+    Ok(taken)
 }
 
 #[cfg(test)]
@@ -193,7 +196,9 @@ mod tests {
             crate::data::read::size(&place.join(&names[0])).unwrap(),
             (48, 32)
         );
-        let error = folders(std::slice::from_ref(&clip), &out).unwrap_err();
+        assert_eq!(kept(&clip, &place, 3).unwrap(), Some(3));
+        assert_eq!(kept(&clip, &out.join("new"), 3).unwrap(), None);
+        let error = kept(&clip, &place, 2).unwrap_err();
         assert!(error.to_string().contains("there already"), "{error}");
         let twins = [clip.clone(), folder.path().join("a clip.mp4")];
         let error = folders(&twins, folder.path()).unwrap_err();
@@ -201,18 +206,20 @@ mod tests {
 
         let whole = std::fs::read(&clip).unwrap();
         std::fs::write(&clip, &whole[..whole.len() / 2]).unwrap();
-        let error = check(std::slice::from_ref(&clip)).unwrap_err();
-        assert!(
-            error.to_string().contains("a clip.mkv is cut off"),
-            "{error}"
-        );
-
-        std::fs::write(&clip, b"no video").unwrap();
+        assert!(kept(&clip, &place, 3).is_err(), "another clip's frames");
         let other = folder.path().join("other");
-        let error = extract(&clip, &other, 1, &|_| {}).unwrap_err().to_string();
-        assert!(
-            error.contains("cannot decode") && !other.exists(),
-            "{error}"
-        );
+        let refused = || {
+            let error = extract(&clip, &other, 1, &|_| {}).unwrap_err();
+            assert!(error.is::<BadClip>() && !other.exists(), "{error:?}");
+            error.to_string()
+        };
+        let error = refused();
+        assert!(error.contains("a clip.mkv is cut off"), "{error}");
+        std::fs::write(&clip, b"no video").unwrap();
+        let error = refused();
+        assert!(error.contains("cannot decode"), "{error}");
+        std::fs::write(&clip, &whole).unwrap();
+        std::fs::remove_file(place.join("000003.png")).unwrap();
+        assert!(kept(&clip, &place, 3).is_err(), "a frame is missing");
     }
 }

@@ -120,13 +120,14 @@ while read -r file; do
   say "wrote $path"
 done <"$stage/list"
 settle
-# What the service goes on without, its page or who hears of it, is no failure, but a person should know.
-lacks() {
+# What the service said since its start.
+told() {
   run=$(systemctl show honed -p InvocationID --value 2>/dev/null) || run=
   [ -n "$run" ] || return 0
-  { journalctl --sync; journalctl -q -o cat "_SYSTEMD_INVOCATION_ID=$run"; } 2>/dev/null |
-    sed -n 's/^warning: \(.*; trying again\)$/note: \1/p' || true
+  { journalctl --sync; journalctl -q -o cat "_SYSTEMD_INVOCATION_ID=$run"; } 2>/dev/null || true
 }
+# What the service goes on without, its page or who hears of it, is no failure, but a person should know.
+lacks() { told | sed -n 's/^warning: \(.*; trying again\)$/note: \1/p' || true; }
 # Whether a slot that was on trial is in use no more.
 given_up() { "$honed" status --json --folder "$state" | grep '"trial":null' | grep -vq "\"active\":\"$1\""; }
 config=$(at etc/honed.toml)
@@ -172,11 +173,16 @@ case $installed in
     exit $code
     ;;
 esac
-# No trial judges what was proven before, nor settings alone: the service has to be up.
-if ! { systemctl restart honed 9>&- && systemctl is-active honed >/dev/null; }; then
+# No trial judges what was proven before, nor settings alone: the service has to be up, with all its outputs. It would go on
+# without one, whose disk may be mounted late, but settings that are new have to work.
+lost=
+if systemctl restart honed 9>&- && systemctl is-active honed >/dev/null; then up=yes; else up=; fi
+[ -z "$up" ] || lost=$(told | sed -n 's/^output lost, trying again: //p' | head -n 1)
+if [ -z "$up" ] || [ -n "$lost" ]; then
   trap - EXIT
   back
   systemctl restart honed 9>&- || true
+  [ -z "$lost" ] || fail "honed cannot start an output with these settings, so those before are back: $lost"
   fail "honed does not start with these settings, so those before are back: journalctl -u honed on the board tells why"
 fi
 trap - EXIT

@@ -30,13 +30,20 @@ pub fn check(config: &Config, root: &str, file: Option<&Path>, manifest: &Manife
     );
     let some = |text: &String| (!text.is_empty()).then(|| text.clone());
     let precision = some(&config.student.precision).and_then(|text| text.parse().ok());
-    let found = manifest.ladder(some(&config.student.level).as_deref(), precision);
-    found.map_err(|lack| {
+    // Which of two formats a board takes changes neither names nor planes.
+    let found = manifest.ladder(some(&config.student.level).as_deref(), precision, |_| true);
+    let found = found.map_err(|lack| {
         anyhow!(
             "{whose} does not go with {}: {lack}: change student.level or student.precision{or}",
             manifest.name
         )
     })?;
+    ensure!(
+        found.iter().all(|m| m.colour == found[0].colour),
+        "{whose} names none of the levels of {}, which restore luma and RGB and make no one ladder: name one in \
+         student.level{or}",
+        manifest.name
+    );
     Ok(())
 }
 
@@ -116,6 +123,16 @@ pub(super) mod tests {
         checked("", "").unwrap();
         checked("slots.folder = '/var/lib/honed/'", "").unwrap();
         checked("slots.folder = '/srv/var/lib/honed'", "/srv").unwrap();
+        let mut mixed = manifest();
+        mixed.models[1].colour = Colour::Rgb;
+        let config = |text: &str| Config::parse(text).unwrap();
+        let error = check(&config(""), "", None, &mixed).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("name one in student.level or deploy")
+        );
+        check(&config("student.level = 'nano'"), "", None, &mixed).unwrap();
         let error = checked("student.bundle = '/b.hone'", "").unwrap_err();
         assert!(error.starts_with("x.toml names a bundle of its own, /b.hone"));
         checked("student.level = 'nano'", "").unwrap();

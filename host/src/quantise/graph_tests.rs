@@ -47,7 +47,7 @@ fn on_the_board(model: &[u8], frame: &Tensor) -> Vec<u8> {
     let (height, width) = (frame.size()[2] as usize, frame.size()[3] as usize);
     let mut engine = engine::load(model, EngineOptions::default()).unwrap();
     assert_eq!(engine.student().precision, Precision::Int8);
-    assert!(engine.description().contains("not faster"));
+    assert!(engine.description().contains("but slower"));
     let pixels = bytes(&frame.permute([0, 2, 3, 1]));
     let mut restored = vec![0; pixels.len()];
     let view = FrameView::packed(PixelFormat::Rgb8, width, height, &pixels).unwrap();

@@ -29,7 +29,7 @@ pub use config::QuantiseConfig;
 pub use graph::{GraphConv, MixedGraph};
 pub use mixed::{MixedChain, MixedLayer};
 pub use of_graph::quantise_graph;
-pub use of_run::{Progress, Quantised, of_run};
+pub use of_run::{Progress, Quantised, check_format, of_run};
 pub use pictures::{calibration_pairs, calibration_sequences, fine_tune_on};
 pub use qat::{QatBatch, QatConfig, fine_tune};
 pub use sensitivity::{LayerLoss, sensitivity, sensitivity_of_graph};

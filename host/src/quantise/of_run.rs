@@ -60,6 +60,19 @@ pub enum Progress {
     },
 }
 
+/// Whether a run's student can be written so, which is known before it is quantised.
+///
+/// # Errors
+/// When it is no chain, and QOperator is wanted.
+pub fn check_format(run: &LoadedRun, format: Format) -> Result<()> {
+    ensure!(
+        format == Format::Qdq || run.student.graph().is_none(),
+        "a {} has operations that QOperator has no form for: take --format qdq",
+        run.recipe.student.architecture()
+    );
+    Ok(())
+}
+
 /// Quantises the best weights of `run` by `config` and tells `progress` how far it is.
 ///
 /// # Errors
@@ -167,11 +180,6 @@ impl Quantised<'_> {
         self.fine_tuning_was_worse
     }
 
-    /// Whether the board computes in integers; it runs a student that is no chain through tract, in f32.
-    pub fn runs_in_integers(&self) -> bool {
-        matches!(self.form, Form::Chain { .. })
-    }
-
     /// The student's ONNX file.
     ///
     /// # Errors
@@ -184,11 +192,7 @@ impl Quantised<'_> {
                 Ok(int8.write(format, &metadata))
             }
             Form::Graph(int8) => {
-                ensure!(
-                    format == Format::Qdq,
-                    "a {} has operations that QOperator has no form for: take --format qdq",
-                    self.run.recipe.student.architecture()
-                );
+                check_format(self.run, format)?;
                 let (multiple, halo) = (int8.graph.multiple, int8.graph.halo());
                 int8.write(&Metadata::of_run(self.run, multiple, halo))
             }

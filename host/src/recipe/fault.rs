@@ -34,8 +34,10 @@ impl Place {
         let lines = || text.lines().map(str::trim_start).enumerate();
         match self {
             Self::Whole => None,
+            // Other tables may have a key of this name.
             Self::Table(name) => lines()
-                .find(|(_, line)| line.starts_with(&format!("[{name}]")) || assigns(line, name))
+                .find(|(_, line)| line.starts_with(&format!("[{name}]")))
+                .or_else(|| lines().find(|(_, line)| assigns(line, name)))
                 .map(|(n, _)| n),
             Self::Nth(name, nth) => lines()
                 .filter(|(_, line)| line.starts_with(&format!("[[{name}]]")))

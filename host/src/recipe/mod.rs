@@ -3,8 +3,10 @@
 //! An unknown key, a wrong type or an impossible combination is refused with the line it stands on.
 
 mod fault;
+mod outline;
 mod read;
 mod stage;
+mod teacher;
 
 use std::path::PathBuf;
 
@@ -21,8 +23,13 @@ use crate::train::optimizer::OptimizerConfig;
 use crate::train::schedule::ScheduleConfig;
 
 use fault::{Fault, Place};
+pub use outline::{Outline, Trained};
 pub use read::{RecipeText, sha256};
 pub use stage::{BestBy, Stage, TrainPrecision, TrainingConfig};
+pub use teacher::TeacherRecipe;
+
+/// Every key of a student's and of a teacher's recipe, explained; it reads as a student's.
+pub const REFERENCE: &str = include_str!("reference.toml");
 
 /// How a student is distilled.
 #[derive(Debug, Clone, Deserialize)]
@@ -77,41 +84,6 @@ pub struct TeacherSource {
     pub cache: Option<PathBuf>,
 }
 
-/// How a teacher is trained.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TeacherRecipe {
-    /// Name of the teacher in tables.
-    pub name: String,
-    /// Seed of weights, patches and augmentation.
-    #[serde(default)]
-    pub seed: u64,
-    /// Pictures to train and validate on.
-    pub data: DataConfig,
-    /// The network to train; its channels decide between luma and RGB.
-    pub network: TeacherConfig,
-    /// Weights to start from (.pth or .safetensors), relative to the recipe; random without.
-    #[serde(default)]
-    pub from: Option<PathBuf>,
-    /// Terms of the loss.
-    #[serde(rename = "loss")]
-    pub losses: Vec<LossConfig>,
-    /// How the terms' weights are used.
-    #[serde(default)]
-    pub weighting: WeightingConfig,
-    /// The update.
-    pub optimizer: OptimizerConfig,
-    /// The learning rate over time.
-    #[serde(default)]
-    pub schedule: ScheduleConfig,
-    /// The curriculum, stage after stage.
-    #[serde(rename = "stage")]
-    pub stages: Vec<Stage>,
-    /// Everything else about the training.
-    #[serde(default)]
-    pub training: TrainingConfig,
-}
-
 impl Recipe {
     /// Reads a student's recipe and checks it.
     ///
@@ -124,8 +96,17 @@ impl Recipe {
     }
 
     fn check(&self) -> Result<(), Fault> {
+        if self.name.is_empty() {
+            return Err(Place::Table("name")
+                .fault(anyhow!("name is empty; ONNX files take none without one")));
+        }
         let of = |name| move |error| Place::Table(name).fault(error);
+        self.data.check().map_err(of("data"))?;
         self.student.validate().map_err(of("student"))?;
+        let network = self.teacher.as_ref().and_then(|t| t.network.as_ref());
+        if let Some(network) = network {
+            teacher::planned(network).map_err(of("teacher"))?;
+        }
         self.weighting.validate().map_err(of("weighting"))?;
         self.quantise.validate().map_err(of("quantise"))?;
         check_losses(&self.losses, self.colour, &self.stages)?;
@@ -175,36 +156,6 @@ impl Recipe {
             )));
         }
         Ok(())
-    }
-}
-
-impl TeacherRecipe {
-    /// Reads a teacher's recipe and checks it.
-    ///
-    /// # Errors
-    /// One sentence with the file and the line.
-    pub fn from_text(text: &RecipeText) -> Result<Self> {
-        let recipe: Self = text.parse()?;
-        recipe.check().map_err(|fault| text.blame(fault))?;
-        Ok(recipe)
-    }
-
-    fn check(&self) -> Result<(), Fault> {
-        let of = |name| move |error| Place::Table(name).fault(error);
-        self.weighting.validate().map_err(of("weighting"))?;
-        if let Some(at) = self.losses.iter().position(LossConfig::needs_teacher) {
-            return Err(Place::Nth("loss", at).fault(anyhow!(
-                "loss '{}' compares with a teacher; a teacher has none",
-                self.losses[at].label()
-            )));
-        }
-        check_losses(&self.losses, Colour::Rgb, &self.stages)?;
-        check_training(
-            &self.optimizer,
-            &self.schedule,
-            &self.stages,
-            &self.training,
-        )
     }
 }
 
@@ -258,5 +209,7 @@ fn check_training(
     Ok(())
 }
 
+#[cfg(test)]
+mod reference_tests;
 #[cfg(test)]
 mod tests;

@@ -164,7 +164,11 @@ impl RecipeText {
         )
     }
 
-    fn table(&self) -> Result<Table> {
+    /// The text as it stands, untyped.
+    ///
+    /// # Errors
+    /// When it is no TOML.
+    pub(super) fn table(&self) -> Result<Table> {
         self.text
             .parse()
             .map_err(|e: toml::de::Error| self.explain(&e))
@@ -256,17 +260,28 @@ fn place(table: &mut Table, keys: &[&str], value: Value) -> Result<(), String> {
     let next = table
         .entry(key)
         .or_insert_with(|| Value::Table(Table::new()));
-    match (next, rest) {
+    place_inside(key, next, rest, value)
+}
+
+/// Places what belongs under `rest` of `outer`, which is called `key`.
+fn place_inside(key: &str, outer: &mut Value, rest: &[&str], value: Value) -> Result<(), String> {
+    match (outer, rest) {
         (Value::Table(inner), _) => place(inner, rest, value),
-        (Value::Array(list), [index, rest @ ..]) if !rest.is_empty() => {
+        (Value::Array(list), [index, rest @ ..]) => {
             let count = list.len();
             let at: usize = index
                 .parse()
-                .map_err(|_| format!("'{index}' is no index"))?;
-            match list.get_mut(at) {
-                Some(Value::Table(inner)) => place(inner, rest, value),
-                _ => Err(format!("'{key}' has {count} tables, no table {at}")),
+                .map_err(|_| format!("'{index}' is no index of '{key}'"))?;
+            let Some(element) = list.get_mut(at) else {
+                return Err(format!(
+                    "'{key}' is a list of {count}, counted from 0: it has no {at}"
+                ));
+            };
+            if rest.is_empty() {
+                *element = value;
+                return Ok(());
             }
+            place_inside(index, element, rest, value)
         }
         _ => Err(format!("'{key}' is no table")),
     }

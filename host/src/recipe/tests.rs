@@ -192,8 +192,20 @@ fn overrides_reach_tables_and_lists() {
         .set(&["stage.7.crop=1".into()])
         .unwrap_err()
         .to_string();
-    assert!(error.contains("no table 7"), "{error}");
+    assert!(error.contains("it has no 7"), "{error}");
     assert!(changed.set(&["crop".into()]).is_err());
+    let elements = [
+        "stage.0={ epochs = 1, steps = 1, batch = 1, crop = 32 }",
+        "data.size=[96, 80]",
+        "data.size.0=128",
+    ];
+    changed.set(&elements.map(String::from)).unwrap();
+    let recipe = Recipe::from_text(&changed).unwrap();
+    assert_eq!((recipe.stages[0].crop, recipe.data.size), (32, [128, 80]));
+    for (pair, words) in [("data.size.2=1", "no 2"), ("data.size.0.x=1", "no table")] {
+        let error = changed.set(&[pair.into()]).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
 }
 
 #[test]
@@ -247,4 +259,12 @@ fn a_teacher_that_is_left_out_is_read_all_the_same() {
         let error = wrong.remove_teacher().unwrap_err().to_string();
         assert!(error.contains(told), "{set}: {error}");
     }
+}
+
+#[test]
+fn a_recipe_without_a_name_is_refused_before_it_is_trained() {
+    let mut nameless = text(GOOD);
+    nameless.set(&["name=''".into()]).unwrap();
+    let error = format!("{:#}", Recipe::from_text(&nameless).unwrap_err());
+    assert!(error.contains("name is empty"), "{error}");
 }

@@ -6,7 +6,7 @@ for (let i = images.length - 1; i > 0; i--) {
   const j = Math.floor(Math.random() * (i + 1));
   [images[i], images[j]] = [images[j], images[i]];
 }
-const lines = ["rater,item,score"];
+const lines = ["rater,item,score,page"];
 let shown = 0;
 
 function show() {
@@ -25,7 +25,7 @@ NAMES.forEach((name, i) => {
   button.textContent = `${i + 1} ${name}`;
   button.addEventListener("click", () => {
     const rater = at("rater").value.replace(/[\r\n]/g, " ");
-    lines.push(`${rater},${images[shown].dataset.item},${i + 1}`);
+    lines.push(`${rater},${images[shown].dataset.item},${i + 1},${at("stage").dataset.page}`);
     shown += 1;
     show();
   });

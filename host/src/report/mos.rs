@@ -17,10 +17,11 @@ use serde::{Deserialize, Serialize};
 use super::{data_url, escape, page};
 use crate::metric::Summary;
 use crate::picture::Picture;
+use crate::recipe::sha256;
 use crate::restore::images_in;
 
 /// First line of a rater's file, as `mos.js` writes it.
-const HEADER: &str = "rater,item,score";
+const HEADER: &str = "rater,item,score,page";
 
 /// What an opaque number stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,11 +115,12 @@ pub fn kit(methods: &[(String, PathBuf)], seed: u64) -> anyhow::Result<(String, 
             picture: stem(&path).unwrap_or_default(),
         });
     }
+    let id = page_id(&key)?;
     let body = format!(
         "<h1>How good does each picture look?</h1>\n\
          <form id=\"start\"><label>Your name or number <input id=\"rater\" required></label> \
          <button>Begin</button></form>\n\
-         <div id=\"rate\" hidden><p id=\"count\"></p>\n<div id=\"stage\">{images}</div>\n\
+         <div id=\"rate\" hidden><p id=\"count\"></p>\n<div id=\"stage\" data-page=\"{id}\">{images}</div>\n\
          <p id=\"scores\"></p></div>\n\
          <p id=\"end\" hidden>Thank you. <a id=\"save\">Save your ratings</a> and send the file back.</p>\n"
     );
@@ -132,11 +134,23 @@ fn stem(path: &Path) -> Option<String> {
     Some(path.file_stem()?.to_string_lossy().into_owned())
 }
 
-/// Scores of all methods, best first, from the key and the raters' CSV files (`rater,item,score`).
+/// What ties a rating to the key of its page: numbers mean something else on every other page.
 ///
 /// # Errors
-/// When a file cannot be read, lacks its first line or a rating, or a line is no rating; the file and line are named.
+/// When the key cannot be encoded.
+pub fn page_id(key: &[Item]) -> anyhow::Result<String> {
+    let mut id = sha256(&serde_json::to_vec(key)?);
+    id.truncate(12);
+    Ok(id)
+}
+
+/// Scores of all methods, best first, from the key and the raters' CSV files (`rater,item,score,page`).
+///
+/// # Errors
+/// When a file cannot be read, lacks its first line or a rating, or a line is no rating, or one of another key's page; the
+/// file and line are named.
 pub fn score(key: &[Item], files: &[PathBuf]) -> anyhow::Result<Vec<Opinion>> {
+    let id = page_id(key)?;
     let mut ratings: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     for file in files {
@@ -160,17 +174,24 @@ pub fn score(key: &[Item], files: &[PathBuf]) -> anyhow::Result<Vec<Opinion>> {
                 continue;
             }
             let named = || format!("{} line {}", file.display(), number + 1);
-            // Names may hold commas; the two numbers stand last.
-            let mut fields = line.rsplitn(3, ',').map(str::trim);
+            // Names may hold commas; the rest stands last.
+            let mut fields = line.rsplitn(4, ',').map(str::trim);
+            let page = fields.next().unwrap_or_default();
             let score = fields.next().and_then(|s| s.parse::<u8>().ok());
             let item = fields.next().and_then(|s| s.parse::<usize>().ok());
             let (Some(score @ 1..=5), Some(item), Some(rater)) = (score, item, fields.next())
             else {
                 bail!(
-                    "{}: '{line}' is no rating (rater,item,score from 1 to 5)",
+                    "{}: '{line}' is no rating (rater,item,score from 1 to 5,page)",
                     named()
                 );
             };
+            if page != id {
+                bail!(
+                    "{}: this rating is of the page '{page}', and the key of '{id}': give the key that was written with its page",
+                    named()
+                );
+            }
             let entry = key.iter().find(|entry| entry.item == item);
             let entry =
                 entry.with_context(|| format!("{}: the key has no item {item}", named()))?;

@@ -148,11 +148,12 @@ fn the_page_works_in_chromium() {
         document.getElementById('rater').value = 'A, B';\
         document.querySelector('#start button').click();\
         for (let i = 0; i < 4; i++) document.querySelectorAll('#scores button')[i].click();\
-        document.title = 'probe ' + lines.length + ' ' + !document.getElementById('end').hidden;\
+        const id = document.getElementById('stage').dataset.page;\
+        document.title = 'probe ' + lines.filter((l) => l.endsWith(',' + id)).length + ' ' + !document.getElementById('end').hidden;\
         })</script></body>";
     let (dom, console) = open(&browser, folder.path(), &html.replace("</body>", probe));
     assert!(
-        dom.contains("<title>probe 5 true</title>"),
+        dom.contains("<title>probe 4 true</title>"),
         "{dom:.600}\n{console}"
     );
     assert!(!console.contains("CONSOLE"), "{console}");
@@ -181,12 +182,13 @@ fn opinions_are_means_with_intervals() {
         !html.contains("student") && !html.contains("input/"),
         "the page tells methods apart"
     );
+    let page = mos::page_id(&key).unwrap();
     let scores = |rater: &str, good: u8, bad: u8| {
         let line = |item: &mos::Item| {
             let score = if item.method == "student" { good } else { bad };
-            format!("{rater},{},{score}\n", item.item)
+            format!("{rater},{},{score},{page}\n", item.item)
         };
-        "rater,item,score\n".to_owned() + &key.iter().map(line).collect::<String>()
+        "rater,item,score,page\n".to_owned() + &key.iter().map(line).collect::<String>()
     };
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -210,7 +212,10 @@ fn opinions_are_means_with_intervals() {
     let half = opinions[0].interval.0.unwrap();
     assert!((half - 3.182 * 0.577_350 / 2.0).abs() < 1e-4);
     assert_eq!((opinions[1].mean, opinions[1].interval.0), (2.0, Some(0.0)));
-    let single = [file("0.csv", "rater,item,score\nA,0,4\n")];
+    let single = [file(
+        "0.csv",
+        &format!("rater,item,score,page\nA,0,4,{page}\n"),
+    )];
     let single = mos::score(&key, &single).unwrap().remove(0);
     assert_eq!((single.mean, single.ratings), (4.0, 1));
     assert_eq!(format!("{:.2}", single.interval), "-");
@@ -221,23 +226,34 @@ fn opinions_are_means_with_intervals() {
             .to_string()
             .contains("twice")
     );
-    let wrong = [file("3.csv", "rater,item,score\nA,0,6\n")];
+    let wrong = [file(
+        "3.csv",
+        &format!("rater,item,score,page\nA,0,6,{page}\n"),
+    )];
     assert!(
         mos::score(&key, &wrong)
             .unwrap_err()
             .to_string()
             .contains("3.csv line 2")
     );
+    // The same pictures under other numbers.
+    let (_, other) = mos::kit(&methods, 2).unwrap();
+    let error = mos::score(&other, &files).unwrap_err().to_string();
+    assert!(
+        error.contains("1.csv line 2: this rating is of the page"),
+        "{error}"
+    );
     for (text, told) in [
         ("A,0,4\nA,1,4\n", "4.csv line 1: 'A,0,4' is no header"),
         ("", "4.csv line 1"),
-        ("rater,item,score\n\n", "4.csv holds no rating"),
+        ("rater,item,score,page\n\n", "4.csv holds no rating"),
     ] {
         let files = [files[0].clone(), file("4.csv", text)];
         let error = mos::score(&key, &files).unwrap_err().to_string();
         assert!(error.contains(told), "{error}");
     }
-    let marked = [file("5.csv", "\u{feff}rater, item, score \r\nA,0,4\r\n")];
+    let marked = format!("\u{feff}rater, item, score, page \r\nA,0,4,{page}\r\n");
+    let marked = [file("5.csv", &marked)];
     assert_eq!(mos::score(&key, &marked).unwrap()[0].ratings, 1);
     for (name, told) in [("input", "two methods 'input'"), (" ", "has no name")] {
         let mut methods = methods.clone();

@@ -1,12 +1,15 @@
 //! The installed program that decodes and encodes videos.
 
 use std::ffi::OsString;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, bail};
+
+use crate::data::clips::damage;
 
 /// The program that decodes and encodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +46,7 @@ impl Codec {
 pub(super) struct Tool {
     pub child: Child,
     complaints: std::fs::File,
-    name: &'static str,
+    codec: Codec,
     pub file: PathBuf,
 }
 
@@ -54,7 +57,9 @@ impl Tool {
     /// When it cannot be started.
     pub fn start(codec: Codec, arguments: Vec<OsString>, file: &Path) -> anyhow::Result<Self> {
         let complaints = tempfile::tempfile().context("cannot create a temporary file")?;
-        let child = Command::new(codec.program())
+        let mut command = Command::new(codec.program());
+        damage::listen(&mut command);
+        let child = command
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -66,7 +71,7 @@ impl Tool {
         Ok(Self {
             child,
             complaints,
-            name: codec.program(),
+            codec,
             file: file.to_owned(),
         })
     }
@@ -83,7 +88,7 @@ impl Tool {
         let complaint = self.complaint();
         bail!(
             "{} cannot handle {}: {}",
-            self.name,
+            self.codec.program(),
             self.file.display(),
             complaint
         )
@@ -104,18 +109,35 @@ impl Tool {
         anyhow::Error::new(error).context(what)
     }
 
-    fn complaint(&mut self) -> String {
-        let mut text = String::new();
-        let read = self.complaints.seek(SeekFrom::Start(0));
-        if read
-            .and_then(|_| self.complaints.read_to_string(&mut text))
-            .is_err()
-        {
-            return "it says nothing that can be read".into();
+    /// What a decoder complained of until now although it went on.
+    pub fn damage(&self) -> Option<String> {
+        let said = self.said().ok()?;
+        let lines = said.lines();
+        match self.codec {
+            // Told to say nothing but errors.
+            Codec::Ffmpeg => damage::told(lines.map(str::trim).filter(|line| !line.is_empty())),
+            Codec::GStreamer => damage::told(lines.filter_map(damage::complaint)),
         }
+    }
+
+    fn complaint(&self) -> String {
+        let Ok(text) = self.said() else {
+            return "it says nothing that can be read".into();
+        };
+        let fatal = |line: &&str| line.starts_with("ERROR:");
         let telling = |line: &&str| line.contains("rror") || line.contains("nvalid");
-        let line = text.lines().find(telling).or_else(|| text.lines().next());
+        let line = text.lines().find(fatal);
+        let line = line.or_else(|| text.lines().find(telling));
+        let line = line.or_else(|| text.lines().next());
         line.unwrap_or("it gave no reason").trim().to_owned()
+    }
+
+    /// What it said until now. It shares the place in the file, and may still be writing: that is not moved.
+    fn said(&self) -> io::Result<String> {
+        let length = usize::try_from(self.complaints.metadata()?.len());
+        let mut bytes = vec![0; length.unwrap_or(0)];
+        self.complaints.read_exact_at(&mut bytes, 0)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 }
 

@@ -14,6 +14,7 @@ pub use folder::{images_in, paired_images, sorted_out};
 pub use photo::Photo;
 pub use student::Student;
 pub use teacher::TeacherRestorer;
+pub(crate) use tiff_file::pictures as pictures_of_tiff;
 
 use crate::picture::Picture;
 

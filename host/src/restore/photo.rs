@@ -1,7 +1,5 @@
 //! Image files with everything that has to survive a restoration: bit depth, alpha, ICC, EXIF.
 
-use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -51,7 +49,13 @@ impl Photo {
             .with_context(|| format!("cannot read {}", path.display()))?;
         reader.limits(read::limits());
         let format = reader.format();
-        if let Some(several) = format.and_then(|format| several(path, format)) {
+        if format == Some(ImageFormat::Gif) {
+            bail!(
+                "{} is a GIF: make a PNG of a still picture, a video of an animation",
+                path.display()
+            );
+        }
+        if let Some(several) = format.and_then(|format| read::several(path, format)) {
             bail!("{} {several}", path.display());
         }
         let tiff = format == Some(ImageFormat::Tiff);
@@ -254,52 +258,6 @@ fn encode(
         let _ = encoder.set_exif_metadata(exif.to_vec());
     }
     Ok(image.write_with_encoder(encoder)?)
-}
-
-/// Says so when a file holds more than one picture. Where that cannot be told, the decoder tells what is
-/// wrong with the file.
-fn several(path: &Path, format: ImageFormat) -> Option<String> {
-    let animated = || "is animated: restore takes still pictures and videos".to_owned();
-    match format {
-        ImageFormat::Tiff => {
-            let count = tiff_file::pictures(path).ok()?;
-            (count > 1).then(|| format!("holds {count} pictures: extract them first"))
-        }
-        ImageFormat::Png => (frames_of_png(path).ok()? > 1).then(animated),
-        ImageFormat::WebP => is_animated_webp(path).ok()?.then(animated),
-        ImageFormat::Gif => {
-            Some("is a GIF: make a PNG of a still picture, a video of an animation".to_owned())
-        }
-        _ => None,
-    }
-}
-
-/// How many frames a PNG file says it has; the chunk that says so stands before the picture.
-fn frames_of_png(path: &Path) -> std::io::Result<u32> {
-    let mut file = BufReader::new(File::open(path)?);
-    file.seek(SeekFrom::Start(8))?;
-    loop {
-        let (mut length, mut kind) = ([0; 4], [0; 4]);
-        file.read_exact(&mut length)?;
-        file.read_exact(&mut kind)?;
-        match &kind {
-            b"acTL" => {
-                let mut frames = [0; 4];
-                file.read_exact(&mut frames)?;
-                return Ok(u32::from_be_bytes(frames));
-            }
-            b"IDAT" | b"IEND" => return Ok(1),
-            // A checksum follows.
-            _ => file.seek_relative(i64::from(u32::from_be_bytes(length)) + 4)?,
-        }
-    }
-}
-
-/// Whether the extended header of a WebP file has the animation flag.
-fn is_animated_webp(path: &Path) -> std::io::Result<bool> {
-    let mut head = [0; 21];
-    File::open(path)?.read_exact(&mut head)?;
-    Ok(&head[12..16] == b"VP8X" && head[20] & 2 != 0)
 }
 
 #[cfg(test)]

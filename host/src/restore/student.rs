@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use hone_device::engine::{self, Engine, EngineOptions, FrameView, FrameViewMut, PixelFormat};
-use hone_shared::bundle::ModelEntry;
 use hone_shared::student::{Colour, Precision};
 use hone_shared::tiling::spans;
 
@@ -62,34 +61,24 @@ impl Student {
         Ok(student)
     }
 
-    /// Loads a student out of a bundle: of the given level, or the largest of that number format.
-    /// Signatures are for boards to check; the workstation takes unsigned bundles too.
+    /// Loads a student out of a bundle: of the given level, or the largest; in the given number format, or the one that
+    /// boards take. Signatures are for boards to check; the workstation takes unsigned bundles too.
     ///
     /// # Errors
     /// When the bundle is damaged or has no such student.
     pub fn from_bundle(
         path: &Path,
         level: Option<&str>,
-        precision: Precision,
+        precision: Option<Precision>,
         options: EngineOptions,
     ) -> anyhow::Result<Self> {
         let bundle = bundle::open(path)?;
-        let models = &bundle.manifest().models;
-        let fits =
-            |m: &&ModelEntry| m.precision == precision && level.is_none_or(|level| m.name == level);
-        let model = models.iter().find(fits).with_context(|| {
-            let names: Vec<String> = models
-                .iter()
-                .map(|m| format!("{} {}", m.name, m.precision))
-                .collect();
-            format!(
-                "{} holds no {} student in {precision}; it holds {}",
-                path.display(),
-                level.unwrap_or("such"),
-                names.join(", ")
-            )
-        })?;
-        let name = format!("{} {precision}", model.name);
+        let ladder = bundle.ladder(level, precision, engine::is_fused);
+        let ladder = ladder.map_err(|lack| anyhow!("{}: {lack}", path.display()))?;
+        let model = ladder
+            .first()
+            .with_context(|| format!("{} holds no student", path.display()))?;
+        let name = format!("{} {}", model.name, model.precision);
         Self::from_bytes(bundle.model_bytes(model), &name, options)
             .with_context(|| path.display().to_string())
     }
@@ -147,6 +136,11 @@ impl Student {
     /// Planes the student restores.
     pub fn colour(&self) -> Colour {
         self.engine.student().colour
+    }
+
+    /// Number format of its convolutions.
+    pub fn precision(&self) -> Precision {
+        self.engine.student().precision
     }
 
     /// One line about the executor.

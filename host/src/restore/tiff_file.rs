@@ -122,7 +122,7 @@ impl Fields {
 ///
 /// # Errors
 /// When the file is no TIFF.
-pub(super) fn pictures(path: &Path) -> anyhow::Result<usize> {
+pub(crate) fn pictures(path: &Path) -> anyhow::Result<usize> {
     let mut decoder = Decoder::new(BufReader::new(File::open(path)?))?;
     let mut next = decoder.ifd_pointer();
     let (mut seen, mut count) = (0, 0);

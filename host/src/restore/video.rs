@@ -11,6 +11,8 @@ use std::path::Path;
 use std::process::ChildStdout;
 
 use anyhow::{Context, bail};
+use hone_shared::print::tell;
+use hone_shared::printable::printable;
 
 use super::codec::{Codec, Tool};
 pub use super::y4m::{Format, Frame};
@@ -44,6 +46,7 @@ pub struct Reader {
     colours: Colours,
     announced: Option<u64>,
     decoded: u64,
+    silent: bool,
 }
 
 impl Reader {
@@ -97,7 +100,7 @@ impl Reader {
                     let (n, d) = evened.rate;
                     caps.push_str(&format!(",framerate={n}/{d}"));
                     if let Some(words) = evened.note(path) {
-                        eprintln!("note: {words}");
+                        tell(format_args!("note: {words}"));
                         announced = None;
                     }
                 }
@@ -133,6 +136,7 @@ impl Reader {
                 colours,
                 announced,
                 decoded: 0,
+                silent: false,
             }),
             Err(error) => {
                 let what = format!(
@@ -141,6 +145,23 @@ impl Reader {
                 );
                 Err(tool.failure(error, what))
             }
+        }
+    }
+
+    /// Tells of no damage: another reader of the film has.
+    #[must_use]
+    pub fn silent(mut self) -> Self {
+        self.silent = true;
+        self
+    }
+
+    /// Tells on standard error of the damage that the decoder painted over until now; at the end of a film that is done
+    /// anyway.
+    pub fn tell_damage(&self) {
+        if let Some(words) = self.tool.damage().filter(|_| !self.silent) {
+            let file = self.tool.file.display();
+            let words = format_args!("{file}: {words}");
+            tell(format_args!("warning: {}", printable(words)));
         }
     }
 
@@ -165,8 +186,9 @@ impl Reader {
     }
 
     /// The next frame with the bytes that the film delivers, in its own colours, as a board restores them; `None` at
-    /// the end. ffmpeg, which does not say what colours those are, has made them BT.601 of studio range. An end that comes too early is told on standard error: what was
-    /// decoded until then may be hours of work.
+    /// the end. ffmpeg, which does not say what colours those are, has made them BT.601 of studio range. An end that
+    /// comes too early, and damage that the decoder painted over, are told on standard error: what was decoded may be hours
+    /// of work.
     ///
     /// # Errors
     /// When the file is damaged, or its pictures change their size.
@@ -178,10 +200,11 @@ impl Reader {
             }
             Ok(None) => {
                 self.tool.finish()?;
+                self.tell_damage();
                 let file = &self.tool.file;
-                if let Some(words) = container::shortage(file, self.decoded, self.announced.take())
-                {
-                    eprintln!("warning: {words}");
+                let shortage = container::shortage(file, self.decoded, self.announced.take());
+                if let Some(words) = shortage.filter(|_| !self.silent) {
+                    tell(format_args!("warning: {words}"));
                 }
                 Ok(None)
             }

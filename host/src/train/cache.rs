@@ -1,26 +1,28 @@
 //! `hone teacher cache`: a pool of patches with the teacher's answers, made once for many students.
 
+mod maker;
+mod shard;
+
+use std::cell::Cell;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use anyhow::{Context, Result, ensure};
-use rayon::prelude::*;
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
 use super::cached::check_single;
 use super::guide::Guide;
 use super::interrupt::Interrupt;
+use super::memory;
+use super::run::take_turn;
 use super::teacher_source::{FoundTeacher, check_instead};
 use crate::cli::progress;
 use crate::data;
-use crate::data::pool::{
-    self, CHUNK, CropMaps, Manifest, MapShape, Record, RecordLayout, chunk_path, write_chunk,
-};
-use crate::data::source::{Pair, PairSource};
+use crate::data::pool::{self, CHUNK, Manifest, MapShape, chunk_path, write_chunk};
 use crate::loss::LossConfig;
 use crate::recipe::{Recipe, RecipeText, TrainPrecision};
-use crate::teacher;
+use maker::Maker;
+pub use shard::Shard;
 
 /// Patches that the teacher sees at once.
 const TEACHER_BATCH: usize = 8;
@@ -42,38 +44,6 @@ pub struct CacheOptions {
     pub interrupt: Interrupt,
 }
 
-/// `I/N`: every N-th chunk, from the I-th on; I counts from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shard {
-    index: usize,
-    count: usize,
-}
-
-impl Shard {
-    /// All of it.
-    pub const WHOLE: Self = Self { index: 1, count: 1 };
-
-    /// Whether item `number`, from 0, belongs to this shard.
-    pub fn takes(&self, number: usize) -> bool {
-        number % self.count == self.index - 1
-    }
-}
-
-impl FromStr for Shard {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parse = |text: &str| text.parse().ok();
-        let parts = text.split_once('/');
-        match parts.and_then(|(i, n)| Some((parse(i)?, parse(n)?))) {
-            Some((index, count)) if index >= 1 && index <= count => Ok(Self { index, count }),
-            _ => Err(format!(
-                "shard '{text}' is not I/N with I from 1 to N, such as 2/8"
-            )),
-        }
-    }
-}
-
 /// What was done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CacheOutcome {
@@ -92,9 +62,14 @@ pub struct CacheOutcome {
 /// Makes what is missing of the shard.
 ///
 /// # Errors
-/// When the recipe, its data, its teacher or the folder does not serve, or the folder holds a
-/// cache of something else.
+/// When the recipe, its data, its teacher or the folder does not serve, the folder holds a cache of something else, or another
+/// process makes this shard of it.
 pub fn run(options: &CacheOptions) -> Result<CacheOutcome> {
+    let advice = "free some of it, lower the stages' crops, or compute on another --device";
+    memory::demand("this teacher", advice, || make(options))
+}
+
+fn make(options: &CacheOptions) -> Result<CacheOutcome> {
     let recipe = Recipe::from_text(&options.text)?;
     check_instead(&recipe, options.teacher.as_deref())?;
     check_single(&recipe)?;
@@ -117,7 +92,9 @@ pub fn run(options: &CacheOptions) -> Result<CacheOutcome> {
             Some(guide)
         }
     };
-    manifest.claim(&options.out)?;
+    manifest.claim(&options.out, || options.interrupt.is_set())?;
+    let _held = options.shard.hold(&options.out)?;
+    let at_once = Cell::new(TEACHER_BATCH);
     let key = manifest.key()?;
     let mut outcome = CacheOutcome::default();
     for maps in &manifest.crops {
@@ -128,6 +105,7 @@ pub fn run(options: &CacheOptions) -> Result<CacheOutcome> {
             layout: manifest.layout(maps),
             guide: guide.as_ref(),
             device: options.device,
+            at_once: &at_once,
         };
         let mine: Vec<usize> = (0..manifest.chunks())
             .filter(|n| options.shard.takes(*n))
@@ -153,6 +131,12 @@ pub fn run(options: &CacheOptions) -> Result<CacheOutcome> {
                 let start = number * CHUNK;
                 records.extend(maker.records(start + first..start + last)?);
                 bar.inc((last - first) as u64);
+            }
+            // Of shards counted otherwise, another process may have made the same one.
+            let _turn = take_turn(&options.out, &options.interrupt)?;
+            if pool::has_chunk(&options.out, &manifest, maps, number) {
+                outcome.kept += 1;
+                continue;
             }
             let path = chunk_path(&options.out, maps.crop, number);
             outcome.bytes += write_chunk(&path, &key, &records)?;
@@ -212,126 +196,4 @@ fn map_shapes(
         })
     };
     wanted.iter().map(one).collect()
-}
-
-/// Makes the records of patches of one side.
-struct Maker<'a> {
-    source: &'a dyn PairSource,
-    manifest: &'a Manifest,
-    maps: &'a CropMaps,
-    layout: RecordLayout,
-    guide: Option<&'a Guide>,
-    device: Device,
-}
-
-impl Maker<'_> {
-    /// Deflated records of these patches.
-    fn records(&self, indices: std::ops::Range<usize>) -> Result<Vec<Vec<u8>>> {
-        let (crop, colour) = (self.maps.crop, self.manifest.colour);
-        // Threads share these; the teacher stays on its own.
-        let (source, layout) = (self.source, &self.layout);
-        let seed = self.manifest.patch_seed(crop);
-        let pairs: Vec<Pair> = indices
-            .into_par_iter()
-            .map(|index| source.patch(seed, index as u64, crop))
-            .collect::<Result<_>>()?;
-        let (answers, maps) = match self.guide {
-            None => (Vec::new(), Vec::new()),
-            Some(guide) => self.ask(guide, &pairs)?,
-        };
-        let size = self.layout.channels * crop * crop;
-        let records: Vec<Record> = pairs
-            .iter()
-            .enumerate()
-            .map(|(i, pair)| {
-                let answer = self.guide.map(|_| &answers[i * size..(i + 1) * size]);
-                let of_patch = |(all, shape): (&Vec<u16>, &MapShape)| {
-                    all[i * shape.values()..(i + 1) * shape.values()].to_vec()
-                };
-                Record::new(
-                    pool::samples(&pair.input, colour),
-                    pool::samples(&pair.truth, colour),
-                    answer,
-                    maps.iter().zip(&self.layout.maps).map(of_patch).collect(),
-                )
-            })
-            .collect();
-        records.par_iter().map(|r| layout.encode(r)).collect()
-    }
-
-    /// The teacher's answers, and the bits of each wanted map as f16.
-    fn ask(&self, guide: &Guide, pairs: &[Pair]) -> Result<(Vec<f32>, Vec<Vec<u16>>)> {
-        let crop = self.maps.crop as i64;
-        let colour = guide.batch_colour();
-        let mut bytes = Vec::new();
-        for pair in pairs {
-            bytes.extend(pool::samples(&pair.input, colour));
-        }
-        let shape = [pairs.len() as i64, colour.channels() as i64, crop, crop];
-        let input = Tensor::from_slice(&bytes)
-            .reshape(shape)
-            .to_device(self.device);
-        let guidance = guide.guide(&(input.to_kind(Kind::Float) / 255.0));
-        let output = teacher::checked(guidance.output)?;
-        let answers = Vec::try_from(flat(&output.to_kind(Kind::Float)))?;
-        let mut maps = Vec::with_capacity(self.layout.maps.len());
-        for shape in &self.layout.maps {
-            let found = guidance.features.iter().find(|(n, _)| *n == shape.name);
-            let (name, map) = found.context("the teacher lost a map")?;
-            let count = pairs.len() * shape.values();
-            ensure!(
-                map.numel() == count,
-                "the teacher's map '{name}' changed its size"
-            );
-            maps.push(halves(name, map)?);
-        }
-        Ok((answers, maps))
-    }
-}
-
-fn flat(tensor: &Tensor) -> Tensor {
-    tensor.to_device(Device::Cpu).contiguous().flatten(0, -1)
-}
-
-/// The bits of a map as f16.
-fn halves(name: &str, map: &Tensor) -> Result<Vec<u16>> {
-    let half = flat(&map.to_kind(Kind::Half));
-    ensure!(
-        half.isfinite().all().int64_value(&[]) != 0,
-        "the teacher's map '{name}' has values that a cache cannot hold (beyond 65504, or no numbers): take another map in \
-         the recipe's feature loss, or distil without a cache"
-    );
-    let mut raw = vec![0; 2 * half.numel()];
-    half.f_copy_data_u8(&mut raw, half.numel())?;
-    let words = raw
-        .chunks_exact(2)
-        .map(|b| u16::from_ne_bytes([b[0], b[1]]));
-    Ok(words.collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_map_that_f16_does_not_hold_is_named() {
-        let bits = halves("body", &Tensor::from_slice(&[1.0f32, -65_504.0])).unwrap();
-        assert_eq!(bits, [0x3c00, 0xfbff]);
-        for value in [7e4, f32::NAN] {
-            let error = halves("body", &Tensor::from_slice(&[1.0, value])).unwrap_err();
-            assert!(error.to_string().contains("map 'body'"), "{error}");
-        }
-    }
-
-    #[test]
-    fn shards_share_the_work() {
-        let shards: Vec<Shard> = (1..=3).map(|i| format!("{i}/3").parse().unwrap()).collect();
-        for number in 0..10 {
-            assert_eq!(shards.iter().filter(|s| s.takes(number)).count(), 1);
-        }
-        for wrong in ["0/3", "4/3", "1", "a/b", "1/0", "-1/2"] {
-            let error = wrong.parse::<Shard>().unwrap_err();
-            assert!(error.contains("I/N"), "{wrong}: {error}");
-        }
-    }
 }

@@ -14,12 +14,13 @@ use super::checkpoint::Checkpoint;
 use super::feed::{DataFeed, FeedSource, PoolFeed, validation_pairs};
 use super::guide::Guide;
 use super::interrupt::Interrupt;
+use super::memory;
 use super::plan::Plan;
 use super::run::{RunFolder, RunInputs, RunKind, TeacherInput};
 use super::samples::{self, Sample};
 use super::start;
 use super::teacher_source::{FoundTeacher, check_instead, provenance};
-use super::trainer::{Outcome, Trainer};
+use super::trainer::{Outcome, SAVE_EVERY, Trainer};
 use super::validate::ValidationPair;
 use crate::data;
 use crate::data::pool::Pool;
@@ -80,6 +81,10 @@ pub fn run(options: &DistillOptions) -> Result<Outcome> {
 /// # Errors
 /// As for [`run`].
 pub(super) fn run_from(options: &DistillOptions, weights: Option<&Checkpoint>) -> Result<Outcome> {
+    memory::demand("this training", memory::ADVICE, || train(options, weights))
+}
+
+fn train(options: &DistillOptions, weights: Option<&Checkpoint>) -> Result<Outcome> {
     let recipe = Recipe::from_text(&options.text)?;
     check_instead(&recipe, options.teacher.as_deref())?;
     // A pruned student goes on with its run's data.
@@ -151,6 +156,7 @@ pub(super) fn run_from(options: &DistillOptions, weights: Option<&Checkpoint>) -
         samples,
         validation,
         folder,
+        save_every: SAVE_EVERY,
         interrupt: options.interrupt.clone(),
     };
     trainer.run(options.resume)

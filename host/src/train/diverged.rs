@@ -57,7 +57,7 @@ impl Trainer {
     /// Where to find weights from before.
     pub(super) fn last_good(&self) -> String {
         let folder = self.folder.path().display();
-        if self.folder.last().exists() {
+        if self.folder.best().exists() {
             format!("the last good weights are in {folder}")
         } else {
             format!("there are no good weights yet: remove {folder} and start again")

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde::Serialize;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::cached::{cache_folder, open_pool};
 use super::distill::{DistillOptions, prepare};
 use super::feed::{TrainBatch, validation_pairs};
 use super::guide::{Guidance, Guide, to_colour};
+use super::memory;
 use super::plan::Plan;
 use super::run::RunFolder;
 use super::start;
@@ -71,6 +72,10 @@ pub struct DryStage {
 /// As opening the data, building student, teacher and loss, and reading what the student starts from; when another run lies
 /// in `options.out`.
 pub fn measure(options: &DistillOptions) -> Result<DryRun> {
+    memory::demand("this training", memory::ADVICE, || try_out(options))
+}
+
+fn try_out(options: &DistillOptions) -> Result<DryRun> {
     let (text, device) = (&options.text, options.device);
     let (teacher, cache) = (options.teacher.as_deref(), options.cache.as_deref());
     let recipe = Recipe::from_text(text)?;
@@ -100,7 +105,9 @@ pub fn measure(options: &DistillOptions) -> Result<DryRun> {
     let mut trial = Trial::new(&recipe, parts);
     let mut step = |batch: i64, crop: i64| -> Result<f64> {
         let planes = frames * batch_colour.channels();
-        let patches = Tensor::f_rand([batch, planes as i64, crop, crop], (Kind::Float, device))?;
+        // Where a feed has them.
+        let place = (Kind::Float, Device::Cpu);
+        let patches = Tensor::f_rand([batch, planes as i64, crop, crop], place)?;
         let guidance = match &pool {
             Some(pool) if guided => {
                 let input = to_colour(&patches, recipe.colour);

@@ -2,8 +2,10 @@
 //! stopping.
 
 use anyhow::Result;
+use hone_shared::print::tell;
 
 use super::log::{EpochLine, Log};
+use super::memory;
 use super::plan::Place;
 use super::progress::Progress;
 use super::samples;
@@ -12,32 +14,38 @@ use super::validate::{Validation, validate};
 
 /// A validation residual below this means that the network passes its input through.
 const DEAD_RESIDUAL: f64 = 1e-5;
+/// What to do where the memory does not hold what follows an epoch's steps.
+const ADVICE: &str = "the epoch's steps are saved: free some memory and go on with --resume, if need be on another --device; \
+                      a run of its own may have a lower data.validation_crop";
 
 impl Trainer {
-    /// Closes the epoch that ended at this learning rate and speed, and saves the state.
+    /// Closes the epoch, whose steps came at this speed, and saves the state.
     pub(super) fn close_epoch(
         &self,
         place: &Place,
         progress: &mut Progress,
-        rate: f64,
         speed: f64,
         log: &mut Log,
     ) -> Result<()> {
-        self.check_state(progress)?;
         if let Some(average) = &progress.average {
             progress.adam.show(average);
         }
-        let found = validate(&self.validation, &self.restore);
-        self.check_scores(&found, progress)?;
-        let best = self.keep_weights(progress, &found)?;
         let number = progress.state.epoch + 1;
         let due = |every: Option<u64>| every.is_some_and(|n| number.is_multiple_of(n));
-        let grid =
-            due(self.training.samples_every).then(|| samples::grid(&self.samples, &self.restore));
+        let (found, grid) = memory::demand("the validation pictures", ADVICE, || {
+            let found = validate(&self.validation, &self.restore);
+            let grid = due(self.training.samples_every)
+                .then(|| samples::grid(&self.samples, &self.restore));
+            Ok((found, grid))
+        })?;
+        self.check_scores(&found, progress)?;
+        let best = self.keep_weights(progress, &found)?;
         if let Some(grid) = &grid {
             grid.save(&self.folder.samples(number)?)?;
         }
         progress.adam.publish();
+        // Of the last step, before the schedule looks at its scores.
+        let rate = self.rate(place, progress, place.stage.steps.saturating_sub(1));
         let score = found.scores.by(self.training.best_by);
         self.schedule.watch(score, &mut progress.state.plateau);
 
@@ -97,10 +105,10 @@ impl Trainer {
         state.sums.fill(0.0);
         let patience = self.training.early_stopping;
         if patience.is_some_and(|n| state.since_best >= n) {
-            eprintln!(
+            tell(format_args!(
                 "   no progress for {} epochs: stopping early",
                 state.since_best
-            );
+            ));
             state.finished = true;
         }
         if state.epoch == self.plan.epochs() {
@@ -115,7 +123,7 @@ fn report(line: &EpochLine, epochs: u64) {
         .iter()
         .map(|(n, v)| format!("{n} {v:.5}"))
         .collect();
-    eprintln!(
+    tell(format_args!(
         "   epoch {:>3}/{epochs}: loss {:.5} ({}), {}, {:.0} images/s{}",
         line.epoch,
         line.loss,
@@ -123,15 +131,15 @@ fn report(line: &EpochLine, epochs: u64) {
         line.validation,
         line.images_per_second,
         if line.best { ", best" } else { "" }
-    );
+    ));
 }
 
 fn warn_when_dead(found: &Validation) {
     if found.residual < DEAD_RESIDUAL {
-        eprintln!(
+        tell(format_args!(
             "warning: the residual stays zero (mean {:.1e}): the network passes its input through; \
              lower optimizer.learning_rate, add warm-up, or use branches = true",
             found.residual
-        );
+        ));
     }
 }

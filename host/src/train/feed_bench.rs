@@ -11,6 +11,7 @@ use tch::Device;
 use super::cached::{cache_folder, open_pool};
 use super::distill::{feed_source, prepare};
 use super::guide::Guide;
+use super::memory;
 use super::trial::Trial;
 use crate::data;
 use crate::recipe::{Recipe, RecipeText};
@@ -72,6 +73,10 @@ pub struct Fed {
 /// # Errors
 /// When the recipe, its data, its teacher or its cache does not serve.
 pub fn measure(options: &FeedBenchOptions) -> Result<FeedBench> {
+    memory::demand("this training", memory::ADVICE, || try_out(options))
+}
+
+fn try_out(options: &FeedBenchOptions) -> Result<FeedBench> {
     let recipe = Recipe::from_text(&options.text)?;
     let stage = recipe.stages.first().context("the recipe has no stage")?;
     let source = data::open(&recipe.data, &options.text.base)?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use hone_shared::student::Colour;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::feed::TrainBatch;
 use super::guide::{Guidance, Guide, to_colour};
@@ -29,10 +29,34 @@ pub(super) struct Lesson<'a> {
 }
 
 impl Lesson<'_> {
+    /// Adds the gradients of one of so many `batches` of an update, cut into `pieces`, which go to `device` one by one; gives
+    /// each loss with its share of the update. `name` names the random draws.
+    pub fn cut(
+        &self,
+        batch: &TrainBatch,
+        batches: usize,
+        pieces: usize,
+        device: Device,
+        name: &[u64],
+    ) -> Result<Vec<(f64, Tensor)>> {
+        let size = batch.input.size()[0];
+        let length = (size as usize).div_ceil(pieces) as i64;
+        let mut losses = Vec::new();
+        for first in (0..size).step_by(length as usize) {
+            let count = length.min(size - first);
+            let share = count as f64 / size as f64 / batches as f64;
+            let piece = batch.narrow(first, count, device);
+            let name = [name, &[first as u64]].concat();
+            let parts = self.gradients(&piece, share * self.scale, &name)?;
+            losses.extend(parts.into_iter().map(|(part, loss)| (part * share, loss)));
+        }
+        Ok(losses)
+    }
+
     /// Adds a batch's gradients times `factor`; gives each frame's share, loss and terms. `name`
     /// names the random draws of this batch. Of a sequence every frame counts the same; what goes back
     /// into the network carries no gradients, so that memory does not grow with its length.
-    pub fn gradients(
+    fn gradients(
         &self,
         batch: &TrainBatch,
         factor: f64,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -31,7 +31,7 @@ pub struct EpochLine {
     pub validation: Scores,
     /// Mean absolute residual on the validation pictures; 0 means that the network does nothing.
     pub residual: f64,
-    /// Training patches a second.
+    /// Training patches a second; 0 of an epoch that was only closed after a stop.
     pub images_per_second: f64,
     /// Seconds since the start, pauses left out.
     pub seconds: f64,
@@ -83,11 +83,7 @@ impl Log {
                 .collect(),
             false => Vec::new(),
         };
-        let mut text = String::new();
-        for line in &lines {
-            text.push_str(&serde_json::to_string(line)?);
-            text.push('\n');
-        }
+        let text = lines_of(&lines)?;
         hone_device::atomic::write_bytes(&path, text.as_bytes())?;
         let step = lines.last().map_or(0, |l| l.step + 1);
         let log = Self {
@@ -105,19 +101,24 @@ impl Log {
         &self.lines
     }
 
-    /// Appends an epoch, with its sample grid if there is one.
+    /// Appends an epoch, with its sample grid if there is one. What is taken away meanwhile is written anew.
     ///
     /// # Errors
     /// When a file cannot be written.
     pub fn append(&mut self, line: EpochLine, grid: Option<&Picture>) -> Result<()> {
         let failed = || format!("cannot write {}", self.path.display());
-        let mut text = serde_json::to_string(&line)?;
-        text.push('\n');
-        let mut file = OpenOptions::new()
-            .append(true)
-            .open(&self.path)
-            .with_context(failed)?;
-        file.write_all(text.as_bytes()).with_context(failed)?;
+        match OpenOptions::new().append(true).open(&self.path) {
+            Ok(mut file) => file
+                .write_all(lines_of([&line])?.as_bytes())
+                // The state, which says that this epoch is over, will be on the disk too.
+                .and_then(|()| file.sync_data())
+                .with_context(failed)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let text = lines_of(self.lines.iter().chain([&line]))?;
+                hone_device::atomic::write_bytes(&self.path, text.as_bytes())?;
+            }
+            Err(error) => return Err(error).with_context(failed),
+        }
         let (step, time) = (line.step, now());
         self.events.scalars(step, time, &line.values())?;
         if let Some(grid) = grid {
@@ -151,6 +152,16 @@ impl Log {
     }
 }
 
+/// As they stand in `log.jsonl`.
+fn lines_of<'a>(lines: impl IntoIterator<Item = &'a EpochLine>) -> Result<String> {
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(&serde_json::to_string(line)?);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
 /// Seconds since 1970, for TensorBoard's axis.
 fn now() -> f64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -174,4 +185,50 @@ pub fn read(path: &Path) -> Result<Vec<EpochLine>> {
         lines.push(parsed);
     }
     Ok(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::RecipeText;
+    use crate::train::run::{RunInputs, RunKind};
+
+    fn line(epoch: u64) -> EpochLine {
+        let value = |n: u64| (epoch * 31 + n) as f64 / 7.3;
+        EpochLine {
+            epoch,
+            step: epoch,
+            learning_rate: value(1).sqrt(),
+            loss: value(2).ln(),
+            terms: vec![("l1".into(), value(3).cbrt())],
+            validation: Scores {
+                psnr: value(4).sin(),
+                ssim: value(5).recip(),
+                sharp: None,
+            },
+            residual: value(6) * 1e-9,
+            images_per_second: value(7),
+            seconds: value(8),
+            best: false,
+        }
+    }
+
+    #[test]
+    fn a_log_is_kept_to_the_last_digit_and_outlives_its_file() {
+        let at = tempfile::tempdir().unwrap();
+        let text = RecipeText::new("r.toml".as_ref(), String::new(), "/".as_ref());
+        let inputs = RunInputs::new(RunKind::Student, &text, None);
+        let folder = RunFolder::prepare(at.path(), &text, &inputs, false).unwrap();
+        let mut log = Log::open(&folder, 0).unwrap();
+        let bytes = || [folder.log(), folder.table()].map(|file| std::fs::read(file).unwrap());
+        for epoch in 1..200 {
+            log.append(line(epoch), None).unwrap();
+        }
+        let before = bytes();
+        drop(Log::open(&folder, 199).unwrap());
+        assert!(before == bytes());
+        std::fs::remove_file(folder.log()).unwrap();
+        log.append(line(200), None).unwrap();
+        assert_eq!(read(&folder.log()).unwrap().len(), 200);
+    }
 }

@@ -6,8 +6,8 @@
 //!                 feed of batches -+   (an exact function of seed and step)
 //! ```
 //!
-//! A run that is killed at any moment and resumed ends with the bits of an uninterrupted one: the
-//! whole state is one file that is replaced at once, and batches depend on seed and step only.
+//! A run that is killed at any moment and resumed ends, on a processor, with the bits of an uninterrupted one: the whole
+//! state is one file that is replaced at once, and batches depend on seed and step only. A GPU's sums come in any order.
 
 pub mod cache;
 mod cached;

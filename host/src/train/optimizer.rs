@@ -148,30 +148,32 @@ impl Adam {
         }
     }
 
-    /// One update with `gradient` `[P]` at `learning_rate`.
+    /// One update with `gradient` `[P]` at `learning_rate`. Where the memory runs out for it, nothing has changed.
     pub fn update(&mut self, gradient: &Tensor, learning_rate: f64) {
         let c = &self.config;
-        tch::no_grad(|| {
-            self.updates += 1;
-            let gradient = match c.kind {
+        let updates = self.updates + 1;
+        let (master, first, second) = tch::no_grad(|| {
+            let master = &self.master;
+            let (gradient, master) = match c.kind {
                 OptimizerKind::Adam if c.weight_decay > 0.0 => {
-                    gradient + &self.master * c.weight_decay
+                    (gradient + master * c.weight_decay, master.shallow_clone())
                 }
-                OptimizerKind::AdamW if c.weight_decay > 0.0 => {
-                    let _ = self
-                        .master
-                        .g_mul_scalar_(1.0 - learning_rate * c.weight_decay);
-                    gradient.shallow_clone()
-                }
-                _ => gradient.shallow_clone(),
+                OptimizerKind::AdamW if c.weight_decay > 0.0 => (
+                    gradient.shallow_clone(),
+                    master * (1.0 - learning_rate * c.weight_decay),
+                ),
+                _ => (gradient.shallow_clone(), master.shallow_clone()),
             };
-            let _ = self.first.lerp_(&gradient, 1.0 - c.beta1);
-            let _ = self.second.lerp_(&gradient.square(), 1.0 - c.beta2);
-            let n = i32::try_from(self.updates).unwrap_or(i32::MAX);
+            let first = self.first.lerp(&gradient, 1.0 - c.beta1);
+            let second = self.second.lerp(&gradient.square(), 1.0 - c.beta2);
+            let n = i32::try_from(updates).unwrap_or(i32::MAX);
             let (correct1, correct2) = (1.0 - c.beta1.powi(n), 1.0 - c.beta2.powi(n));
-            let root = (&self.second / correct2).sqrt() + c.epsilon;
-            self.master -= &self.first / root * (learning_rate / correct1);
+            let root = (&second / correct2).sqrt() + c.epsilon;
+            let master = master - &first / root * (learning_rate / correct1);
+            (master, first, second)
         });
+        self.updates = updates;
+        (self.master, self.first, self.second) = (master, first, second);
         self.publish();
     }
 

@@ -85,6 +85,11 @@ impl Trainer {
     /// Replaces the checkpoint, unless the training has diverged.
     pub(super) fn save(&self, progress: &Progress) -> Result<()> {
         self.check_state(progress)?;
+        self.write(progress)
+    }
+
+    /// Replaces the checkpoint by a state that was looked at.
+    pub(super) fn write(&self, progress: &Progress) -> Result<()> {
         let mut checkpoint = Checkpoint::default();
         checkpoint.add("network.", &self.network);
         checkpoint.add("adaptor.", &self.adaptors);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use hone_shared::student::{ConvChain, ConvLayer};
 use serde::Serialize;
 use tch::Tensor;
@@ -42,7 +42,7 @@ pub struct Pruned {
 /// for the fine-tuning, `options.out` is the new run.
 ///
 /// # Errors
-/// When the run holds no `plain` student, or the fine-tuning fails.
+/// When the run holds no `plain` student, none of its channels would go, or the fine-tuning fails.
 pub fn run(from: &Path, prune: PruneOptions, options: &DistillOptions) -> Result<Pruned> {
     let old = run::open(from)?;
     let StudentConfig::Plain(_) = old.recipe.student else {
@@ -54,6 +54,8 @@ pub fn run(from: &Path, prune: PruneOptions, options: &DistillOptions) -> Result
     };
     let chain = old.student.fold()?;
     let smaller = shrink(&chain, prune)?;
+    check_smaller(&widths(&chain), &widths(&smaller))
+        .with_context(|| format!("{} is not pruned", from.display()))?;
     let mut text = options.text.clone();
     text.set(&overrides(&smaller))?;
     if !options.resume {
@@ -85,6 +87,19 @@ pub fn recipe(from: &Path) -> Result<RecipeText> {
 fn widths(chain: &ConvChain) -> Vec<usize> {
     let hidden = chain.layers.len().saturating_sub(1);
     chain.layers[..hidden].iter().map(|l| l.outputs).collect()
+}
+
+/// Whether pruning takes anything away, which minutes of fine-tuning are to make up for.
+fn check_smaller(before: &[usize], after: &[usize]) -> Result<()> {
+    ensure!(
+        !before.is_empty(),
+        "it is one convolution, with no channels before the last"
+    );
+    ensure!(
+        before != after,
+        "all of its channels {before:?} would stay: take a smaller --keep or --multiple"
+    );
+    Ok(())
 }
 
 /// What the recipe must say for the smaller student.
@@ -243,6 +258,14 @@ mod tests {
         let error = (x.restored - y.restored).abs().max().double_value(&[]);
         assert!(error < 1e-6, "{error}");
         assert!(smaller.macs_per_pixel() < 0.5 * chain.macs_per_pixel());
+    }
+
+    #[test]
+    fn a_student_that_stays_as_it_is_is_not_trained_again() {
+        check_smaller(&[8, 8], &[8, 4]).unwrap();
+        let refused = |widths: &[usize]| check_smaller(widths, widths).unwrap_err().to_string();
+        assert!(refused(&[8]).contains("smaller --keep"));
+        assert!(refused(&[]).contains("one convolution"));
     }
 
     #[test]

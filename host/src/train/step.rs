@@ -63,38 +63,62 @@ impl Trainer {
     ) -> Result<()> {
         let Pass {
             values,
-            mut gradient,
+            gradient,
             norm,
             finite,
-        } = loop {
-            progress.adam.zero_gradients();
-            let scale = self.scale(progress);
-            let pass = || self.pass(batches, progress, scale);
-            match memory::guard(pass)? {
-                Some(pass) => break pass,
-                None => {
-                    progress.state.pieces = self.halve(batches, progress.state.pieces)?;
-                }
-            }
+        } = match self.passes(batches, progress) {
+            Ok(pass) => pass,
+            Err(error) => return Err(self.stopped(progress, error)),
         };
+        if values.iter().any(|v| !v.is_finite()) {
+            return Err(self.loss_diverged(batches, progress));
+        }
+        let before = progress.state.clone();
+        if self.sound(finite, progress)?
+            && let Err(error) = self.update(rate, progress, gradient, &norm)
+        {
+            progress.state = before;
+            return Err(self.stopped(progress, error));
+        }
         self.loss.next_step();
         for (sum, value) in progress.state.sums.iter_mut().zip(&values) {
             *sum += value;
         }
-        if values.iter().any(|v| !v.is_finite()) {
-            return Err(self.loss_diverged(batches, progress));
-        }
-        if !self.sound(finite, progress)? {
-            return Ok(());
-        }
-        if let Some(limit) = self.training.clip {
-            gradient *= (limit / (norm + 1e-6)).clamp_max(1.0);
-        }
-        progress.adam.update(&gradient, rate);
-        if let (Some(average), Some(decay)) = (&mut progress.average, self.training.ema) {
-            let _ = tch::no_grad(|| average.lerp_(&progress.adam.master, 1.0 - decay));
-        }
         Ok(())
+    }
+
+    /// The passes of an update, in as many pieces as the memory makes necessary.
+    fn passes(&self, batches: &[TrainBatch], progress: &mut Progress) -> Result<Pass> {
+        loop {
+            progress.adam.zero_gradients();
+            let scale = self.scale(progress);
+            let pass = || self.pass(batches, progress, scale);
+            if let Some(pass) = memory::guard(pass)? {
+                return Ok(pass);
+            }
+            let batch = batches.first().map_or(0, |b| b.input.size()[0]) as usize;
+            progress.state.pieces = memory::halve(batch, progress.state.pieces)?;
+        }
+    }
+
+    /// Makes the update; where the memory does not hold it, everything is as it was.
+    fn update(
+        &self,
+        rate: f64,
+        progress: &mut Progress,
+        mut gradient: Tensor,
+        norm: &Tensor,
+    ) -> Result<()> {
+        memory::demand("an update of the weights", memory::ADVICE, || {
+            if let Some(limit) = self.training.clip {
+                gradient *= (limit / (norm + 1e-6)).clamp_max(1.0);
+            }
+            progress.adam.update(&gradient, rate);
+            if let (Some(average), Some(decay)) = (&mut progress.average, self.training.ema) {
+                let _ = tch::no_grad(|| average.lerp_(&progress.adam.master, 1.0 - decay));
+            }
+            Ok(())
+        })
     }
 
     /// Factor on the loss, so that small half-precision gradients do not vanish.
@@ -138,26 +162,6 @@ impl Trainer {
         Ok(true)
     }
 
-    /// Cuts batches into twice as many pieces after the memory ran out.
-    fn halve(&self, batches: &[TrainBatch], pieces: usize) -> Result<usize> {
-        let batch = batches.first().map_or(0, |b| b.input.size()[0]) as usize;
-        let length = batch.div_ceil(pieces);
-        if length <= 1 {
-            bail!(
-                "the memory does not hold a single patch of this training: lower the stage's \
-                 crop, choose training.precision = \"bf16\", or cache the teacher (hone teacher cache)"
-            );
-        }
-        let pieces = (2 * pieces).min(batch);
-        let shorter = batch.div_ceil(pieces);
-        eprintln!(
-            "note: the memory does not hold {length} patches: going on with pieces of {shorter}, the \
-             gradients of {} of them make one update",
-            batch.div_ceil(shorter)
-        );
-        Ok(pieces)
-    }
-
     /// Adds the gradients of all batches, each cut into `pieces`.
     fn pass(&self, batches: &[TrainBatch], progress: &Progress, scale: f64) -> Result<Pass> {
         let (pieces, device) = (progress.state.pieces, self.network.device());
@@ -174,24 +178,10 @@ impl Trainer {
             scale,
         };
         let mut losses = Vec::new();
+        let state = &progress.state;
         for (number, batch) in batches.iter().enumerate() {
-            let size = batch.input.size()[0];
-            let length = (size as usize).div_ceil(pieces) as i64;
-            for first in (0..size).step_by(length as usize) {
-                let count = length.min(size - first);
-                let share = count as f64 / size as f64 / batches.len() as f64;
-                let piece = batch.narrow(first, count, device);
-                let state = &progress.state;
-                let name = [
-                    self.seed,
-                    state.epoch,
-                    state.step,
-                    number as u64,
-                    first as u64,
-                ];
-                let parts = lesson.gradients(&piece, share * scale, &name)?;
-                losses.extend(parts.into_iter().map(|(part, loss)| (part * share, loss)));
-            }
+            let name = [self.seed, state.epoch, state.step, number as u64];
+            losses.extend(lesson.cut(batch, batches.len(), pieces, device, &name)?);
         }
         Pass::read(&losses, progress.adam.gradient() / scale)
     }

@@ -6,13 +6,13 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use hone_shared::print::tell;
 use serde::Serialize;
 
 use super::cache::Shard;
 use super::distill::{self, DistillOptions};
 use super::interrupt::Interrupt;
-use super::log;
-use super::run::{HeldElsewhere, LOG, RunFolder, RunStatus, read_inputs, status, take_turn};
+use super::run::{HeldElsewhere, RunFolder, read_inputs, state, take_turn};
 use super::state::Scores;
 use crate::recipe::{Recipe, RecipeText};
 pub use grid::{Axis, Setting, combinations};
@@ -63,20 +63,20 @@ pub fn run(options: &DistillOptions, grid: &[Axis], shard: Shard) -> Result<Swee
     let mut failed = Vec::new();
     for (number, text) in recipes.into_iter().enumerate() {
         let path = out.join(name(number));
-        let state = status(&path)?;
-        if !shard.takes(number) || state == RunStatus::Finished {
+        let begun = state(&path)?;
+        if !shard.takes(number) || begun.as_ref().is_some_and(|state| state.finished) {
             continue;
         }
-        eprintln!(
+        tell(format_args!(
             "-- run {} of {}: {}",
             number + 1,
             settings.len(),
             list[number]
-        );
+        ));
         let one = DistillOptions {
             text,
             out: path,
-            resume: state == RunStatus::Started,
+            resume: begun.is_some(),
             ..options.clone()
         };
         let outcome = distill::run(&one);
@@ -89,7 +89,7 @@ pub fn run(options: &DistillOptions, grid: &[Axis], shard: Shard) -> Result<Swee
                 return Err(error);
             }
             let reason = format!("{} ({}): {error:#}", name(number), list[number]);
-            eprintln!("run {reason}");
+            tell(format_args!("run {reason}"));
             failed.push(reason);
         }
         // The sweep may be ended at any time; what is known by then is worth a table.
@@ -103,7 +103,7 @@ pub fn run(options: &DistillOptions, grid: &[Axis], shard: Shard) -> Result<Swee
 fn checked(text: &RecipeText, setting: &Setting) -> Result<RecipeText> {
     let mut text = text.clone();
     text.set(setting)?;
-    Recipe::from_text(&text)?.data.check()?;
+    Recipe::from_text(&text)?;
     Ok(text)
 }
 
@@ -121,7 +121,7 @@ fn name(number: usize) -> String {
 
 /// Refuses a run of an earlier call that was begun from another recipe: its scores must not stand beside others.
 fn same_recipe(run: &Path, text: &RecipeText) -> Result<()> {
-    if status(run)? == RunStatus::None && !RunFolder::is_run(run) {
+    if state(run)?.is_none() && !RunFolder::is_run(run) {
         return Ok(());
     }
     ensure!(
@@ -175,22 +175,15 @@ fn claim(out: &Path, grid: &str, interrupt: &Interrupt) -> Result<()> {
 fn read(out: &Path, settings: &[Setting]) -> Result<Vec<SweepRow>> {
     let mut rows = Vec::new();
     for (number, setting) in settings.iter().enumerate() {
-        let path = out.join(name(number));
-        let state = status(&path)?;
-        if state == RunStatus::None {
+        let Some(state) = state(&out.join(name(number)))? else {
             continue;
-        }
-        let lines = match path.join(LOG) {
-            file if file.exists() => log::read(&file)?,
-            _ => Vec::new(),
         };
-        let best = lines.iter().rev().find(|l| l.best);
         rows.push(SweepRow {
             run: name(number),
             settings: setting.clone(),
-            finished: state == RunStatus::Finished,
-            best: best.map(|l| (l.epoch, l.validation)),
-            seconds: lines.last().map_or(0.0, |l| l.seconds),
+            finished: state.finished,
+            best: state.best,
+            seconds: state.seconds,
         });
     }
     Ok(rows)

@@ -3,18 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use anyhow::{Context, Result, ensure};
-use hone_shared::student::Colour;
+use anyhow::{Context, Result};
 use tch::Device;
 use tch::nn::VarStore;
 
 use super::distill::teacher_output;
 use super::feed::{DataFeed, validation_pairs};
 use super::interrupt::Interrupt;
+use super::memory;
 use super::plan::Plan;
-use super::run::{RunFolder, RunInputs, RunKind, TeacherInput};
+use super::run::{RunFolder, RunInputs, RunKind, TeacherInput, read_inputs};
 use super::samples;
-use super::trainer::{Outcome, Trainer};
+use super::trainer::{Outcome, SAVE_EVERY, Trainer};
 use crate::data::{self, index};
 use crate::loss::{FeatureShapes, Loss};
 use crate::recipe::{RecipeText, TeacherRecipe};
@@ -40,38 +40,28 @@ pub struct TeacherOptions {
 /// # Errors
 /// When the recipe, its data or the folder does not serve; each says what to do.
 pub fn run(options: &TeacherOptions) -> Result<Outcome> {
+    memory::demand("this training", memory::ADVICE, || train(options))
+}
+
+fn train(options: &TeacherOptions) -> Result<Outcome> {
     let recipe = TeacherRecipe::from_text(&options.text)?;
     let source = data::open_new(&recipe.data, &options.text.base, options.resume)?;
     tch::manual_seed(recipe.seed as i64);
     let network = VarStore::new(options.device);
     let teacher: Rc<dyn Teacher> = teacher::build(&recipe.network, &network.root())?.into();
-    ensure!(
-        teacher.scale() == 1 && [1, 3].contains(&teacher.channels()),
-        "{} of {} channels that enlarges {} times cannot be trained: pictures are luma or RGB, and \
-         input and truth have the same size",
-        teacher.name(),
-        teacher.channels(),
-        teacher.scale()
-    );
     let start = recipe
         .from
         .as_deref()
         .map(|from| options.text.base.join(from));
-    let start = start
-        .map(|weights| start_from(&weights, teacher.as_ref(), &network))
-        .transpose()?;
-    let colour = if teacher.channels() == 1 {
-        Colour::Luma
-    } else {
-        Colour::Rgb
+    let start = match start {
+        // The checkpoint takes their place: the file may have gone meanwhile.
+        Some(_) if options.resume => read_inputs(&options.out)
+            .ok()
+            .and_then(|inputs| inputs.teacher),
+        Some(weights) => Some(start_from(&weights, teacher.as_ref(), &network)?),
+        None => None,
     };
-    if let Some(loss) = recipe.losses.iter().find(|loss| loss.needs_rgb()) {
-        ensure!(
-            colour == Colour::Rgb,
-            "loss '{}' looks at colours, and [network] has one channel: leave the loss out, or set network.channels = 3",
-            loss.label()
-        );
-    }
+    let colour = recipe.colour()?;
     let adaptors = VarStore::new(options.device);
     let loss = Loss::new(
         &recipe.losses,
@@ -115,6 +105,7 @@ pub fn run(options: &TeacherOptions) -> Result<Outcome> {
         samples: samples::choose(&validation, None, &[]),
         validation,
         folder,
+        save_every: SAVE_EVERY,
         interrupt: options.interrupt.clone(),
     };
     trainer.run(options.resume)

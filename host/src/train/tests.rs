@@ -2,6 +2,7 @@
 
 mod diverged;
 mod files;
+mod memory;
 mod precision;
 mod resume;
 mod trial;
@@ -10,6 +11,7 @@ use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use hone_shared::student::Colour;
@@ -22,8 +24,7 @@ use super::guide::Guide;
 use super::interrupt::Interrupt;
 use super::plan::Plan;
 use super::run::{RunFolder, RunInputs, RunKind};
-use super::state::{STATE_KEY, State};
-use super::trainer::{Outcome, Trainer};
+use super::trainer::{Outcome, SAVE_EVERY, Trainer};
 use super::validate::ValidationPair;
 use super::{log, run, samples};
 use crate::loss::{FeatureShapes, Loss};
@@ -133,6 +134,8 @@ struct Trouble {
     trained: fn(u64, Tensor) -> Tensor,
     /// Done to the validation picture in the n-th epoch, from 1.
     restored: fn(u64, Tensor) -> Tensor,
+    /// How often the state is saved within an epoch.
+    save_every: Duration,
 }
 
 impl Default for Trouble {
@@ -145,6 +148,7 @@ impl Default for Trouble {
             guide: None,
             trained: |_, restored| restored,
             restored: |_, restored| restored,
+            save_every: SAVE_EVERY,
         }
     }
 }
@@ -234,9 +238,16 @@ fn train_through(out: &Path, recipe: &str, resume: bool, trouble: Trouble) -> Re
         samples: samples::choose(&validation, None, &[]),
         validation,
         folder: RunFolder::prepare(out, &text, &inputs, resume)?,
+        save_every: trouble.save_every,
         interrupt,
     };
     trainer.run(resume)
+}
+
+/// Where the last checkpoint of the run in `out` stands: epoch, from 0, and steps of it.
+fn place(out: &Path) -> (u64, u64) {
+    let state = run::state(out).unwrap().unwrap();
+    (state.epoch, state.step)
 }
 
 /// The same values, whose gradient is no number.
@@ -289,43 +300,6 @@ fn training_sharpens_and_the_run_opens() {
         frame.size()
     );
     assert_eq!(opened.student.fold().unwrap().layers.len(), 3);
-}
-
-#[test]
-fn a_batch_too_large_for_the_gpu_is_cut_with_the_same_result() {
-    let folder = tempfile::tempdir().unwrap();
-    let (whole, cut) = (folder.path().join("whole"), folder.path().join("cut"));
-    train(&whole, RECIPE, false, None).unwrap();
-    train_within(&cut, RECIPE, 1).unwrap();
-    let worst = difference(&whole, &cut, "best.safetensors");
-    assert!(worst < 1e-3, "{worst}");
-    let none = train_within(&folder.path().join("none"), RECIPE, 0);
-    let error = none.unwrap_err().to_string();
-    assert!(
-        error.contains("single patch") && error.contains("crop"),
-        "{error}"
-    );
-}
-
-#[test]
-fn a_resumed_training_keeps_its_pieces() {
-    let folder = tempfile::tempdir().unwrap();
-    let (whole, resumed) = (folder.path().join("whole"), folder.path().join("resumed"));
-    let recipe = &RECIPE.replace("batch = 3", "batch = 2");
-    train_within(&whole, recipe, 1).unwrap();
-    let stopped = Trouble {
-        memory: 1,
-        stop_after: Some(5),
-        ..Trouble::default()
-    };
-    assert!(
-        train_through(&resumed, recipe, false, stopped)
-            .unwrap()
-            .interrupted
-    );
-    // Where there is room for whole batches, whose sums are rounded otherwise.
-    train(&resumed, recipe, true, None).unwrap();
-    assert_eq!(difference(&whole, &resumed, "best.safetensors"), 0.0);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The training loop, the same for students and teachers.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use hone_shared::print::tell;
 use hone_shared::student::Colour;
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -13,6 +14,7 @@ use super::feed::{Feed, FeedSource, TrainBatch};
 use super::guide::Guide;
 use super::interrupt::Interrupt;
 use super::log::Log;
+use super::memory;
 use super::optimizer::OptimizerConfig;
 use super::plan::{Place, Plan};
 use super::plots;
@@ -26,6 +28,9 @@ use crate::cli::progress;
 use crate::loss::Loss;
 use crate::recipe::TrainingConfig;
 use crate::student::StudentOutput;
+
+/// How often a training saves its state within an epoch.
+pub const SAVE_EVERY: Duration = Duration::from_secs(600);
 
 /// A training forward pass, for students and teachers alike: an f32 batch, and what to compute in.
 pub type Forward = Box<dyn Fn(&Tensor, Kind) -> StudentOutput>;
@@ -68,6 +73,8 @@ pub struct Trainer {
     pub samples: Vec<Sample>,
     /// Where everything goes.
     pub folder: RunFolder,
+    /// How often the state is saved within an epoch.
+    pub save_every: Duration,
     /// Ctrl-C.
     pub interrupt: Interrupt,
 }
@@ -96,7 +103,7 @@ impl Trainer {
         let mut progress = self.start(resume)?;
         let mut log = Log::open(&self.folder, progress.state.epoch)?;
         let input = validate(&self.validation, &|pair| pair.input.shallow_clone()).scores;
-        eprintln!("   untouched input: {input}");
+        tell(format_args!("   untouched input: {input}"));
         let mut feed: Option<(usize, Box<dyn Feed>)> = None;
         while !progress.state.finished {
             let epoch = progress.state.epoch;
@@ -145,31 +152,57 @@ impl Trainer {
         let bar = progress::bar(place.stage.steps, &label);
         bar.set_position(progress.state.step);
         let (begin, first) = (Instant::now(), progress.state.step);
-        let mut rate = 0.0;
+        let mut saved = begin;
         while progress.state.step < place.stage.steps {
             if self.interrupt.is_set() {
                 bar.abandon();
                 self.save(progress)?;
                 return Ok(false);
             }
-            rate = self.rate(place, progress);
-            let batches = match self.draw(feed) {
-                Ok(batches) => batches,
-                Err(error) => {
-                    bar.abandon();
-                    return Err(self.stopped(progress, error));
-                }
-            };
-            self.step(rate, progress, &batches)?;
+            if let Err(error) = self.next_step(place, progress, feed) {
+                bar.abandon();
+                return Err(error);
+            }
             progress.state.step += 1;
             self.show(&bar, progress);
+            if saved.elapsed() >= self.save_every {
+                self.save_meanwhile(progress)?;
+                saved = Instant::now();
+            }
         }
         bar.finish_and_clear();
-        let patches = (progress.state.step - first) * place.stage.batch as u64;
-        let patches = (patches * self.training.accumulate) as f64;
+        let steps = progress.state.step - first;
+        let patches = (steps * place.stage.batch as u64 * self.training.accumulate) as f64;
         let speed = patches / begin.elapsed().as_secs_f64().max(1e-9);
-        self.close_epoch(place, progress, rate, speed, log)?;
+        if steps > 0 {
+            // Before what may take long, or fail: from here the epoch is only to be closed.
+            self.save(progress)?;
+        }
+        if self.interrupt.is_set() {
+            return Ok(false);
+        }
+        self.close_epoch(place, progress, speed, log)?;
         Ok(true)
+    }
+
+    /// One update.
+    fn next_step(&self, place: &Place, progress: &mut Progress, feed: &mut dyn Feed) -> Result<()> {
+        let rate = self.rate(place, progress, progress.state.step);
+        match self.draw(feed) {
+            Ok(batches) => self.step(rate, progress, &batches),
+            Err(error) => Err(self.stopped(progress, error)),
+        }
+    }
+
+    /// Saves the steps so far. A disk that has no room just now costs none of them.
+    fn save_meanwhile(&self, progress: &Progress) -> Result<()> {
+        self.check_state(progress)?;
+        if let Err(error) = self.write(progress) {
+            tell(format_args!(
+                "warning: the state is not saved, the training goes on: {error:#}"
+            ));
+        }
+        Ok(())
     }
 
     /// The batches of one update.
@@ -177,25 +210,28 @@ impl Trainer {
         (0..self.training.accumulate).map(|_| feed.next()).collect()
     }
 
-    /// Saves the steps since the last checkpoint, for the data may be back at `--resume`; gives the error to end with.
-    fn stopped(&self, progress: &Progress, error: anyhow::Error) -> anyhow::Error {
+    /// Saves the steps since the last checkpoint, for data or memory may be back at `--resume`; gives the error to end with.
+    pub(super) fn stopped(&self, progress: &Progress, error: anyhow::Error) -> anyhow::Error {
         let state = &progress.state;
         if state.step == 0 {
             return error;
         }
         let place = format!("stopped in epoch {}, step {}", state.epoch + 1, state.step);
-        match self.save(progress) {
+        match memory::demand("the state", "--resume has the one before", || {
+            self.save(progress)
+        }) {
             Ok(()) => error.context(format!("{place}; the state is saved, --resume goes on")),
             Err(unsaved) => error.context(format!("{place}, not saved: {unsaved:#}")),
         }
     }
 
-    fn rate(&self, place: &Place, progress: &Progress) -> f64 {
-        let (step, total) = (place.step + progress.state.step, self.plan.steps());
+    /// The learning rate of this step of the epoch.
+    pub(super) fn rate(&self, place: &Place, progress: &Progress, step: u64) -> f64 {
+        let total = self.plan.steps();
         let state = &progress.state;
         let factor = self
             .schedule
-            .factor(step, total, state.epoch, &state.plateau);
+            .factor(place.step + step, total, state.epoch, &state.plateau);
         self.optimizer.learning_rate * factor
     }
 

@@ -9,6 +9,7 @@ use tch::{Kind, Tensor};
 use super::distill::Apprentice;
 use super::feed::TrainBatch;
 use super::lesson::Lesson;
+use super::memory::{guard, halve};
 use super::optimizer::Adam;
 use crate::allocator::keep_freed_memory;
 use crate::recipe::Recipe;
@@ -21,6 +22,8 @@ pub struct Trial {
     colour: Colour,
     frames: usize,
     kind: Kind,
+    /// As in a training's state.
+    pieces: usize,
 }
 
 impl Trial {
@@ -38,6 +41,7 @@ impl Trial {
             colour: recipe.colour,
             frames: recipe.student.unrolled(),
             kind: recipe.training.precision.kind(),
+            pieces: 1,
         }
     }
 
@@ -47,12 +51,21 @@ impl Trial {
     }
 
     /// Seconds of one update at learning rate 0 on these patches, in the batch's colour; where they bring no answers of the
-    /// teacher it is asked, if there is one.
+    /// teacher it is asked, if there is one. What the memory does not hold at once is cut into pieces, as in a training.
     ///
     /// # Errors
-    /// When torch fails.
+    /// When torch fails, and when the memory does not hold a single patch.
     pub fn step(&mut self, batch: &TrainBatch) -> Result<f64> {
-        let begin = Instant::now();
+        loop {
+            let begin = Instant::now();
+            if guard(|| self.attempt(batch))?.is_some() {
+                return Ok(begin.elapsed().as_secs_f64());
+            }
+            self.pieces = halve(batch.input.size()[0] as usize, self.pieces)?;
+        }
+    }
+
+    fn attempt(&mut self, batch: &TrainBatch) -> Result<()> {
         self.adam.zero_gradients();
         let student = &self.parts.student;
         let forward = |x: &Tensor| student.forward_in(x, true, self.kind);
@@ -66,9 +79,8 @@ impl Trial {
             network: &self.parts.network.trainable_variables(),
             scale: 1.0,
         };
-        let count = batch.input.size()[0];
-        let batch = batch.narrow(0, count, self.parts.network.device());
-        let losses = lesson.gradients(&batch, 1.0, &[0])?;
+        let device = self.parts.network.device();
+        let losses = lesson.cut(batch, 1, self.pieces, device, &[0])?;
         self.parts.loss.next_step();
         let gradient = self.adam.gradient();
         self.adam.update(&gradient, 0.0);
@@ -76,6 +88,6 @@ impl Trial {
         for (_, loss) in &losses {
             let _ = loss.double_value(&[0]);
         }
-        Ok(begin.elapsed().as_secs_f64())
+        Ok(())
     }
 }

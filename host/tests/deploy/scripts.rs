@@ -145,6 +145,23 @@ fn what_the_service_goes_on_without_is_told() {
 }
 
 #[test]
+fn settings_with_an_output_that_does_not_start_are_refused() {
+    let journal =
+        "#!/bin/sh\necho 'output lost, trying again: cannot write /clips: Read-only file system'\n";
+    let stage = Stage::new("", "exit 0", "b").with_update();
+    stage.write("show/InvocationID", "c0ffee\n");
+    stage.program("bin/journalctl", journal);
+    let output = stage.apply("022");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{output:?}");
+    assert!(
+        error.contains("are back: cannot write /clips: Read-only"),
+        "{error}"
+    );
+    assert_eq!(stage.text("root/etc/honed.toml"), "before");
+}
+
+#[test]
 fn a_narrow_umask_keeps_nothing_from_the_service() {
     let stage = Stage::new(", on trial", "exit 0", "b").with_update();
     stage.write("stage/files/etc/honed/key.pub", "key");

@@ -225,3 +225,22 @@ fn every_shipped_bundle_is_ours_and_whole() {
     }
     assert!(seen >= 4, "{seen} bundles");
 }
+
+#[test]
+fn what_boards_will_not_run_as_it_is_packed_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let rgb = format!("colour={}", student("rgb").display());
+    let packed = pack(at, "x.hone", &["--model", &rgb]);
+    done(&packed);
+    let said = String::from_utf8_lossy(&packed.stderr);
+    assert!(said.contains("honed run --level"), "{said}");
+    let shown = done(&bundle(at, &["inspect", "x.hone"]));
+    assert!(shown.contains("honed run --level"), "{shown}");
+    let plain = pack(at, "y.hone", &[]);
+    assert_eq!(String::from_utf8_lossy(&plain.stderr), "");
+    // It is a bundle whatever its name is.
+    std::fs::rename(at.join("x.hone"), at.join("renamed")).unwrap();
+    let checked = done(&hone(at, &["check", "renamed", "--no-python"]));
+    assert!(checked.contains("small.f32"), "{checked}");
+}

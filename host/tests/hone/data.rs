@@ -1,6 +1,7 @@
 //! `hone data` as a user drives it.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use super::{fails, said, told, works};
 
@@ -105,8 +106,30 @@ fn a_folder_of_clips_is_indexed_by_its_frames() {
     );
     works(at, "data frames clips/a.mkv --out more");
     assert!(at.join("more/a/000005.png").exists());
-    let error = fails(at, "data frames clips/a.mkv --out more");
+    let error = fails(at, "data frames clips/a.mkv --out more --every 2");
     assert!(error.contains("there already"), "{error}");
+
+    // The damaged are left out, and what is there is not decoded again.
+    let whole = std::fs::read(at.join("clips/a.mkv")).unwrap();
+    std::fs::write(at.join("clips/cut.mkv"), &whole[..whole.len() / 2]).unwrap();
+    std::fs::write(at.join("clips/text.mp4"), "no video").unwrap();
+    let first = at.join("frames/a/000000.png");
+    let before = std::fs::metadata(&first).unwrap().modified().unwrap();
+    let output = told(
+        at,
+        "data index clips --frames frames --every 2 --validation 0.5",
+    );
+    let error = super::said(&output);
+    assert!(output.status.success(), "{error}");
+    for words in [
+        "clips/cut.mkv is cut off",
+        "left out clips/text.mp4",
+        "left out 2, kept 2",
+    ] {
+        assert!(error.contains(words), "{error}");
+    }
+    let after = std::fs::metadata(&first).unwrap().modified().unwrap();
+    assert_eq!(before, after);
     std::fs::write(at.join("empty.mp4"), b"").unwrap();
     let error = fails(at, "data frames empty.mp4 --out none");
     assert!(
@@ -244,4 +267,27 @@ fn pictures_are_not_overwritten_and_values_without_meaning_are_refused() {
         "{error}"
     );
     assert!(at.join("pairs/sharp/00002.png").exists() && !at.join("pairs.part").exists());
+}
+
+#[test]
+fn what_is_half_written_goes_with_its_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let synth = "data synth --images 100000 --size 64x64 --degrade none --out s";
+    let mut child = Command::new("env")
+        .args(["--default-signal=HUP", env!("CARGO_BIN_EXE_hone")])
+        .args(synth.split(' '))
+        .current_dir(at)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let part = at.join(".s.hone-part");
+    let patience = Instant::now() + Duration::from_secs(120);
+    while !part.join("train").exists() && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let sent = ["-HUP", &child.id().to_string()];
+    assert!(Command::new("kill").args(sent).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(129));
+    assert!(!part.exists() && !at.join("s").exists());
 }

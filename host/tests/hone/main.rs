@@ -12,6 +12,7 @@ mod road;
 mod sweep_prune;
 mod teacher;
 mod teacher_cache;
+mod teacher_colour;
 mod teacher_pairs;
 mod toy;
 

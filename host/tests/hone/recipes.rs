@@ -9,9 +9,9 @@ use hone_host::data::photo::Photo;
 use hone_host::data::random::stream;
 use hone_host::data::synth::scene;
 use hone_host::picture::Picture;
-use hone_host::recipe::{Recipe, RecipeText, TeacherRecipe};
+use hone_host::recipe::{Outline, RecipeText};
 
-use super::done;
+use super::{done, fails, works};
 
 fn hone(arguments: &[&str]) -> String {
     done(&super::hone(Path::new("."), arguments))
@@ -279,14 +279,54 @@ fn every_recipe_is_valid() {
     let mut seen = 0;
     for entry in std::fs::read_dir(recipes()).unwrap() {
         let path = entry.unwrap().path();
-        let text = RecipeText::read(&path).unwrap();
-        let result = if text.text.contains("[network]") {
-            TeacherRecipe::from_text(&text).map(|r| r.name)
-        } else {
-            Recipe::from_text(&text).map(|r| r.name)
-        };
+        let result = Outline::of(&RecipeText::read(&path).unwrap());
         assert!(result.is_ok(), "{:#}", result.unwrap_err());
         seen += 1;
     }
     assert!(seen >= 8, "only {seen} recipes");
+}
+
+#[test]
+fn recipes_are_explained_and_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let write = |name: &str, text: &str| std::fs::write(here.join(name), text).unwrap();
+    let reference = works(here, "recipe");
+    write("r.toml", &reference);
+    let told = works(here, "recipe r.toml --set stage.0.epochs=3");
+    for words in [
+        "r.toml is well",
+        "student  example: plain, rgb",
+        "loss     0.5 x teacher-l1",
+        "stage 0  3 epochs of 1000 steps, batch 16, crop 192",
+        "total    3000 steps",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    let teacher = recipes().join("demo-teacher.toml");
+    let json = works(here, &format!("recipe {} --json", teacher.display()));
+    let outline: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(outline["kind"], "teacher");
+    assert!(outline["steps"].as_u64().unwrap() > 0, "{json}");
+
+    let teachers = std::fs::read_to_string(&teacher).unwrap();
+    for (text, from, to, words) in [
+        (&reference, "convs = 5", "convs = 5\nwidht = 7", "widht"),
+        (&reference, "crop = 128", "crop = 1", "crop must lie in"),
+        (&teachers, "[network]", "[network]\nwidht = 7", "widht"),
+        (&teachers, "depth = 2", "depth = 9", "depth is 9"),
+    ] {
+        let wrong = text.replacen(from, to, 1);
+        write("wrong.toml", &wrong);
+        let error = fails(here, "recipe wrong.toml");
+        assert!(error.contains("wrong.toml, line "), "{to}: {error}");
+        assert!(error.contains(words), "{to}: {error}");
+    }
+    write("neither.toml", "name = 'x'");
+    let error = fails(here, "recipe neither.toml");
+    assert!(
+        error.contains("neither.toml: there is no [student]"),
+        "{error}"
+    );
+    assert!(fails(here, "recipe missing.toml").contains("missing.toml"));
 }

@@ -1,7 +1,8 @@
 //! The real binary, killed without warning and resumed, ends with the bits of an uninterrupted run.
 
+use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use hone_host::train::checkpoint::Checkpoint;
@@ -105,4 +106,69 @@ fn a_run_is_trained_by_one_process_at_a_time() {
     let (success, error) = refusal("two", &[]);
     assert!(!success && error.contains("another process"), "{error}");
     assert_eq!(std::fs::read_dir(at.join("two")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_reader_of_its_progress_that_leaves_costs_a_training_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("r.toml"), recipe()).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = distill(at, "run", &[]).stderr(writer).status().unwrap();
+    assert!(status.success());
+    let log = std::fs::read_to_string(at.join("run/log.jsonl")).unwrap();
+    assert_eq!(log.lines().count(), 5);
+    assert!(at.join("run/curves.svg").exists());
+}
+
+/// A training that treats SIGHUP as `signal` says, and what it says after it has begun.
+fn begun(folder: &Path, signal: &str) -> (Child, Lines<BufReader<ChildStderr>>) {
+    let mut child = Command::new("env")
+        .args([signal, env!("CARGO_BIN_EXE_hone"), "distill", "r.toml"])
+        .args(["--device", "cpu", "--out", "run"])
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let begun = lines.any(|line| line.unwrap().contains("untouched input"));
+    assert!(begun, "{:?}", child.wait());
+    (child, lines)
+}
+
+fn hang_up(child: &Child) {
+    let sent = ["-HUP", &child.id().to_string()];
+    assert!(Command::new("kill").args(sent).status().unwrap().success());
+}
+
+#[test]
+fn a_training_whose_terminal_closes_is_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("r.toml"), toy::recipe("hup", 4, 1_000_000, "")).unwrap();
+    let (mut child, lines) = begun(at, "--default-signal=HUP");
+    // The shell may tell of it after the system.
+    hang_up(&child);
+    hang_up(&child);
+    let said: Vec<String> = lines.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(129), "{said:?}");
+    let says = |words: &str| said.iter().any(|line| line.contains(words));
+    assert!(
+        says("stopping when the step under way") && says("stopped in epoch 1"),
+        "{said:?}"
+    );
+    assert!(at.join("run/last.safetensors").exists());
+}
+
+#[test]
+fn a_training_under_nohup_does_not_hear_of_its_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("r.toml"), recipe()).unwrap();
+    let (mut child, lines) = begun(at, "--ignore-signal=HUP");
+    hang_up(&child);
+    let said: Vec<String> = lines.map(Result::unwrap).collect();
+    assert!(child.wait().unwrap().success(), "{said:?}");
 }

@@ -198,7 +198,7 @@ fn a_sweep_says_that_it_waits_and_ctrl_c_ends_it() {
     let sent = Command::new("kill").args(["-INT", &pid]).status().unwrap();
     assert!(sent.success());
     assert!(said.any(|line| line.contains("stopped while another process held s")));
-    assert!(!waiting.wait().unwrap().success());
+    assert_eq!(waiting.wait().unwrap().code(), Some(130));
     std::fs::write(at.join("s/run.json"), "{}").unwrap();
     let error = fails(at, sweep);
     assert!(error.contains("s is a run, not a sweep"), "{error}");

@@ -294,7 +294,8 @@ fn every_teacher_is_trained() {
 #[test]
 fn training_starts_from_published_weights() {
     let folder = tempfile::tempdir().unwrap();
-    let published = fixture("nafnet_tiny", "weights.pth");
+    let published = folder.path().join("weights.pth");
+    std::fs::copy(fixture("nafnet_tiny", "weights.pth"), &published).unwrap();
     let network =
         "architecture = \"nafnet\"\nwidth = 8\nenc_blk_nums = [1, 1]\ndec_blk_nums = [1, 1]\n";
     let from = ["--from", published.to_str().unwrap()];
@@ -327,6 +328,9 @@ fn training_starts_from_published_weights() {
     ]);
     assert!(message.contains("wrong shape: intro.weight"), "{message}");
     assert!(!out.exists());
+    // Nor does it need the file again.
+    std::fs::remove_file(&published).unwrap();
+    train(folder.path(), "fine", network, "1e-9", &["--resume"]);
 }
 
 #[test]

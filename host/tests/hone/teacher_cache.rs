@@ -249,3 +249,33 @@ fn a_killed_cache_goes_on_to_the_same_bytes() {
     );
     assert!(error.contains("stale"), "{error}");
 }
+
+#[test]
+fn shards_fill_one_folder_side_by_side_each_by_one_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("s.toml"), format!("name = \"s\"\n{DATA}{STUDENT}")).unwrap();
+    let make = "teacher cache s.toml --no-teacher --device cpu --set data.pool=320 --out c";
+    std::thread::scope(|shards| {
+        // Counted by twos and by threes: every chunk belongs to two of them.
+        for shard in ["1/2", "2/2", "1/3", "2/3", "3/3"] {
+            shards.spawn(move || works(at, &format!("{make} --shard {shard}")));
+        }
+    });
+    let whole = works(at, &format!("{make} --json"));
+    assert!(whole.contains("\"kept\": 10"), "{whole}");
+    let names = |folder: &str| {
+        let entries = std::fs::read_dir(at.join(folder)).unwrap();
+        entries.count()
+    };
+    assert_eq!((names("c"), names("c/crop-032")), (2, 10));
+
+    let lock = std::fs::File::create(at.join("c/shard-1-of-2.lock")).unwrap();
+    lock.lock().unwrap();
+    let error = refused(at, &format!("{make} --shard 1/2"));
+    assert!(
+        error.contains("another process makes shard 1/2 of c"),
+        "{error}"
+    );
+    works(at, &format!("{make} --shard 2/2"));
+}

@@ -143,7 +143,8 @@ impl Manifest {
     }
 
     /// The students of a level and number format: one of each name, the most costly first. `None` for the level takes all of
-    /// them, for the format INT8 before f32.
+    /// them. `None` for the format takes INT8 where it is the only one, or where `in_integers` says that this student is
+    /// computed so: an INT8 student that is computed in f32 is slower than the f32 one.
     ///
     /// # Errors
     /// What the bundle has instead.
@@ -151,15 +152,23 @@ impl Manifest {
         &self,
         level: Option<&str>,
         precision: Option<Precision>,
+        in_integers: impl Fn(&ModelEntry) -> bool,
     ) -> Result<Vec<&ModelEntry>, String> {
-        let precisions = precision.map_or(vec![Precision::Int8, Precision::F32], |p| vec![p]);
+        let either = |name| {
+            let int8 = self.model(name, Precision::Int8);
+            match self.model(name, Precision::F32) {
+                Some(float) if !int8.is_some_and(&in_integers) => Some(float),
+                _ => int8,
+            }
+        };
+        let pick = |name| precision.map_or_else(|| either(name), |p| self.model(name, p));
         let mut names: Vec<&str> = self.models.iter().map(|m| m.name.as_str()).collect();
         names.sort_unstable();
         names.dedup();
         let mut found: Vec<&ModelEntry> = names
             .into_iter()
             .filter(|name| level.is_none_or(|wanted| wanted == *name))
-            .filter_map(|name| precisions.iter().find_map(|p| self.model(name, *p)))
+            .filter_map(pick)
             .collect();
         found.sort_by(|a, b| b.macs_per_pixel.total_cmp(&a.macs_per_pixel));
         if !found.is_empty() {

@@ -35,6 +35,8 @@ pub use sign::{Policy, PublicKey, SecretKey, Signature, hex, unhex32, verify};
 
 use sha2::{Digest, Sha256};
 
+use crate::student::Precision;
+
 /// First bytes of every bundle; made, like PNG's, to break in text transfers.
 pub const MAGIC: [u8; 8] = *b"\x89hone\r\n\x1a";
 /// The format version written, and the newest read.
@@ -180,6 +182,20 @@ impl Bundle {
         self.parts
             .get(model.part as usize)
             .map_or(&[], Vec::as_slice)
+    }
+
+    /// [`Manifest::ladder`], which asks `in_integers` with a student's ONNX file.
+    ///
+    /// # Errors
+    /// What the bundle has instead.
+    pub fn ladder(
+        &self,
+        level: Option<&str>,
+        precision: Option<Precision>,
+        in_integers: impl Fn(&[u8]) -> bool,
+    ) -> Result<Vec<&ModelEntry>, String> {
+        let in_integers = |model: &ModelEntry| in_integers(self.model_bytes(model));
+        self.manifest.ladder(level, precision, in_integers)
     }
 
     /// Every part with its bytes, in order.

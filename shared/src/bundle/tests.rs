@@ -83,6 +83,26 @@ fn the_first_bytes_stay_what_boards_in_the_field_read() {
 }
 
 #[test]
+fn of_two_formats_the_faster_one_is_taken() {
+    let bundle = bundle();
+    let taken = |precision, in_integers: bool| {
+        let ladder = bundle.ladder(None, precision, |file| {
+            assert_eq!(file, b"int8 weights");
+            in_integers
+        });
+        let formats = ladder.unwrap().into_iter().map(|m| m.precision);
+        formats.collect::<Vec<_>>()
+    };
+    assert_eq!(taken(None, true), [Precision::Int8]);
+    assert_eq!(taken(None, false), [Precision::F32]);
+    assert_eq!(taken(Some(Precision::Int8), false), [Precision::Int8]);
+    assert_eq!(taken(Some(Precision::F32), true), [Precision::F32]);
+    let alone = manifest(vec![model("small", Precision::Int8, 0)]);
+    let ladder = alone.ladder(None, None, |_| false).unwrap();
+    assert_eq!(ladder[0].precision, Precision::Int8);
+}
+
+#[test]
 fn every_flipped_bit_of_a_signed_bundle_is_refused() {
     let policy = Policy {
         trusted: vec![key(1).public()],

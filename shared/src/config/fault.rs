@@ -6,7 +6,7 @@ use super::ConfigError;
 
 /// A parser's `message` of what begins at `span` in `text`.
 pub(super) fn toml(text: &str, message: &str, span: Option<Range<usize>>) -> ConfigError {
-    let message = without_values(message).replace(char::is_control, " ");
+    let message = in_words(&without_values(message)).replace(char::is_control, " ");
     let Some(before) = span.and_then(|span| text.get(..span.start)) else {
         return ConfigError::Toml(message);
     };
@@ -37,6 +37,21 @@ fn without_values(message: &str) -> String {
     format!("{}{}", message[..from].trim_end(), &message[to..])
 }
 
+/// `message` with what is expected in words, where it has the name that Rust knows it by.
+fn in_words(message: &str) -> String {
+    let Some((before, expected)) = message.rsplit_once(", expected ") else {
+        return message.to_owned();
+    };
+    let expected = match expected {
+        "f32" | "f64" => "a number",
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number",
+        "a sequence" => "a list",
+        table if table.starts_with("struct ") => "a table",
+        words => words,
+    };
+    format!("{before}, expected {expected}")
+}
+
 /// Whether `text` is a key that needs no quotes, dotted or not.
 fn plain(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
@@ -60,11 +75,19 @@ mod tests {
             ),
             (
                 "student.strength = 'a lot'",
-                "line 1, column 20: student.strength: invalid type: string, expected f32",
+                "line 1, column 20: student.strength: invalid type: string, expected a number",
             ),
             (
                 "[output]\nsinks = ['null', 3]",
                 "line 2, column 18: sinks: invalid type: integer `3`, expected a string",
+            ),
+            (
+                "student.threads = -1",
+                "line 1, column 19: student.threads: invalid value: integer `-1`, expected a whole number",
+            ),
+            (
+                "student = 3",
+                "line 1, column 11: student: invalid type: integer `3`, expected a table",
             ),
             (
                 "[source]\nnane = 'v4l2'",

@@ -236,6 +236,14 @@ impl Config {
             return wrong("source.stall_seconds", given, "use 0.1 to 3600");
         }
         let slots = &self.slots;
+        for (key, folder) in [
+            ("slots.folder", &slots.folder),
+            ("page.folder", &self.page.folder),
+        ] {
+            if folder.is_empty() {
+                return wrong(key, "empty".into(), "name a folder");
+            }
+        }
         for (key, given, most, wanted) in [
             (
                 "slots.trial_frames",
@@ -328,6 +336,8 @@ mod tests {
             ("output.sinks = []", "output.sinks"),
             ("slots.trial_frames = 0", "slots.trial_frames"),
             ("slots.trial_seconds = 4000", "slots.trial_seconds"),
+            ("slots.folder = ''", "slots.folder"),
+            ("page.folder = ''", "page.folder"),
             ("page.listen = '8080'", "page.listen"),
             ("page.tls = true\npage.certificate = 'a.pem'", "page.key"),
             ("gpio.button_pull = 'left'", "gpio.button_pull"),

@@ -20,6 +20,23 @@ pub struct TelemetryConfig {
 }
 
 impl TelemetryConfig {
+    /// What is set and has no effect.
+    pub fn unused(&self) -> Option<&'static str> {
+        let broker = |to: &Carrier| matches!(to, Carrier::Broker(broker) if broker.tls);
+        if self.to.iter().any(broker) {
+            return None;
+        }
+        match (self.authorities.is_empty(), self.fingerprint.is_empty()) {
+            (false, _) => Some(
+                "telemetry.authorities has no effect without an mqtts broker: name it in telemetry.to",
+            ),
+            (true, false) => Some(
+                "telemetry.fingerprint has no effect without an mqtts broker: name it in telemetry.to",
+            ),
+            (true, true) => None,
+        }
+    }
+
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let wrong = |key, given: &String, wanted| {
             let given = given.clone();

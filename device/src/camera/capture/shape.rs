@@ -77,18 +77,30 @@ impl Shape {
         }
     }
 
-    /// Brings all frames from now on to `caps`.
+    /// Brings all frames from now on to `caps`. Before the source has said what it gives, that waits: a source that leaves its
+    /// caps to a filter behind it asks what is taken there, and the scaler's ranges would make the filter's answer no single one.
     pub(super) fn keep_to(&self, caps: &gst::Caps) {
-        {
+        let known = {
             let mut state = lock(&self.state);
             if state.kept.as_ref() == Some(caps) {
                 return;
             }
             state.kept = Some(caps.clone());
-        }
+            state.given.is_some()
+        };
         // Not under the lock: the filters ask their neighbours.
-        self.filter.set_property("caps", only_kept(caps));
+        if known {
+            self.bring(caps);
+        }
         self.level(Some(caps));
+    }
+
+    /// Has the last converters bring frames to `caps`.
+    fn bring(&self, caps: &gst::Caps) {
+        let wanted = only_kept(caps);
+        if self.filter.property::<gst::Caps>("caps") != wanted {
+            self.filter.set_property("caps", wanted);
+        }
     }
 
     /// Leads frames to `wanted` by a way that keeps their range.
@@ -114,6 +126,9 @@ impl Shape {
                 state.given = Some(caps.to_owned());
                 state.kept.clone()
             };
+            if let Some(kept) = &kept {
+                shape.bring(kept);
+            }
             let present = || given.current_caps().filter(|_| flowing);
             shape.level(kept.or_else(present).as_ref());
         });
@@ -208,7 +223,7 @@ impl Shape {
 }
 
 /// What of `caps` frames can be brought to. Borders keep a picture's proportions, for which a pixel's
-/// must be known.
+/// must be known. Colours that `caps` do not name are those that everybody takes them for, by the size.
 fn only_kept(caps: &gst::Caps) -> gst::Caps {
     let mut wanted = gst::Structure::new_empty("video/x-raw");
     wanted.set("pixel-aspect-ratio", gst::Fraction::new(1, 1));
@@ -216,6 +231,12 @@ fn only_kept(caps: &gst::Caps) -> gst::Caps {
         if KEPT.contains(&field.as_str()) {
             wanted.set_value(field.as_str(), value.clone());
         }
+    }
+    if let Ok(info) = gst_video::VideoInfo::from_caps(caps)
+        && info.is_yuv()
+        && !wanted.has_field("colorimetry")
+    {
+        wanted.set("colorimetry", info.colorimetry().to_string());
     }
     gst::Caps::builder_full().structure(wanted).build()
 }
@@ -251,6 +272,7 @@ mod tests {
         shape.come(&info(&caps(240, 320, 30)), None);
         shape.come(&info(&first), None);
         shape.flow();
+        lock(&shape.state).given = Some(first.clone());
         assert_eq!(shape.of(first.clone()), Some(first.clone()));
         assert_eq!(shape.remark(), None);
         shape.come(&info(&second), Some(first.clone()));
@@ -263,7 +285,7 @@ mod tests {
         // Another frame rate passes.
         assert_eq!(shape.of(caps(320, 240, 15)), Some(caps(320, 240, 15)));
         let filter: gst::Caps = shape.filter.property("caps");
-        assert!(filter.can_intersect(&caps(320, 240, 7)));
+        assert!(filter.can_intersect(&caps(320, 240, 7)), "{filter}");
         assert!(!filter.can_intersect(&caps(160, 120, 7)));
     }
 

@@ -11,17 +11,22 @@ use crate::atomic;
 use crate::camera::elements;
 use crate::camera::error::CameraError;
 use crate::camera::quota::Segments;
+use crate::camera::sink::Held;
 
 /// Keeps what an earlier run recorded that was cut off before it could see to it, as by a power cut: a part file would be
 /// written over. Says what became of it.
 ///
 /// # Errors
-/// [`CameraError::SinkPath`] when it cannot be kept under another name.
+/// [`CameraError::SinkPath`] when it cannot be kept under another name, or another run goes on writing it.
 pub(super) fn earlier(target: &Path) -> Result<Option<String>, CameraError> {
     let path = atomic::part_path(target);
     let Ok(part) = path.symlink_metadata() else {
         return Ok(None);
     };
+    let _left = Held::left(&path).map_err(|e| CameraError::SinkPath {
+        path: target.to_owned(),
+        reason: e.to_string(),
+    })?;
     let kept = files::rescue(target).map_err(|e| CameraError::SinkPath {
         path: target.to_owned(),
         reason: format!(
@@ -44,7 +49,8 @@ pub(super) fn earlier(target: &Path) -> Result<Option<String>, CameraError> {
 
 impl GstOutput {
     /// Lets its file appear, once all is written.
-    pub(super) fn complete(&mut self) -> Result<(), CameraError> {
+    pub(super) fn publish(&mut self) -> Result<(), CameraError> {
+        self.stop();
         if let Some(error) = self.unpublished() {
             return Err(error);
         }
@@ -55,19 +61,19 @@ impl GstOutput {
         Ok(())
     }
 
-    /// Whether the sink has written the last byte, or what kept it from that; stops it then.
-    pub(super) fn written(&self, over: bool) -> Option<Result<(), CameraError>> {
+    /// Whether the sink has written the last byte, or what kept it from that.
+    pub(super) fn end_of_writing(&self, over: bool) -> Option<Result<(), CameraError>> {
         let bus = self.pipeline.bus();
         let message =
             bus.and_then(|bus| bus.pop_filtered(&[gst::MessageType::Eos, gst::MessageType::Error]));
-        let result = match message.as_ref().map(|m| m.view()) {
-            Some(gst::MessageView::Eos(_)) => Ok(()),
-            Some(gst::MessageView::Error(error)) => Err(self.failed(elements::bus_error(error))),
-            _ if over => Err(self.failed("the encoder did not finish in time".into())),
-            _ => return None,
-        };
-        self.stop();
-        Some(result)
+        match message.as_ref().map(|m| m.view()) {
+            Some(gst::MessageView::Eos(_)) => Some(Ok(())),
+            Some(gst::MessageView::Error(error)) => {
+                Some(Err(self.failed(elements::bus_error(error))))
+            }
+            _ if over => Some(Err(self.failed("it did not finish in time".into()))),
+            _ => None,
+        }
     }
 
     fn stop(&self) {
@@ -76,7 +82,7 @@ impl GstOutput {
     }
 
     /// Stops it for good and sees to what it wrote; says what became of a live recording.
-    fn settle(&mut self) -> Option<String> {
+    pub(super) fn see_to_place(&mut self) -> Option<String> {
         self.stop();
         if std::mem::replace(&mut self.settled, true) {
             return None;
@@ -99,24 +105,12 @@ impl GstOutput {
             )),
         }
     }
-
-    /// The error with what became of the recording.
-    pub(super) fn down(&mut self, mut error: CameraError) -> CameraError {
-        if let Some(outcome) = self.settle()
-            && let CameraError::SinkPath { reason, .. } | CameraError::Sink { reason, .. } =
-                &mut error
-        {
-            reason.push_str("; ");
-            reason.push_str(&outcome);
-        }
-        error
-    }
 }
 
 impl Drop for GstOutput {
     fn drop(&mut self) {
         // Nobody is left to be told.
-        let _ = self.settle();
+        let _ = self.see_to_place();
     }
 }
 

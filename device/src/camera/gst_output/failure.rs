@@ -36,12 +36,12 @@ impl GstOutput {
     }
 
     fn bus_error(&self) -> Option<CameraError> {
-        let message = self
-            .pipeline
-            .bus()?
-            .pop_filtered(&[gst::MessageType::Error])?;
+        let kinds = [gst::MessageType::Error, gst::MessageType::Eos];
+        let message = self.pipeline.bus()?.pop_filtered(&kinds)?;
         match message.view() {
             gst::MessageView::Error(error) => Some(self.failed(elements::bus_error(error))),
+            // Nobody has told it yet that the frames are over.
+            gst::MessageView::Eos(_) => Some(self.failed("it ended by itself".into())),
             _ => None,
         }
     }

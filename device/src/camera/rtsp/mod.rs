@@ -198,12 +198,12 @@ impl Output for RtspOutput {
         Ok(())
     }
 
-    fn finish(&mut self, _over: bool) -> Option<Result<(), CameraError>> {
+    fn complete(&mut self) -> Result<(), CameraError> {
         let stream = lock(&self.stream);
         if stream.feed.is_some() {
             self.counts.forget_rest(stream.missing);
         }
-        Some(Ok(()))
+        Ok(())
     }
 
     fn stats(&self) -> OutputStats {

@@ -33,7 +33,7 @@ use link::{Link, Sight};
 use outputs::Outputs;
 use stand_in::StandIn;
 
-pub use outputs::OutputRecord;
+pub use outputs::{Absent, Beginning, OutputRecord, Slot};
 pub use plan::{Event, Plan};
 
 /// A camera or an output that worked for so many frames works: if it fails again, the first attempt comes soon.
@@ -45,7 +45,7 @@ const LOOK: Duration = Duration::from_millis(50);
 pub type OpenCamera =
     dyn Fn(Option<&gst::Caps>) -> Result<Box<dyn Camera + Send>, CameraError> + Send + Sync;
 /// Starts the output with this index.
-pub type OpenOutput<'a> = dyn FnMut(usize) -> Result<Box<dyn Output>, CameraError> + 'a;
+pub type OpenOutput = dyn Fn(usize) -> Result<Box<dyn Output>, CameraError> + Send + Sync;
 
 /// What a session works with, each a trait that has a twin in memory.
 pub struct World<'a> {
@@ -53,10 +53,10 @@ pub struct World<'a> {
     pub camera: Option<Box<dyn Camera + Send>>,
     /// Opens it again.
     pub open_camera: Arc<OpenCamera>,
-    /// Outputs that are already started.
-    pub outputs: Vec<Box<dyn Output>>,
+    /// The outputs, most of them already started.
+    pub outputs: Vec<Slot>,
     /// Starts one of them again.
-    pub open_output: &'a mut OpenOutput<'a>,
+    pub open_output: Arc<OpenOutput>,
     /// The students and their dials.
     pub sharpener: Arc<Sharpener>,
     /// The time of the run.
@@ -75,7 +75,7 @@ pub struct Session<'a> {
     thermometer: &'a mut dyn Thermometer,
     notify: &'a mut dyn FnMut(&Event),
     link: Link,
-    outputs: Outputs<'a>,
+    outputs: Outputs,
     stand_in: StandIn,
     governor: Option<Governor>,
     meter: Meter,
@@ -148,7 +148,7 @@ impl<'a> Session<'a> {
     fn complete(mut self, ended: bool) -> Result<RunReport, CameraError> {
         self.sum_up_damage();
         let mut report = self.report(ended);
-        let outputs = self.outputs.finish(self.clock)?;
+        let outputs = self.outputs.finish(self.clock, &mut *self.notify)?;
         report.outputs = outputs.iter().map(OutputReport::from).collect();
         Ok(report)
     }
@@ -170,6 +170,7 @@ impl<'a> Session<'a> {
 
     /// One look at the camera; false when there is nothing more to come.
     fn turn(&mut self) -> Result<bool, CameraError> {
+        self.outputs.look(self.clock.now(), &mut *self.notify)?;
         let mut wait = LOOK;
         if self.bridges() {
             wait = wait.min(self.stand_in.due(self.clock.now()));

@@ -1,77 +1,27 @@
 //! The outputs' end of a session: each fails and comes back alone.
 
+mod beginning;
 mod ending;
+mod fall;
+mod slot;
+mod stall;
+
+use std::sync::Arc;
+use std::time::Instant;
 
 use gstreamer as gst;
 
+use super::OpenOutput;
 use super::plan::Event;
-use super::{OpenOutput, SETTLED, clock_time};
-use crate::backoff::Backoff;
 use crate::camera::error::CameraError;
 use crate::camera::feed::Frame;
-use crate::camera::output::{Output, OutputStats};
-use crate::camera::sink::SinkSpec;
+use crate::camera::output::OutputStats;
 use crate::state::MeasuredSink;
+use fall::STOPS;
+use slot::{State, heals};
 
-/// An output, being there or not.
-struct Slot {
-    name: String,
-    output: Option<Box<dyn Output>>,
-    retry_at: gst::ClockTime,
-    backoff: Backoff,
-    /// Frames taken since its last start.
-    taken: u64,
-    lost: OutputStats,
-    restarts: u64,
-    /// Why it failed last.
-    failure: Option<CameraError>,
-    /// The shape of frames that it never takes; it is started again when frames have another.
-    unfit: Option<gst::Caps>,
-    /// Started anew, and not yet seen to take a frame.
-    returning: bool,
-}
-
-impl Slot {
-    /// What is told when it fails: lost once, for who counts those that are away, and then in words until it is back.
-    fn gone(&self, reason: String) -> Event {
-        match (self.returning, Event::OutputFailed(reason)) {
-            (true, event) => Event::Status(event.to_string()),
-            (false, event) => event,
-        }
-    }
-
-    /// It could not be started again: keeps why, and tells it when that is another cause than before.
-    fn not_back(&mut self, error: CameraError, tell: &mut dyn FnMut(&Event)) {
-        if self.failure.as_ref().map(ToString::to_string) != Some(error.to_string()) {
-            let words = Event::OutputFailed(format!("trying again: {error}")).to_string();
-            tell(&Event::Status(words));
-        }
-        self.failure = Some(error);
-    }
-
-    /// Why the run is no success, however well the other outputs did: this one was never of use, or its file is not there.
-    fn missing(&mut self) -> Option<CameraError> {
-        if self.output.is_some() {
-            return None;
-        }
-        if self.lost.taken == 0 {
-            return self.failure.take();
-        }
-        let path = SinkSpec::target_of(&self.name)?;
-        let failure = match self.failure.take() {
-            Some(CameraError::SinkPath { reason, .. }) => reason,
-            Some(error) => error.to_string(),
-            None => "it was not started again".into(),
-        };
-        Some(CameraError::SinkPath {
-            path,
-            reason: format!(
-                "the output was lost and not back at the end ({failure}); pieces of it that could be kept stand beside it, \
-                 their names end in -1, -2 and so on"
-            ),
-        })
-    }
-}
+pub use beginning::{Absent, Beginning};
+pub use slot::Slot;
 
 /// What an output did in a whole session.
 #[derive(Debug, Clone)]
@@ -84,39 +34,25 @@ pub struct OutputRecord {
     pub restarts: u64,
 }
 
-pub(super) struct Outputs<'a> {
+pub(super) struct Outputs {
     slots: Vec<Slot>,
-    open: &'a mut OpenOutput<'a>,
+    open: Arc<OpenOutput>,
     /// Whether an output that fails may come back; a file's would have a hole.
     live: bool,
     /// Whether the run goes on when no output can take its frames.
     service: bool,
+    /// Whether any frame came.
+    used: bool,
 }
 
-impl<'a> Outputs<'a> {
-    pub(super) fn new(
-        outputs: Vec<Box<dyn Output>>,
-        open: &'a mut OpenOutput<'a>,
-        live: bool,
-        service: bool,
-    ) -> Self {
-        let slots = outputs.into_iter().map(|output| Slot {
-            name: output.name().to_owned(),
-            output: Some(output),
-            retry_at: gst::ClockTime::ZERO,
-            backoff: Backoff::default(),
-            taken: 0,
-            lost: OutputStats::default(),
-            restarts: 0,
-            failure: None,
-            unfit: None,
-            returning: false,
-        });
+impl Outputs {
+    pub(super) fn new(slots: Vec<Slot>, open: Arc<OpenOutput>, live: bool, service: bool) -> Self {
         Self {
-            slots: slots.collect(),
+            slots,
             open,
             live,
             service,
+            used: false,
         }
     }
 
@@ -125,91 +61,52 @@ impl<'a> Outputs<'a> {
         if self.live {
             return Ok(true);
         }
-        for output in self.slots.iter_mut().filter_map(|s| s.output.as_mut()) {
-            if !output.ready()? {
+        for slot in &mut self.slots {
+            if let State::Up(output) = &mut slot.state
+                && !output.ready()?
+            {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// Gives `frame` to every output that is there; tells of those that go and come.
+    /// Takes up what was started and what went down; tells of it.
+    ///
+    /// # Errors
+    /// Why the last output is of no use any more; a run at a terminal ends with it.
+    pub(super) fn look(
+        &mut self,
+        now: gst::ClockTime,
+        tell: &mut dyn FnMut(&Event),
+    ) -> Result<(), CameraError> {
+        for index in 0..self.slots.len() {
+            let Some(error) = self.slots[index].look(now, tell) else {
+                continue;
+            };
+            let again = heals(&error);
+            if !again && !self.service && self.slots.iter().all(Slot::is_useless) {
+                return Err(error);
+            }
+            let slot = &mut self.slots[index];
+            let what = if again { "trying again" } else { "for good" };
+            tell(&slot.gone(format!("{what}: {error}")));
+            slot.failure = Some(error);
+        }
+        Ok(())
+    }
+
+    /// Gives `frame` to every output that is there; tells of those that come.
     pub(super) fn deliver(
         &mut self,
         frame: &Frame,
         now: gst::ClockTime,
         tell: &mut dyn FnMut(&Event),
     ) -> Result<(), CameraError> {
-        let mut failed = Vec::new();
+        self.used = true;
         for (index, slot) in self.slots.iter_mut().enumerate() {
-            if slot.unfit.as_ref() == Some(&frame.caps) {
-                continue;
-            }
-            if slot.output.is_none() && now >= slot.retry_at {
-                match (self.open)(index) {
-                    Ok(output) => {
-                        slot.output = Some(output);
-                        slot.returning = true;
-                        slot.unfit = None;
-                        slot.taken = 0;
-                    }
-                    Err(error) => {
-                        slot.retry_at = now + clock_time(slot.backoff.wait());
-                        slot.not_back(error, tell);
-                    }
-                }
-            }
-            let Some(output) = &mut slot.output else {
-                continue;
-            };
-            match output.push(frame) {
-                Ok(()) => {
-                    slot.taken += 1;
-                    if slot.returning && (slot.taken > 1 || output.stats().taken > 0) {
-                        slot.returning = false;
-                        tell(&Event::OutputBack(slot.name.clone()));
-                    }
-                    if slot.taken == SETTLED {
-                        slot.backoff.reset();
-                    }
-                    if let Some(remark) = output.remark() {
-                        tell(&Event::Status(remark));
-                    }
-                }
-                Err(error) if !self.live => return Err(error),
-                Err(error) => {
-                    slot.lost.add(&output.stats());
-                    slot.output = None;
-                    if heals(&error) {
-                        tell(&slot.gone(format!("trying again: {error}")));
-                        slot.restarts += 1;
-                        slot.retry_at = now + clock_time(slot.backoff.wait());
-                        slot.failure = Some(error);
-                    } else {
-                        slot.unfit = Some(frame.caps.clone());
-                        failed.push((index, error));
-                    }
-                }
-            }
-        }
-        self.give_up(failed, frame, tell)
-    }
-
-    /// Takes leave of outputs that will not take frames like this one. With the last of them a run at a terminal ends.
-    fn give_up(
-        &mut self,
-        failed: Vec<(usize, CameraError)>,
-        frame: &Frame,
-        tell: &mut dyn FnMut(&Event),
-    ) -> Result<(), CameraError> {
-        let useless = |slot: &Slot| slot.unfit.as_ref() == Some(&frame.caps);
-        let none_left = self.slots.iter().all(useless);
-        for (index, error) in failed {
-            if none_left && !self.service {
-                return Err(error);
-            }
-            tell(&self.slots[index].gone(format!("for good: {error}")));
-            self.slots[index].failure = Some(error);
+            slot.restart(index, &self.open, frame, now);
+            slot.give(frame, now, self.live, tell)?;
         }
         Ok(())
     }
@@ -217,11 +114,15 @@ impl<'a> Outputs<'a> {
     /// What every output did so far.
     pub(super) fn measured(&self) -> Vec<MeasuredSink> {
         let measured = self.slots.iter().map(|slot| {
-            let mut stats = slot.output.as_ref().map(|o| o.stats()).unwrap_or_default();
+            let output = match &slot.state {
+                State::Up(output) => Some(output),
+                _ => None,
+            };
+            let mut stats = output.map(|output| output.stats()).unwrap_or_default();
             stats.add(&slot.lost);
             MeasuredSink {
                 name: slot.name.clone(),
-                up: slot.output.is_some(),
+                up: output.is_some(),
                 given: stats.given,
                 taken: stats.taken,
                 restarts: slot.restarts,
@@ -231,68 +132,78 @@ impl<'a> Outputs<'a> {
     }
 }
 
-/// Whether an output that failed so may work when it is started again.
-fn heals(error: &CameraError) -> bool {
-    !matches!(error, CameraError::Unfit { .. } | CameraError::Format(_))
+impl Drop for Outputs {
+    fn drop(&mut self) {
+        let until = Instant::now() + STOPS;
+        let answers: Vec<_> = self.slots.drain(..).filter_map(Slot::stop).collect();
+        for answer in answers {
+            // Nobody is left to be told.
+            let _ = fall::wait(&answer, until);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
     use super::*;
+    use crate::camera::output::Output;
+    use crate::camera::sharpener::lock;
+    use crate::camera::timeline::Mark;
     use crate::camera::twin::{Collected, CollectingOutput};
 
-    fn slot(name: &str, taken: u64) -> Slot {
-        Slot {
-            name: name.into(),
-            output: None,
-            retry_at: gst::ClockTime::ZERO,
-            backoff: Backoff::default(),
-            taken: 0,
-            lost: OutputStats {
-                given: taken,
-                taken,
-                ..OutputStats::default()
-            },
-            restarts: 1,
-            failure: Some(CameraError::Sink {
-                sink: name.into(),
-                reason: "disk full".into(),
-            }),
-            unfit: None,
-            returning: false,
-        }
-    }
-
     #[test]
-    fn a_file_that_is_not_there_is_no_success() {
-        let said = |name, taken| slot(name, taken).missing().map(|e| e.to_string());
-        let error = said("x.mp4", 9).unwrap();
-        assert!(error.starts_with("cannot write x.mp4: "), "{error}");
-        assert!(
-            error.contains("disk full") && error.contains("-1"),
-            "{error}"
-        );
-        assert!(said("x.mp4", 0).is_some() && said("record:clips", 0).is_some());
-        assert_eq!(said("record:clips", 9), None);
+    fn an_output_that_hangs_while_it_starts_holds_up_no_other() {
+        gst::init().unwrap();
+        let (go, gate) = channel::<()>();
+        let gate = Mutex::new(gate);
+        let open: Arc<OpenOutput> = Arc::new(move |_| {
+            let _ = lock(&gate).recv();
+            let output = CollectingOutput::new(Collected::default(), None);
+            Ok(Box::new(output) as Box<dyn Output>)
+        });
+        let (pulled, other) = (Collected::default(), Collected::default());
+        let outputs = [(pulled, Some(1)), (other.clone(), None)]
+            .map(|(collected, fails)| Slot::up(Box::new(CollectingOutput::new(collected, fails))));
+        let mut outputs = Outputs::new(outputs.into(), open, true, true);
         let mut told = Vec::new();
-        let mut tell = |event: &Event| told.push(event.to_string());
-        let mut pulled = slot("x.mp4", 9);
-        for reason in ["disk full", "No such file", "No such file"] {
-            let error = CameraError::Sink {
-                sink: "x.mp4".into(),
-                reason: reason.into(),
+        let mut second = 0;
+        let mut turn = |outputs: &mut Outputs| {
+            let now = gst::ClockTime::from_seconds(second);
+            second += 1;
+            let mut buffer = gst::Buffer::new();
+            buffer.get_mut().unwrap().set_pts(now);
+            let frame = Frame {
+                buffer,
+                caps: gst::Caps::new_any(),
+                mark: Mark::at(now),
             };
-            pulled.not_back(error, &mut tell);
+            let mut tell = |event: &Event| told.push(event.clone());
+            outputs.look(now, &mut tell).unwrap();
+            outputs.deliver(&frame, now, &mut tell).unwrap();
+            // Threads get their turn.
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        while !matches!(outputs.slots[0].state, State::Starting(_)) {
+            turn(&mut outputs);
         }
-        let error = pulled.missing().unwrap().to_string();
-        assert!(error.contains("No such file"), "{error}");
-        assert_eq!(told.len(), 1, "{told:?}");
+        let before = lock(&other.times).len();
+        (0..9).for_each(|_| turn(&mut outputs));
+        assert_eq!(lock(&other.times).len(), before + 9);
+        assert!(!outputs.measured()[0].up);
+        go.send(()).unwrap();
+        while !outputs.measured()[0].up {
+            turn(&mut outputs);
+        }
+        turn(&mut outputs);
+        let event = |at: usize| told[at].to_string();
         assert!(
-            told[0].starts_with("output lost, trying again: ") && told[0].ends_with("No such file"),
+            event(0).starts_with("output lost, trying again"),
             "{told:?}"
         );
-        let mut back = slot("x.mp4", 9);
-        back.output = Some(Box::new(CollectingOutput::new(Collected::default(), None)));
-        assert!(back.missing().is_none());
+        assert_eq!((event(1).as_str(), told.len()), ("output back: twin", 2));
     }
 }

@@ -37,9 +37,9 @@ impl Recording {
         for (key, value) in options {
             match key {
                 "segment" if (1..=86_400).contains(&value) => recording.segment = value,
-                "segment" => return Err("segment is in seconds: give 1 to 86400".into()),
+                "segment" => return Err("segment is in whole seconds: give 1 to 86400".into()),
                 "quota" if (1..=LARGEST_QUOTA).contains(&value) => recording.quota = Some(value),
-                "quota" => return Err(format!("quota is in GiB: give 1 to {LARGEST_QUOTA}")),
+                "quota" => return Err(format!("quota is in whole GiB: give 1 to {LARGEST_QUOTA}")),
                 _ => return Err(example.into()),
             }
         }
@@ -67,23 +67,26 @@ pub struct Playlist {
 pub(in crate::camera) type Unpublished = Arc<Mutex<Option<String>>>;
 
 impl Playlist {
-    /// Reads `DIR[,segment=SECONDS][,keep=N]`.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let (folder, options) = split(text)?;
+    /// Reads `DIR[,segment=SECONDS][,keep=N]`; says what is wrong with any other text.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let example = "give a folder, as in hls:www,segment=2,keep=6";
+        let (folder, options) = split(text).ok_or(example)?;
         let mut playlist = Self {
             folder,
             segment: 2,
             keep: 6,
         };
         for (key, value) in options {
-            let value = u32::try_from(value).ok()?;
+            let value = u32::try_from(value).unwrap_or(u32::MAX);
             match key {
                 "segment" if (1..=60).contains(&value) => playlist.segment = value,
+                "segment" => return Err("segment is in whole seconds: give 1 to 60".into()),
                 "keep" if (3..=100).contains(&value) => playlist.keep = value,
-                _ => return None,
+                "keep" => return Err("keep is a number of segments: give 3 to 100".into()),
+                _ => return Err(example.into()),
             }
         }
-        Some(playlist)
+        Ok(playlist)
     }
 
     /// Tells `sink`, the `hlssink2` of `pipeline`, where to write, and to count on from the segments of earlier starts:
@@ -193,7 +196,8 @@ fn number(name: &str) -> Option<i32> {
     digits.parse().ok().filter(|_| made)
 }
 
-/// A folder and its options, every value a number; one too large for a number stands for the largest.
+/// A folder and its options, every value a number; one too large for a number stands for the largest, and what is no whole
+/// number for 0, which no option takes.
 fn split(text: &str) -> Option<(PathBuf, Vec<(&str, u64)>)> {
     let mut parts = text.split(',');
     let folder = parts.next().filter(|folder| !folder.is_empty())?.into();
@@ -201,7 +205,7 @@ fn split(text: &str) -> Option<(PathBuf, Vec<(&str, u64)>)> {
         let (key, value) = part.split_once('=')?;
         let value = match value.parse::<u64>() {
             Err(e) if *e.kind() == IntErrorKind::PosOverflow => u64::MAX,
-            value => value.ok()?,
+            value => value.unwrap_or_default(),
         };
         Some((key, value))
     });
@@ -214,14 +218,27 @@ mod tests {
 
     #[test]
     fn a_quota_that_no_disk_has_is_refused() {
-        for wrong in ["0", "1048577", "17179869184", "99999999999999999999999"] {
+        for wrong in ["0", "0.5", "x", "1048577", "99999999999999999999999"] {
             let error = Recording::parse(&format!("clips,quota={wrong}")).unwrap_err();
-            assert_eq!(error, "quota is in GiB: give 1 to 1048576");
+            assert_eq!(error, "quota is in whole GiB: give 1 to 1048576");
         }
         let most = Recording::parse("clips,quota=1048576").unwrap();
         assert_eq!(most.quota_bytes(), Some(1 << 50));
         assert!(Recording::parse("clips,segment=0").is_err());
-        assert!(Recording::parse("clips,quota=x").is_err());
+        assert!(Recording::parse("clips,quota").is_err());
+    }
+
+    #[test]
+    fn a_playlist_says_what_it_takes() {
+        for (wrong, told) in [
+            ("www,keep=2", "give 3 to 100"),
+            ("www,segment=0.5", "give 1 to 60"),
+            ("www,segment=9999999999", "give 1 to 60"),
+            ("www,quota=1", "as in hls:www,segment=2,keep=6"),
+        ] {
+            let error = Playlist::parse(wrong).unwrap_err();
+            assert!(error.contains(told), "{error}");
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Where frames go: the text a user gives, and what it stands for.
 
+mod clash;
 mod folder;
+mod held;
 mod packed;
 mod place;
 mod tail;
@@ -12,10 +14,11 @@ use super::address::without_password;
 use super::error::CameraError;
 use super::rtsp_address::RtspAddress;
 
+pub use clash::{apart, spare};
 pub use folder::{Playlist, Recording};
 pub(super) use folder::{Unpublished, numbered};
+pub(super) use held::Held;
 pub(super) use packed::packed;
-pub use place::{apart, spare};
 pub(super) use tail::exact;
 
 /// A kind of output.
@@ -72,10 +75,7 @@ impl FromStr for SinkSpec {
             "raw" if !rest.is_empty() => SinkKind::Raw(rest.into()),
             "v4l2" if !rest.is_empty() => SinkKind::V4l2(rest.into()),
             "record" => SinkKind::Record(Recording::parse(rest).map_err(|reason| wrong(&reason))?),
-            "hls" => SinkKind::Hls(
-                Playlist::parse(rest)
-                    .ok_or_else(|| wrong("give a folder, as in hls:www,segment=2,keep=6"))?,
-            ),
+            "hls" => SinkKind::Hls(Playlist::parse(rest).map_err(|reason| wrong(&reason))?),
             "rtsp" => {
                 let address = RtspAddress::parse(text).ok_or_else(|| {
                     wrong(

@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::held::Held;
 use super::{SinkKind, SinkSpec};
 use crate::atomic;
 use crate::camera::error::CameraError;
-use crate::camera::source::{SourceKind, SourceSpec};
-use crate::place::Place;
 
 /// Where the kernel says how v4l2loopback was loaded.
 const EXCLUSIVE: &str = "/sys/module/v4l2loopback/parameters/exclusive_caps";
@@ -30,32 +29,45 @@ impl SinkSpec {
     }
 
     /// Makes the place that is written until then, so that a path that cannot be written is known
-    /// before the first frame.
+    /// before the first frame. No other process writes it until what is returned goes.
     ///
     /// # Errors
     /// [`CameraError::SinkPath`].
-    pub fn prepare(&self) -> Result<(), CameraError> {
+    pub(in crate::camera) fn prepare(&self) -> Result<Option<Held>, CameraError> {
         match &self.kind {
-            SinkKind::Record(recording) => return folder(&recording.folder),
-            SinkKind::Hls(playlist) => return folder(&playlist.folder),
-            SinkKind::V4l2(device) => return virtual_camera(device),
+            SinkKind::Record(recording) => return folder(&recording.folder, "record").map(Some),
+            SinkKind::Hls(playlist) => return folder(&playlist.folder, "hls").map(Some),
+            SinkKind::V4l2(device) => return virtual_camera(device).map(|()| None),
             _ => {}
         }
         let Some(target) = self.target() else {
-            return Ok(());
+            return Ok(None);
         };
         let failed = |reason: String| CameraError::SinkPath {
             path: target.to_owned(),
             reason,
         };
+        let made = |made: std::io::Result<Held>| made.map(Some).map_err(|e| failed(cause(&e)));
+        if let Some(parent) = target.parent() {
+            if parent.metadata().is_ok_and(|found| !found.is_dir()) {
+                let reason = format!("{} is no folder: give another name", parent.display());
+                return Err(failed(reason));
+            }
+            std::fs::create_dir_all(parent).map_err(|e| failed(cause(&e)))?;
+        }
         let part = atomic::part_path(target);
         if let SinkKind::Frames(_) = self.kind {
+            // A folder cannot be renamed to what is none, a link to one included.
+            if let Some(reason) = no_folder(target.symlink_metadata()) {
+                return Err(failed(reason.into()));
+            }
             if std::fs::read_dir(target).is_ok_and(|mut d| d.next().is_some()) {
                 return Err(failed("the folder is not empty".into()));
             }
+            let _left = Held::left(&part).map_err(|e| failed(e.to_string()))?;
             // Left by a run that was killed: its frames must not mix with this run's.
             let _ = std::fs::remove_dir_all(&part);
-            return std::fs::create_dir(&part).map_err(|e| failed(e.to_string()));
+            return made(std::fs::create_dir(&part).and_then(|()| Held::folder(&part)));
         }
         if target.is_dir() {
             return Err(failed("it is a folder".into()));
@@ -66,9 +78,7 @@ impl SinkSpec {
                 "it is no file; 'gst:filesink location=PATH' writes to it as it is".into(),
             ));
         }
-        std::fs::File::create(&part)
-            .map(|_| ())
-            .map_err(|e| failed(e.to_string()))
+        made(Held::file(&part))
     }
 
     /// What a person should know of PNG files that hold less than the frames did.
@@ -95,101 +105,40 @@ impl SinkSpec {
     }
 }
 
-/// Sees that no two sinks write the same file or folder, whatever it is called.
-///
-/// # Errors
-/// [`CameraError::SinkPath`] with the one that is given twice.
-pub fn apart(sinks: &[SinkSpec]) -> Result<(), CameraError> {
-    let mut taken: Vec<(Use, Place)> = Vec::new();
-    for sink in sinks {
-        let Some((kind, path)) = used(sink) else {
-            continue;
-        };
-        let places = places(kind, path);
-        let clash = places.iter().any(|place| {
-            let mut others = taken.iter().filter(|(other, _)| kind.clashes(*other));
-            others.any(|(_, other)| other.is(place))
-        });
-        if clash {
-            let (file, folder) = ("file", "folder");
-            let own = match sink.kind {
-                SinkKind::Record(_) | SinkKind::Hls(_) | SinkKind::Frames(_) => folder,
-                _ => file,
-            };
-            return Err(CameraError::SinkPath {
-                path: path.to_owned(),
-                reason: format!("two sinks write it: give each a {own} of its own"),
-            });
-        }
-        taken.extend(places.into_iter().map(|place| (kind, place)));
-    }
-    Ok(())
-}
-
-/// Sees that no sink replaces what `source` reads.
-///
-/// # Errors
-/// [`CameraError::SinkPath`] with the sink that would.
-pub fn spare(source: &SourceSpec, sinks: &[SinkSpec]) -> Result<(), CameraError> {
-    let (SourceKind::File(read) | SourceKind::Images(read)) = &source.kind else {
-        return Ok(());
-    };
-    let read = Place::of(read);
-    for target in sinks.iter().filter_map(SinkSpec::target) {
-        if places(Use::Target, target)
-            .iter()
-            .any(|place| place.is(&read))
-        {
-            return Err(CameraError::SinkPath {
-                path: target.to_owned(),
-                reason: "this run reads it as its source: give the output another name".into(),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// What a sink does with its place.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Use {
-    /// It appears at the end.
-    Target,
-    /// Segments are written into it and count towards its quota.
-    Segments,
-    /// A playlist and its segments are written into it.
-    Playlist,
-}
-
-impl Use {
-    /// A web server may well offer recordings beside the stream: their names differ.
-    fn clashes(self, other: Self) -> bool {
-        self == other || self == Self::Target || other == Self::Target
-    }
-}
-
-fn used(sink: &SinkSpec) -> Option<(Use, &Path)> {
-    match &sink.kind {
-        SinkKind::Record(recording) => Some((Use::Segments, &recording.folder)),
-        SinkKind::Hls(playlist) => Some((Use::Playlist, &playlist.folder)),
-        _ => sink.target().map(|target| (Use::Target, target)),
-    }
-}
-
-/// Where a sink writes: a target under another name first.
-fn places(kind: Use, path: &Path) -> Vec<Place> {
-    let part = (kind == Use::Target).then(|| Place::of(&atomic::part_path(path)));
-    [Place::of(path)].into_iter().chain(part).collect()
-}
-
-/// Makes a folder that can be written.
-fn folder(path: &Path) -> Result<(), CameraError> {
+/// Makes a folder that can be written, and that no other sink of this `kind` writes.
+fn folder(path: &Path, kind: &str) -> Result<Held, CameraError> {
     let failed = |reason: String| CameraError::SinkPath {
         path: path.to_owned(),
         reason,
     };
-    std::fs::create_dir_all(path).map_err(|e| failed(e.to_string()))?;
+    if let Some(reason) = no_folder(path.metadata()) {
+        return Err(failed(reason.into()));
+    }
+    std::fs::create_dir_all(path).map_err(|e| failed(cause(&e)))?;
     // Only an attempt tells: permissions, read-only mounts and quotas have their own rules.
-    tempfile_in(path).map_err(|e| failed(e.to_string()))
+    tempfile_in(path)
+        .and_then(|()| Held::inside(path, kind))
+        .map_err(|e| failed(cause(&e)))
+}
+
+/// What is wrong with a thing that stands in a folder's place; nothing where there is none.
+fn no_folder(found: std::io::Result<std::fs::Metadata>) -> Option<&'static str> {
+    match found {
+        Ok(found) if found.is_symlink() => Some("it is a link: name the folder that it leads to"),
+        Ok(found) if !found.is_dir() => Some("it is no folder: give another name"),
+        _ => None,
+    }
+}
+
+/// The system's words, with the way out for a service, to which nearly everything is read-only.
+fn cause(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::ReadOnlyFilesystem => format!(
+            "{error}; for a service make a folder that its user owns, and name it in `systemctl edit honed`: \
+             [Service] and below it ReadWritePaths=FOLDER"
+        ),
+        _ => error.to_string(),
+    }
 }
 
 fn tempfile_in(folder: &Path) -> std::io::Result<()> {
@@ -228,59 +177,35 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let prepare = |text: String| text.parse::<SinkSpec>().unwrap().prepare();
         let inside = |name: &str| folder.path().join(name).display().to_string();
-        let error = prepare(inside("none/out.mp4")).unwrap_err().to_string();
-        assert!(error.contains("none/out.mp4: No such file"), "{error}");
         std::fs::write(folder.path().join("old.png"), b"").unwrap();
+        let error = prepare(inside("old.png/out.mp4")).unwrap_err().to_string();
+        assert!(error.contains("old.png is no folder"), "{error}");
+        prepare(format!("lossless:{}", inside("clips/one.mkv"))).unwrap();
+        assert!(folder.path().join("clips/one.mkv.part").exists());
+        std::fs::remove_dir_all(folder.path().join("clips")).unwrap();
         let full = format!("frames:{}", folder.path().display());
         assert!(prepare(full).unwrap_err().to_string().contains("not empty"));
         let error = prepare(format!("record:{}", inside("old.png/clips"))).unwrap_err();
         assert!(error.to_string().contains("old.png/clips"), "{error}");
+        for kind in ["frames", "hls", "record"] {
+            let error = prepare(format!("{kind}:{}", inside("old.png"))).unwrap_err();
+            assert!(error.to_string().contains("it is no folder"), "{error}");
+        }
+        std::fs::create_dir(folder.path().join("empty")).unwrap();
+        std::os::unix::fs::symlink("empty", folder.path().join("link")).unwrap();
+        let error = prepare(format!("frames:{}", inside("link"))).unwrap_err();
+        assert!(error.to_string().contains("it is a link"), "{error}");
         prepare(inside("out.mp4")).unwrap();
         prepare(format!("hls:{}", inside("www"))).unwrap();
         assert!(!folder.path().join("out.mp4").exists());
     }
 
     #[test]
-    fn two_sinks_do_not_share_a_file() {
-        let sinks = |names: &[&str]| -> Vec<SinkSpec> {
-            names.iter().map(|name| name.parse().unwrap()).collect()
-        };
-        apart(&sinks(&["a.mkv", "b.mkv", "raw:c.raw", "null", "null"])).unwrap();
-        apart(&sinks(&["record:www", "hls:www"])).unwrap();
-        for pair in [
-            ["a.mkv", "./a.mkv"],
-            ["a.mkv", "lossless:a.mkv"],
-            ["a.mkv", "none/../a.mkv"],
-            ["a.mkv", "raw:a.mkv.part"],
-            ["hls:www", "hls:www/.,keep=4"],
-            ["record:clips", "record:clips/,quota=8"],
-            ["record:clips", "frames:clips"],
-        ] {
-            let error = apart(&sinks(&pair)).unwrap_err().to_string();
-            assert!(error.contains("two sinks write it"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_source_is_never_replaced() {
-        let folder = tempfile::tempdir().unwrap();
-        let film = folder.path().join("film.mkv");
-        std::fs::write(&film, b"film").unwrap();
-        std::os::unix::fs::symlink(&film, folder.path().join("link.mkv")).unwrap();
-        let at = |name: &str| folder.path().join(name).display().to_string();
-        let check = |source: &str, sink: String| {
-            let sinks = [sink.parse().unwrap()];
-            spare(&source.parse().unwrap(), &sinks).map_err(|e| e.to_string())
-        };
-        check(&at("film.mkv"), at("sharp.mkv")).unwrap();
-        check("test", at("film.mkv")).unwrap();
-        for sink in [at("film.mkv"), at("none/../film.mkv"), at("link.mkv")] {
-            let error = check(&at("film.mkv"), sink).unwrap_err();
-            assert!(error.contains("as its source"), "{error}");
-        }
-        check(&at("film.mkv.part"), at("film.mkv")).unwrap_err();
-        let images = format!("images:{}", folder.path().display());
-        check(&images, format!("frames:{}", at("."))).unwrap_err();
+    fn a_service_is_told_how_it_may_write_elsewhere() {
+        let told = cause(&std::io::ErrorKind::ReadOnlyFilesystem.into());
+        assert!(told.contains("ReadWritePaths="), "{told}");
+        let told = cause(&std::io::ErrorKind::PermissionDenied.into());
+        assert!(!told.contains("ReadWritePaths="), "{told}");
     }
 
     #[test]

@@ -16,14 +16,15 @@ fn the_largest_is_measured_in_whatever_order_the_bundle_was_packed() {
     for _ in 0..2 {
         manifest.models.reverse();
         let names = |more: &[&str]| -> Vec<String> {
-            let found = flags(more).entries(&manifest).unwrap();
+            let found = flags(more).entries(&manifest, |_| true).unwrap();
             found.iter().map(|m| m.name.clone()).collect()
         };
         assert_eq!(names(&[]), ["large", "large"]);
         assert_eq!(names(&["--precision", "f32"]), ["large"]);
         assert_eq!(names(&["--level", "nano"]), ["nano", "nano"]);
     }
-    let error = flags(&["--level", "huge"]).entries(&manifest).unwrap_err();
+    let huge = flags(&["--level", "huge"]);
+    let error = huge.entries(&manifest, |_| true).unwrap_err();
     assert!(error.contains("no student huge in it, only "), "{error}");
 }
 
@@ -34,6 +35,23 @@ fn one_student_has_no_levels_to_choose_from() {
         let error = <Flags as clap::Parser>::try_parse_from(line).unwrap_err();
         assert!(error.to_string().contains("cannot be used with"), "{error}");
     }
+}
+
+#[test]
+fn what_is_wrong_with_the_flags_is_told() {
+    let error = |line: &[&str]| {
+        <Flags as clap::Parser>::try_parse_from(line)
+            .unwrap_err()
+            .to_string()
+    };
+    let told = error(&["bench"]);
+    assert!(
+        told.contains("--model") && told.contains("--bundle"),
+        "{told}"
+    );
+    let told = error(&["bench", "--bundle", "x.hone", "--threads", "100000"]);
+    assert!(told.contains("256"), "{told}");
+    error(&["bench", "--bundle", "x.hone", "--model", "x.onnx"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use clap::Args;
 use hone_shared::bundle::Policy;
 use hone_shared::config::{Config, SLOTS_FOLDER};
@@ -38,6 +39,9 @@ impl RollbackArgs {
     /// # Errors
     /// When there is nothing to go back to.
     pub fn run(self) -> anyhow::Result<()> {
+        if let Some(missing) = self.folder.missing() {
+            bail!("{missing}");
+        }
         let policy = match self.policy() {
             Ok(policy) => policy,
             // Going back may be the way out of a configuration that this honed cannot read.

@@ -6,7 +6,7 @@
 use hone_shared::quant::{Affine, INPUT, QuantChain, QuantConv};
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
-use super::quantiser::{affine, scales, signed, stored};
+use super::quantiser::{affine, is_camera, scales, signed, stored};
 use super::{
     Model, Reason, bias, block, column_row_depth, is_column_row_depth, reader, reordered, shape,
     start,
@@ -142,8 +142,7 @@ impl Walk<'_> {
                 self.chain.layers.push(open.conv);
             }
             None if self.affine.is_none() => {
-                let off = (affine.scale / INPUT.scale - 1.0).abs();
-                if off > 1e-6 || affine.zero_point != 0 {
+                if !is_camera(affine) {
                     return Err("the frame is not quantised to the camera's bytes".into());
                 }
             }

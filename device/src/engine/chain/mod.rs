@@ -6,7 +6,7 @@
 
 mod f32;
 mod int8;
-mod quantiser;
+pub(super) mod quantiser;
 #[cfg(test)]
 mod tests;
 

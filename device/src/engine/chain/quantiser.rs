@@ -1,6 +1,6 @@
 //! What QuantizeLinear and DequantizeLinear say.
 
-use hone_shared::quant::Affine;
+use hone_shared::quant::{Affine, INPUT};
 use tract_onnx::pb::{NodeProto, TensorProto, tensor_proto::DataType};
 
 use super::Reason;
@@ -23,7 +23,7 @@ pub(super) fn stored<'a>(
 }
 
 /// Scale and u8 zero point of a QuantizeLinear or DequantizeLinear.
-pub(super) fn affine(node: &NodeProto, tensors: &Stored<'_>) -> Result<Affine, Reason> {
+pub(in crate::engine) fn affine(node: &NodeProto, tensors: &Stored<'_>) -> Result<Affine, Reason> {
     let scale = stored(node, 1, tensors)?.ok_or("a scale is missing")?;
     let zero = stored(node, 2, tensors)?;
     let scale = match floats(scale)?.as_slice() {
@@ -44,6 +44,12 @@ pub(super) fn affine(node: &NodeProto, tensors: &Stored<'_>) -> Result<Affine, R
     };
     let zero_point = u8::try_from(zero_point).map_err(|_| "a zero point is no byte")?;
     Ok(Affine { scale, zero_point })
+}
+
+/// Whether these are the camera's own bytes.
+pub(in crate::engine) fn is_camera(affine: Affine) -> bool {
+    let off = (affine.scale / INPUT.scale - 1.0).abs();
+    off <= 1e-6 && affine.zero_point == 0
 }
 
 /// The scale of each output in what a DequantizeLinear makes of `tensor`.

@@ -5,6 +5,7 @@ use prost::Message;
 use tract_onnx::pb::{ModelProto, StringStringEntryProto, TensorProto};
 
 use super::super::{EngineOptions, FrameView, FrameViewMut, PixelFormat, describe, load, sample};
+use super::node::through;
 use super::*;
 
 #[test]
@@ -14,17 +15,127 @@ fn a_mean_over_the_picture_sees_it_all_and_hides_no_cost() {
         ..NodeProto::default()
     };
     let known = HashMap::new();
-    let local = Local {
-        step: 2,
-        halo: Some(6),
-    };
-    let pooled = through(&node("GlobalAveragePool"), &[local], None, &known).unwrap();
+    let local = at(2, 6);
+    let pooled = through(&node("GlobalAveragePool"), &[local], None, &known);
     assert_eq!((pooled.step, pooled.halo), (0, None));
-    let gated = through(&node("Mul"), &[pooled, local], None, &known).unwrap();
+    let gated = through(&node("Mul"), &[pooled, local], None, &known);
     assert_eq!((gated.step, gated.halo), (2, None));
-    let other = Local { step: 4, ..local };
-    assert!(through(&node("Mul"), &[other, local], None, &known).is_none());
-    assert!(through(&node("Slice"), &[local], None, &known).is_none());
+    let lost = through(&node("Mul"), &[at(4, 6), local], None, &known);
+    assert_eq!((lost.step, lost.followed), (2, Followed::Not));
+    // A gate that is brought to another shape on its way stays one value for the frame.
+    let gate = through(&node("Reshape"), &[pooled], None, &known);
+    let gated = through(&node("Mul"), &[gate, local], None, &known);
+    assert_eq!((gated.step, gated.halo), (2, None));
+    assert_eq!(gated.followed, Followed::Wholly);
+    let cut = through(&node("Slice"), &[local], None, &known);
+    assert_eq!((cut.step, cut.followed), (2, Followed::Step));
+}
+
+/// A tensor that was followed.
+fn at(step: usize, halo: usize) -> Local {
+    Local {
+        step,
+        halo: Some(halo),
+        followed: Followed::Wholly,
+    }
+}
+
+/// The sample student with `nodes` in front of its first convolution, which reads `x`.
+fn behind(nodes: Vec<NodeProto>, tensors: Vec<TensorProto>) -> super::super::Description {
+    let mut proto = ModelProto::decode(sample::f32_chain().as_slice()).unwrap();
+    let graph = proto.graph.as_mut().unwrap();
+    let conv = graph.node.iter().position(|n| n.op_type == "Conv").unwrap();
+    graph.node[conv].input[0] = "x".into();
+    graph.node.splice(conv..conv, nodes);
+    graph.initializer.extend(tensors);
+    describe(&proto.encode_to_vec()).unwrap()
+}
+
+#[test]
+fn what_looks_at_the_whole_frame_does_so_whatever_the_metadata_say() {
+    let factors = || vec![sample::floats("f", &[4], &[1.0; 4])];
+    let reduce = |axis: i64| {
+        let mean = vec![sample::ints("axes", &[axis])];
+        vec![
+            sample::node("ReduceMean", &["blocks"], "mean", mean),
+            sample::node("Sub", &["blocks", "mean"], "x", vec![]),
+        ]
+    };
+    let told = describe(&sample::f32_chain()).unwrap().student.halo;
+    for (nodes, halo) in [
+        (
+            vec![sample::node(
+                "InstanceNormalization",
+                &["blocks", "f", "f"],
+                "x",
+                vec![],
+            )],
+            None,
+        ),
+        (reduce(3), None),
+        (reduce(1), told),
+        // Nobody knows what this does, so the file's word counts; and does so behind what is known.
+        (
+            vec![sample::node("Sharpen", &["blocks"], "x", vec![])],
+            told,
+        ),
+        (
+            vec![
+                sample::node("GlobalMaxPool", &["blocks"], "most", vec![]),
+                sample::node("Div", &["blocks", "most"], "part", vec![]),
+                sample::node("Sharpen", &["part"], "x", vec![]),
+            ],
+            None,
+        ),
+    ] {
+        let what = nodes[0].op_type.clone();
+        assert_eq!(behind(nodes, factors()).student.halo, halo, "{what}");
+    }
+}
+
+#[test]
+fn bytes_whose_range_is_the_frames_see_all_of_it() {
+    let node = NodeProto {
+        output: vec!["q".into(), "scale".into(), "zero".into()],
+        ..sample::node("DynamicQuantizeLinear", &["blocks"], "q", vec![])
+    };
+    let back = sample::node("DequantizeLinear", &["q", "scale", "zero"], "x", vec![]);
+    let found = behind(vec![node, back], vec![]);
+    let plain = describe(&sample::f32_chain()).unwrap();
+    assert_eq!((found.student.halo, found.cost_is_known), (None, true));
+    let cost = plain.student.macs_per_pixel;
+    assert_eq!(found.student.macs_per_pixel, cost);
+}
+
+#[test]
+fn convolutions_behind_what_is_not_followed_have_their_cost() {
+    let plain = describe(&sample::f32_chain()).unwrap();
+    let cost = plain.student.macs_per_pixel;
+    let factors = |by: f32| vec![sample::floats("by", &[4], &[1.0, 1.0, by, by])];
+    let one = |op: &str, inputs: &[&str]| vec![sample::node(op, inputs, "x", vec![])];
+    for (nodes, tensors, macs, known) in [
+        (one("Pad", &["blocks"]), vec![], cost, true),
+        (one("Transpose", &["blocks"]), vec![], cost, false),
+        (
+            one("Resize", &["blocks", "", "by"]),
+            factors(2.0),
+            4.0 * cost,
+            true,
+        ),
+        (
+            one("Resize", &["blocks", "", "by"]),
+            factors(0.5),
+            cost / 4.0,
+            true,
+        ),
+        (one("MatMul", &["blocks", "by"]), factors(1.0), cost, false),
+    ] {
+        let what = nodes[0].op_type.clone();
+        let found = behind(nodes, tensors);
+        assert_eq!(found.student.macs_per_pixel, macs, "{what}");
+        assert_eq!(found.cost_is_known, known, "{what}");
+        assert_eq!(found.student.halo, plain.student.halo, "{what}");
+    }
 }
 
 #[test]
@@ -42,21 +153,14 @@ fn convolutions_of_bytes_cost_what_others_do() {
         let node = sample::node(op, inputs, "y", vec![pads]);
         let dims = kernel_dims(&node, &GraphProto::default(), &known);
         assert_eq!(dims, Some(&[8, 4, 3, 3][..]), "{op}");
-        let local = Local {
-            step: 2,
-            halo: Some(6),
-        };
-        let out = through(&node, &[local], dims, &known).unwrap();
+        let out = through(&node, &[at(2, 6)], dims, &known);
         assert_eq!((out.step, out.halo), (2, Some(8)), "{op}");
     }
 }
 
 #[test]
 fn a_transposed_convolution_looks_as_far_as_its_weight() {
-    let local = Local {
-        step: 4,
-        halo: Some(0),
-    };
+    let local = at(4, 0);
     let known = HashMap::new();
     let node = |attributes| sample::node("ConvTranspose", &["x", "w"], "y", attributes);
     let stride = || sample::ints("strides", &[4, 4]);
@@ -65,11 +169,10 @@ fn a_transposed_convolution_looks_as_far_as_its_weight() {
         &[local],
         Some(&[8, 4, 16, 16]),
         &known,
-    )
-    .unwrap();
+    );
     assert_eq!((out.step, out.halo), (1, Some(64)));
     let shape = sample::ints("kernel_shape", &[4, 4]);
-    let out = through(&node(vec![stride(), shape]), &[local], None, &known).unwrap();
+    let out = through(&node(vec![stride(), shape]), &[local], None, &known);
     assert_eq!((out.step, out.halo), (1, Some(16)));
 }
 

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_size_that_is_in_use_keeps_its_plan() {
     let model = Model::parse(&sample::f32_chain()).unwrap();
-    let student = StudentInfo::of(&model).unwrap();
+    let student = StudentInfo::of(&model, &super::super::reach::reach(&model).unwrap());
     let options = EngineOptions {
         threads: 1,
         ..EngineOptions::default()

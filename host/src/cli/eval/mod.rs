@@ -39,10 +39,12 @@ pub struct EvalArgs {
     models: Vec<PathBuf>,
     /// A folder of pairs or of sharp pictures, an index of `hone data index`, or a video. Test
     /// pictures are evaluated where there are some, else validation pictures, else all. What a run
-    /// folder was trained on is left out. Frames of a video are kept in memory, 4 GB at most.
-    #[arg(long, required_unless_present = "compare")]
+    /// folder was trained on is left out. Frames of a video are kept in memory, 4 GB at most. Beside
+    /// --input its training pictures, pairs, tune the unsharp mask, and nothing else is taken.
+    #[arg(long, required_unless_present_any = ["compare", "input"])]
     data: Option<PathBuf>,
-    /// Evaluate these degraded pictures instead; paired with --truth by name.
+    /// Evaluate these degraded pictures instead; paired with --truth by name. Without --data the
+    /// unsharp mask is tuned on them.
     #[arg(long, requires = "truth")]
     input: Option<PathBuf>,
     /// The sharp pictures of --input.
@@ -104,7 +106,7 @@ pub struct EvalArgs {
     #[arg(long)]
     out: Option<PathBuf>,
     /// Put these reports (report.json or its folder) side by side instead.
-    #[arg(long, num_args = 1.., value_name = "REPORT", conflicts_with_all = ["data", "models", "out"])]
+    #[arg(long, num_args = 1.., value_name = "REPORT", conflicts_with_all = ["data", "input", "models", "out"])]
     compare: Vec<PathBuf>,
     /// Print JSON instead of the table.
     #[arg(long, conflicts_with = "markdown")]

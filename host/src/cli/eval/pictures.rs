@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, ensure};
+use hone_shared::print::tell;
 use hone_shared::printable::printable;
 use hone_shared::student::Colour;
 
@@ -46,7 +47,6 @@ impl EvalArgs {
             base: &run.text.base,
         });
         let learnt: Vec<Learnt> = learnt.collect();
-        let data = self.data.as_deref().context("give --data")?;
         let take = match self.video {
             Some(_) => Take::First(self.limit),
             None => Take::Spread(self.limit),
@@ -54,35 +54,50 @@ impl EvalArgs {
         let mut opened = match (&self.input, &self.truth) {
             (Some(input), Some(truth)) => {
                 let evaluated = PairSet::folders(input, truth, take)?;
-                // The data may hold the frames that are evaluated, or nothing else.
-                let training = PairSet::open(data, camera, take, &learnt)
-                    .ok()
-                    .and_then(|opened| opened.training)
-                    .map(|set| set.without(&evaluated));
                 Opened {
+                    training: self.beside(&evaluated, take, &learnt)?,
                     evaluated,
                     split: None,
-                    training,
                     problems: Vec::new(),
                     note: None,
                 }
             }
-            _ => PairSet::open(data, camera, take, &learnt)?,
+            _ => {
+                let data = self.data.as_deref().context("give --data")?;
+                let opened = PairSet::open(data, camera, take, &learnt)?;
+                ensure!(
+                    self.degrade.is_none() || opened.evaluated.uses_camera(),
+                    "{} holds degraded pictures already, which --degrade leaves as they are: drop the flag, or name \
+                     the folder of the sharp ones",
+                    data.display()
+                );
+                opened
+            }
         };
-        ensure!(
-            self.degrade.is_none() || opened.evaluated.uses_camera(),
-            "{} holds degraded pictures already, which --degrade leaves as they are: drop the flag, or name \
-             the folder of the sharp ones",
-            data.display()
-        );
         if let Some(note) = &opened.note {
-            eprintln!("note: {note}");
+            tell(format_args!("note: {note}"));
         }
         opened = self.usable(opened)?;
         if self.video.is_some() {
             opened.evaluated = opened.evaluated.as_sequence();
         }
         Ok(opened)
+    }
+
+    /// Training pictures of --data beside those of --input, which they may hold, too.
+    fn beside(
+        &self,
+        evaluated: &PairSet,
+        take: Take,
+        learnt: &[Learnt],
+    ) -> anyhow::Result<Option<PairSet>> {
+        let Some(data) = &self.data else {
+            return Ok(None);
+        };
+        let opened = PairSet::open(data, None, take, learnt).context(
+            "cannot tune the unsharp mask on --data, which is to hold pairs beside --input",
+        )?;
+        Ok(opened.training.map(|set| set.without(evaluated)))
     }
 
     /// Architecture of the teacher that made the sharp pictures, if one did.

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use hone_device::engine::EngineOptions;
-use hone_shared::student::Colour;
+use hone_shared::student::{Colour, Precision};
 
 use super::EvalArgs;
+use crate::cli::restorer::{UNPACK, open_onnx};
 use crate::evaluate::labels;
 use crate::onnx;
 use crate::quantise;
@@ -23,7 +24,7 @@ impl EvalArgs {
     /// All students, in the order of the command line, each with a name of its own.
     ///
     /// # Errors
-    /// When one cannot be read, or two are given the same label.
+    /// When one cannot be read or is of another precision than its flag says, or two are given the same label.
     pub(super) fn students(&self, runs: &[LoadedRun]) -> anyhow::Result<Vec<Student>> {
         for (i, (label, _)) in self.also.iter().enumerate() {
             if self.also[..i].iter().any(|(other, _)| other == label) {
@@ -31,7 +32,7 @@ impl EvalArgs {
             }
         }
         let options = EngineOptions::default();
-        let open = |path: &Path| Student::open(path, options);
+        let open = |path: &Path| open_onnx(path, options, UNPACK);
         // Each with what it may be called.
         let mut students: Vec<(Student, Vec<String>)> = Vec::new();
         let mut runs = runs.iter();
@@ -67,10 +68,20 @@ impl EvalArgs {
         for (label, path) in &self.also {
             students.push((open(path)?, vec![label.clone()]));
         }
-        for (path, name) in [(&self.onnx, "student f32"), (&self.int8, "student INT8")] {
+        for (path, name, precision) in [
+            (&self.onnx, "student f32", Precision::F32),
+            (&self.int8, "student INT8", Precision::Int8),
+        ] {
             if let Some(path) = path {
+                let student = open(path)?;
+                ensure!(
+                    student.precision() == precision,
+                    "{} computes in {}: --onnx is for f32 and --int8 for INT8",
+                    path.display(),
+                    student.precision()
+                );
                 let longer = format!("{name} {}", path.display());
-                students.push((open(path)?, vec![name.to_owned(), longer]));
+                students.push((student, vec![name.to_owned(), longer]));
             }
         }
         let (students, called): (Vec<_>, Vec<_>) = students.into_iter().unzip();

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::learned::LearnedMetrics;
+use super::learned::{self, LearnedMetrics};
 use super::{left_out, overwrite, progress};
 use crate::data::index::Problem;
 use crate::data::read;
 use crate::metric::{LEARNED, METRICS, MetricSet};
 use crate::picture::Picture;
-use crate::restore::{paired_images, video};
+use crate::restore::{images_in, paired_images, video};
 use measured::{Entry, Measured};
 
 /// Measures distorted pictures, folders of pictures, or videos against their references.
@@ -67,12 +67,15 @@ impl MetricsArgs {
                 .for_each(|metric| println!("{}", metric.name));
             LEARNED
                 .iter()
-                .for_each(|name| println!("{name} (needs weights: --vgg, --lpips)"));
+                .for_each(|name| println!("{name} (needs weights: {})", learned::flags_of(name)));
             return Ok(());
         }
         let (Some(reference), Some(distorted)) = (&self.reference, &self.distorted) else {
             bail!("give a reference and a distorted picture");
         };
+        if let Some(path) = &self.csv {
+            self.refuse_csv(path, [reference, distorted])?;
+        }
         let mut metrics = MetricSet::all(self.learned.vgg()?, self.learned.lpips()?);
         if !self.only.is_empty() {
             metrics = metrics.only(&self.only)?;
@@ -86,16 +89,29 @@ impl MetricsArgs {
                 }
             }
         }
-        if let Some(path) = &self.csv {
-            overwrite::refuse(path, [reference.as_path(), distorted])?;
-            hone_device::atomic::write_bytes(path, found.csv(&metrics.names()).as_bytes())?;
-        }
         if self.json {
             println!("{}", found.json(&metrics.names())?);
-            return Ok(());
+        } else {
+            println!("{}", found.table(&metrics.names()));
+            found.remarks().iter().for_each(|line| println!("{line}"));
         }
-        println!("{}", found.table(&metrics.names()));
-        found.remarks().iter().for_each(|line| println!("{line}"));
+        if let Some(path) = &self.csv {
+            hone_device::atomic::write_bytes(path, found.csv(&metrics.names()).as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a table that would take the place of what is measured or measures, or has none, before all the work.
+    fn refuse_csv(&self, path: &Path, sides: [&PathBuf; 2]) -> anyhow::Result<()> {
+        overwrite::refuse_nowhere(path)?;
+        overwrite::refuse(path, self.learned.files())?;
+        for side in sides {
+            overwrite::refuse(path, [side.as_path()])?;
+            if side.is_dir() {
+                let pictures = images_in(side)?;
+                overwrite::refuse(path, pictures.iter().map(PathBuf::as_path))?;
+            }
+        }
         Ok(())
     }
 

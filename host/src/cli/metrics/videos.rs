@@ -21,9 +21,10 @@ pub(super) fn measure(
     aligned: bool,
 ) -> anyhow::Result<Measured> {
     let alignment = alignment(reference, distorted, aligned)?;
+    // Those that looked for the alignment have told of damage.
     let (mut a, mut b) = (
-        Reader::open_stored(reference)?,
-        Reader::open_stored(distorted)?,
+        Reader::open_stored(reference)?.silent(),
+        Reader::open_stored(distorted)?.silent(),
     );
     let (left, right) = (a.format(), b.format());
     ensure!(

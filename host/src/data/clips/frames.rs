@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 
 use super::ask::NEEDED;
 use super::colours::{self, Colours, Stream};
+use super::damage;
 use crate::data::photo::Photo;
 
 /// Longest line and side of a frame's header.
@@ -46,12 +47,8 @@ impl Frames {
             .args(["!", "decodebin", "!", "videoconvert", "!"])
             .args(deinterlacer.split(' '))
             .args(pipeline.split_whitespace());
-        // Only libav's log tells of pictures that it had to make up.
-        if std::env::var_os("GST_DEBUG").is_none() {
-            command.env("GST_DEBUG", "libav:1");
-        }
+        damage::listen(&mut command);
         let mut child = command
-            .env("GST_DEBUG_NO_COLOR", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(complaints.try_clone()?)
@@ -107,13 +104,7 @@ impl Frames {
 
     /// How often the decoder complained although it went on, and of what first.
     pub(super) fn damage(&mut self) -> Option<String> {
-        let said = self.said();
-        let mut complaints = said.lines().filter_map(complaint);
-        let first = complaints.next()?;
-        let count = 1 + complaints.count();
-        Some(format!(
-            "the decoder complained {count} times of damage, first: {first}"
-        ))
+        damage::told(self.said().lines().filter_map(damage::complaint))
     }
 
     fn said(&mut self) -> String {
@@ -130,15 +121,6 @@ impl Drop for Frames {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// What a line of libav's log, or a warning of an element, says.
-fn complaint(line: &str) -> Option<&str> {
-    let words = match line.split_once(" libav ") {
-        Some((before, after)) if before.trim_end().ends_with("ERROR") => after.split_once("::")?.1,
-        _ => line.strip_prefix("WARNING: ")?,
-    };
-    Some(words.trim())
 }
 
 /// Reads a binary 8-bit PPM picture; `None` where the stream ends before one.
@@ -187,15 +169,6 @@ mod tests {
             let error = format!("{:#}", ppm(&mut &wrong[..]).unwrap_err());
             assert!(error.contains(words), "{error}");
         }
-    }
-
-    #[test]
-    fn complaints_are_told_from_what_else_is_said() {
-        let line = "0:00:00.62 55 0x7fd1 ERROR      libav :0:: error while decoding MB 10 0";
-        assert_eq!(complaint(line), Some("error while decoding MB 10 0"));
-        let line = "WARNING: from element /GstPipeline: could not decode stream.";
-        assert!(complaint(line).unwrap().ends_with("decode stream."));
-        assert_eq!(complaint("Additional debug info: libav is old"), None);
     }
 
     fn all(clip: &Path) -> Vec<Photo> {

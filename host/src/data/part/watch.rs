@@ -1,4 +1,4 @@
-//! What is half written: one process writes it, and where it is given up, be it by Ctrl-C, what is there of it is taken away.
+//! What is half written: one process writes it, and where it is given up, be it by Ctrl-C or with its terminal, what is there of it is taken away.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::lock;
+use crate::train::interrupt::ignored;
 
 /// What is half written, and what it is to become.
 static UNFINISHED: Mutex<Vec<(PathBuf, PathBuf)>> = Mutex::new(Vec::new());
@@ -27,7 +28,7 @@ pub struct Unfinished {
 }
 
 impl Unfinished {
-    /// Begins the file `part`, to be written over. From now on SIGINT and SIGTERM remove it before they end the program;
+    /// Begins the file `part`, to be written over. From now on SIGINT, SIGTERM and SIGHUP remove it before they end the program;
     /// `whole` is the name that it is to have, and has in what is said.
     ///
     /// # Errors
@@ -131,12 +132,17 @@ fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let impatient = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
+        let mut ending = vec![SIGINT, SIGTERM];
+        for &signal in &ending {
             // Registered first: it only acts once the first signal is being dealt with.
             let again = Arc::clone(&impatient);
             let _ = signal_hook::flag::register_conditional_default(signal, again);
         }
-        let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else {
+        // A terminal that closes may tell so twice, and under `nohup` it is not to be heard.
+        if !ignored(SIGHUP) {
+            ending.push(SIGHUP);
+        }
+        let Ok(mut signals) = Signals::new(ending) else {
             return;
         };
         std::thread::spawn(move || {

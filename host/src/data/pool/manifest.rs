@@ -10,6 +10,7 @@ use super::chunk::CHUNK;
 use super::record::RecordLayout;
 use crate::data::config::DataConfig;
 use crate::data::source::PairSource;
+use crate::lock;
 use crate::recipe::sha256;
 
 /// Version of the folder's layout and of the records.
@@ -145,11 +146,15 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Makes `folder` the place of this pool, unless it holds another one.
+    /// Makes `folder` the place of this pool, unless it holds another one. Of several processes one does it at a time, until
+    /// `stop` ends the wait.
     ///
     /// # Errors
-    /// When it does, or cannot be written.
-    pub fn claim(&self, folder: &Path) -> Result<()> {
+    /// When it does, cannot be written, or the wait was ended.
+    pub fn claim(&self, folder: &Path, stop: impl Fn() -> bool) -> Result<()> {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        let _turn = lock::turn(folder, stop)?;
         if folder.join(FILE_NAME).exists() {
             if let Some(what) = Self::read(folder)?.difference(self) {
                 bail!(
@@ -159,8 +164,6 @@ impl Manifest {
             }
             return Ok(());
         }
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
         let json = serde_json::to_vec_pretty(self)?;
         Ok(hone_device::atomic::write_bytes(
             &folder.join(FILE_NAME),

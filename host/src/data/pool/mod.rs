@@ -26,6 +26,7 @@ use tch::{Kind, Tensor};
 use super::loader::Batch;
 use super::random::{shuffled, stream};
 use super::source::{PairSource, Symmetry};
+use crate::lock;
 
 pub use chunk::{CHUNK, write_chunk};
 pub use manifest::{CropMaps, Manifest, MapShape, PoolTeacher};
@@ -269,7 +270,9 @@ pub fn merge(parts: &[PathBuf], out: &Path) -> Result<usize> {
             );
         }
     }
-    manifest.claim(out)?;
+    // Ctrl-C ends a merge at once, also while it waits.
+    manifest.claim(out, || false)?;
+    let _turn = lock::turn(out, || false)?;
     let mut copied = 0;
     for maps in &manifest.crops {
         if let Some(place) = chunk_path(out, maps.crop, 0).parent() {

@@ -46,7 +46,7 @@ fn manifest(config: &DataConfig) -> Manifest {
 /// Half of every sample is the answer; the map's first plane counts up.
 fn fill(folder: &Path, config: &DataConfig, chunks: &[usize]) {
     let (manifest, source) = (manifest(config), source(config));
-    manifest.claim(folder).unwrap();
+    manifest.claim(folder, || false).unwrap();
     let maps = &manifest.crops[0];
     for &number in chunks {
         let record = |i: usize| {
@@ -135,7 +135,10 @@ fn stale_and_damaged_pools_are_refused() {
         degradation: "gaussian:sigma=2".parse().unwrap(),
         ..config()
     };
-    let refused = manifest(&other).claim(at).unwrap_err().to_string();
+    let refused = manifest(&other)
+        .claim(at, || false)
+        .unwrap_err()
+        .to_string();
     assert!(refused.contains("degradation"), "{refused}");
     let pool = Pool::open(at, 8).unwrap();
     let stale = pool.check_against(source(&other).as_ref()).unwrap_err();
@@ -162,7 +165,7 @@ fn patches_that_fill_the_memory_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut huge = manifest(&config());
     (huge.crops[0].maps[0].channels, huge.crops[0].maps[0].side) = (4096, 4096);
-    huge.claim(folder.path()).unwrap();
+    huge.claim(folder.path(), || false).unwrap();
     let error = Manifest::read(folder.path()).unwrap_err().to_string();
     assert!(error.contains("a size is out of bounds"), "{error}");
 }

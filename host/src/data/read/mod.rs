@@ -1,8 +1,9 @@
 //! Image files as they come from the world: 16-bit, grey, palette and CMYK become 8-bit RGB, EXIF
 //! orientation is applied; transparent pictures are refused, for what is behind them is not known, and so
-//! are cut-off and damaged ones, for half a picture is no truth.
+//! are cut-off and damaged ones, for half a picture is no truth, and animations and pages.
 
 mod jpeg;
+mod several;
 
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
 use super::photo::Photo;
 use crate::picture::Picture;
+pub(crate) use several::several;
 
 /// Longest side of a picture, in pixels.
 const MAX_SIDE: u32 = 32_768;
@@ -39,6 +41,12 @@ pub enum Unusable {
     /// Larger than the bounds above.
     #[error("is larger than 32768 pixels a side or 1 GiB")]
     TooLarge,
+    /// Its first picture would stand for all.
+    #[error("is animated: make a still picture of it, or a video")]
+    Animated,
+    /// As said, of pages.
+    #[error("holds {0} pictures: extract them first")]
+    Several(usize),
     /// Part of it shows something else.
     #[error("has transparent pixels: put it on a background first")]
     Transparent,
@@ -69,6 +77,9 @@ fn open(path: &Path) -> Result<(Source, ImageFormat), Unusable> {
         .with_guessed_format()
         .map_err(Unusable::Closed)?;
     let format = reader.format().ok_or(Unusable::Unknown)?;
+    if let Some(several) = several(path, format) {
+        return Err(several);
+    }
     reader.limits(limits());
     Ok((reader, format))
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, anyhow, ensure};
+use hone_shared::print::tell;
 use hone_shared::printable::printable;
 use rayon::prelude::*;
 
@@ -170,7 +171,8 @@ impl Images {
     pub(super) fn refuse(&self, number: usize, error: anyhow::Error) -> anyhow::Error {
         let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
         if bad.insert(number, format!("{error:#}")).is_none() {
-            eprintln!("data: skipped: {}", printable(format_args!("{error:#}")));
+            let reason = format_args!("{error:#}");
+            tell(format_args!("data: skipped: {}", printable(reason)));
         }
         error
     }

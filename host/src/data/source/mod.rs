@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use hone_shared::print::tell;
 use hone_shared::printable::printable;
 
 use super::config::{DataConfig, Layout};
@@ -133,7 +134,7 @@ fn open_as_said(
     }
     let (root, index) = find_index(config, base)?;
     if let Some(warning) = ignored(config, &index) {
-        eprintln!("warning: {warning}");
+        tell(format_args!("warning: {warning}"));
     }
     // Who made an index has seen what it leaves out.
     if begins
@@ -151,7 +152,9 @@ fn open_as_said(
         let first = index.problems.iter().find(|p| p.reason == reason);
         let example = first.map_or("", |p| p.path.as_str());
         let example = printable(example);
-        eprintln!("data: left out {count} ({reason}), the first is {example}");
+        tell(format_args!(
+            "data: left out {count} ({reason}), the first is {example}"
+        ));
     }
     if index.count(Split::Train) == 0 {
         bail!(

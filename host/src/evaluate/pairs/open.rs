@@ -12,6 +12,7 @@ use crate::data::clips::container;
 use crate::data::config::Layout;
 use crate::data::index::{self, Index, Problem, Split};
 use crate::data::photo::Photo;
+use crate::data::read::is_picture;
 use crate::restore::{paired_images, video};
 
 /// Most bytes of a video's frames, which are all kept in memory.
@@ -73,6 +74,11 @@ impl PairSet {
                 note: None,
             });
         }
+        ensure!(
+            !data.is_file() || !is_picture(data),
+            "{} is a picture: name its folder",
+            data.display()
+        );
         let own = runs.iter().find(|run| run.is_in(data));
         let lying = data.join(index::FILE_NAME);
         let (root, index, indexed) = if data.is_file() {
@@ -205,6 +211,10 @@ impl PairSet {
                 truth: Arc::new(Photo::from_picture(&frame.to_picture(&format))),
                 place: items.len() as u64,
             });
+        }
+        if items.len() == limit {
+            // The film's end, where its damage is told, was not reached.
+            reader.tell_damage();
         }
         ensure!(!items.is_empty(), "{} holds no frame", path.display());
         Ok(Self::new(items, Some(camera.clone())).as_sequence())

@@ -1,3 +1,5 @@
+use std::fs::File;
+
 use image::{ImageBuffer, Luma, Rgb};
 use tiff::encoder::{TiffEncoder, colortype::Gray8};
 use tiff::tags::Tag;
@@ -121,7 +123,11 @@ fn further_pages_are_refused_and_thumbnails_are_not() {
         }
         drop(file);
         match told {
-            Some(told) => assert!(refusal(&path).contains(told)),
+            Some(told) => {
+                assert!(refusal(&path).contains(told));
+                let error = read::check(&path).unwrap_err().to_string();
+                assert!(error.contains(told), "{error}");
+            }
             None => assert_eq!(Photo::load(&path).unwrap().width(), 6),
         }
     }
@@ -143,7 +149,12 @@ fn animations_are_refused() {
         bytes.extend([0; 4]);
         bytes.extend(&still[33..]);
         std::fs::write(&path, bytes).unwrap();
-        assert_eq!(frames_of_png(&path).unwrap(), u32::from(frames));
+        // By who restores, and by who measures and trains.
+        assert_eq!(
+            refused,
+            matches!(read::decode(&path), Err(Unusable::Animated))
+        );
+        assert_eq!(refused, read::size(&path).is_err());
         assert_eq!(refused, refusal_or_none(&path).contains("is animated"));
     }
     let path = folder.path().join("a.webp");

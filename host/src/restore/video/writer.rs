@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ChildStdin;
 
 use anyhow::{Context, bail};
+use hone_shared::print::tell;
 
 use super::super::codec::{Codec, Tool};
 use super::super::y4m::{self, Format, Frame};
@@ -48,14 +49,14 @@ impl Writer {
         let unfinished = Unfinished::file(&part, path)?;
         let (odd_w, odd_h) = (format.width % 2, format.height % 2);
         if (odd_w, odd_h) != (0, 0) {
-            eprintln!(
+            tell(format_args!(
                 "note: {} becomes {}x{}: H.264 wants even sides, the last column or row of {}x{} is left out",
                 path.display(),
                 format.width - odd_w,
                 format.height - odd_h,
                 format.width,
                 format.height
-            );
+            ));
         }
         let arguments = match codec {
             Codec::Ffmpeg => {

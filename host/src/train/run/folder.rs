@@ -150,6 +150,13 @@ impl RunFolder {
             "{name} holds no run to resume: leave --resume away to start one"
         );
         let old = read_inputs(&self.path)?;
+        let own = self.path.join(RECIPE);
+        ensure!(
+            old.recipe_sha256 == inputs.recipe_sha256
+                || RecipeText::read(&own).is_ok_and(|text| text.hash() == old.recipe_sha256),
+            "{} was changed after the run began: bring it back as it was, or start a run of its own with another --out",
+            own.display()
+        );
         ensure!(
             old.recipe_sha256 == inputs.recipe_sha256,
             "{name} was started with another recipe: resume with {name}/recipe.toml"

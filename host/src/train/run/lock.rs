@@ -2,18 +2,11 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
 use crate::lock;
 use crate::train::interrupt::Interrupt;
-
-/// How often a lock is tried.
-const POLL: Duration = Duration::from_millis(50);
-/// A longer wait is told.
-const SILENT: Duration = Duration::from_secs(1);
 
 /// A run's folder belongs to another process.
 #[derive(Debug, thiserror::Error)]
@@ -40,22 +33,5 @@ pub(super) fn hold(path: &Path) -> Result<Option<File>> {
 /// # Errors
 /// When the user ends the wait.
 pub fn take_turn(path: &Path, interrupt: &Interrupt) -> Result<Option<File>> {
-    let Ok(folder) = File::open(path) else {
-        return Ok(None);
-    };
-    let name = path.display();
-    let begin = Instant::now();
-    let mut told = false;
-    while !lock::take(&folder) {
-        ensure!(
-            !interrupt.is_set(),
-            "stopped while another process held {name}; the same command goes on"
-        );
-        if !told && begin.elapsed() >= SILENT {
-            eprintln!("waiting for another process that holds {name}");
-            told = true;
-        }
-        sleep(POLL);
-    }
-    Ok(Some(folder))
+    lock::turn(path, || interrupt.is_set())
 }

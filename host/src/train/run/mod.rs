@@ -4,7 +4,7 @@
 //! RUN_DIR/
 //!   recipe.toml           the recipe, overrides applied
 //!   run.json              hashes of what went in (RunInputs): recipe, list of pictures, teacher weights, version
-//!   last.safetensors      the whole state, replaced after every epoch; --resume reads it
+//!   last.safetensors      the whole state, replaced after every epoch and every tenth minute of one; --resume reads it
 //!   best.safetensors      the best weights so far, f32, under the network's own names
 //!   epoch-0010.safetensors  kept weights (training.checkpoint_every)
 //!   teacher.json          a teacher's architecture; only in runs of `hone teacher train`
@@ -114,31 +114,17 @@ pub fn open(path: &Path) -> Result<LoadedRun> {
     })
 }
 
-/// How far a run is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RunStatus {
-    /// There is none, or it stopped before its first checkpoint.
-    None,
-    /// It can be resumed.
-    Started,
-    /// It ended.
-    Finished,
-}
-
-/// How far the run in `path` is.
+/// The last checkpoint's state of the run in `path`; none where there is no run, or one that stopped before its first.
 ///
 /// # Errors
 /// When its checkpoint is damaged.
-pub fn status(path: &Path) -> Result<RunStatus> {
+pub fn state(path: &Path) -> Result<Option<State>> {
     let last = path.join(LAST);
     if !last.exists() {
-        return Ok(RunStatus::None);
+        return Ok(None);
     }
     let checkpoint = Checkpoint::read(&last)?;
     let text = checkpoint.metadata.get(STATE_KEY);
     let text = text.with_context(|| format!("{} holds no state", last.display()))?;
-    Ok(match State::from_text(text)?.finished {
-        true => RunStatus::Finished,
-        false => RunStatus::Started,
-    })
+    State::from_text(text).map(Some)
 }

@@ -12,6 +12,10 @@ fn folders_of_other_runs_are_left_alone() {
     assert!(error(train(&out, RECIPE, false, None)).contains("--resume"));
     let other = RECIPE.replace("4e-3", "5e-3");
     assert!(error(train(&out, &other, true, None)).contains("another recipe"));
+    let own = out.join("recipe.toml");
+    std::fs::write(&own, &other).unwrap();
+    assert!(error(train(&out, &other, true, None)).contains("was changed after the run began"));
+    std::fs::write(&own, RECIPE).unwrap();
     assert!(format!("{:#}", run::open(&out).err().unwrap()).contains("no weights yet"));
     let last = out.join("last.safetensors");
     let bytes = std::fs::read(&last).unwrap();

@@ -27,8 +27,7 @@ fn an_overflow_makes_no_update_and_halves_the_loss_scale() {
         .replace("epochs = 2", "epochs = 1")
         .replace("accumulate = 2", "precision = \"f16\"");
     train(&out, &recipe, false, None).unwrap();
-    let last = Checkpoint::read(&out.join("last.safetensors")).unwrap();
-    let state = State::from_text(&last.metadata[STATE_KEY]).unwrap();
+    let state = run::state(&out).unwrap().unwrap();
     assert!(state.loss_scale < 65_536.0, "{}", state.loss_scale);
     assert!(state.updates < 10, "{}", state.updates);
 }

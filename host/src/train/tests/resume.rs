@@ -51,6 +51,51 @@ fn data_that_fail_cost_no_steps() {
     }
 }
 
+/// A training that ends in the middle of its work, as by SIGKILL.
+fn killed(out: &Path, resume: bool, trouble: Trouble) {
+    let training = || train_through(out, RECIPE, resume, trouble);
+    let end = std::panic::catch_unwind(std::panic::AssertUnwindSafe(training));
+    assert!(end.is_err(), "it was not killed");
+}
+
+#[test]
+fn a_killed_training_loses_little_and_ends_with_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    train(&whole, RECIPE, false, None).unwrap();
+    // Two batches make a step, six steps an epoch.
+    let in_a_step = Trouble {
+        trained: |batch, restored| match batch {
+            0..=8 => restored,
+            _ => std::panic::panic_any(()),
+        },
+        save_every: Duration::ZERO,
+        ..Trouble::default()
+    };
+    killed(&parts, false, in_a_step);
+    assert_eq!(place(&parts), (0, 4));
+    let while_validating = Trouble {
+        restored: |epoch, restored| match epoch {
+            1 => restored,
+            _ => std::panic::panic_any(()),
+        },
+        ..Trouble::default()
+    };
+    killed(&parts, true, while_validating);
+    assert_eq!(place(&parts), (1, 6));
+    train(&parts, RECIPE, true, None).unwrap();
+    for file in ["last.safetensors", "best.safetensors"] {
+        assert_eq!(difference(&whole, &parts, file), 0.0, "{file}");
+    }
+    // What an epoch's line says of its steps does not depend on who closes it.
+    let lines = |out: &Path| {
+        let lines = log::read(&out.join("log.jsonl")).unwrap().into_iter();
+        let lines = lines.map(|l| (l.epoch, l.learning_rate, l.loss, l.terms, l.validation));
+        lines.collect::<Vec<_>>()
+    };
+    assert_eq!(lines(&whole), lines(&parts));
+}
+
 #[test]
 fn a_temporal_training_learns_from_what_it_gave_and_resumes_with_the_same_bits() {
     let recipe = RECIPE.replace("convs = 3", "convs = 3, temporal = true");

@@ -1,9 +1,11 @@
 //! Single steps outside of a run.
 
 use super::*;
+use crate::student::StudentOutput;
 use crate::train::distill::Apprentice;
 use crate::train::guide::Guidance;
 use crate::train::trial::Trial;
+use hone_shared::student::ConvChain;
 
 /// The recipe's student and loss, which compares with a teacher's map of four channels.
 fn apprentice(recipe: &Recipe) -> Apprentice {
@@ -63,6 +65,45 @@ fn gradients_are_balanced_over_the_network_alone() {
     // An adaptor that learns is none of the student's parameters.
     assert_eq!(factors(false), factors(true));
     assert_ne!(factors(false), [1.0, 0.5]);
+}
+
+/// A student on a device whose memory holds one patch.
+struct Large(Box<dyn Student>);
+
+impl Student for Large {
+    fn forward_in(&self, frame: &Tensor, train: bool, kind: Kind) -> StudentOutput {
+        assert!(frame.size()[0] <= 1, "CUDA out of memory");
+        self.0.forward_in(frame, train, kind)
+    }
+
+    fn multiple(&self) -> usize {
+        self.0.multiple()
+    }
+
+    fn fold(&self) -> Result<ConvChain> {
+        self.0.fold()
+    }
+
+    fn unfold(&self, chain: &ConvChain) -> Result<()> {
+        self.0.unfold(chain)
+    }
+}
+
+#[test]
+fn a_trial_cuts_what_the_memory_does_not_hold() {
+    let recipe = Recipe::from_text(&text(RECIPE)).unwrap();
+    let mut parts = apprentice(&recipe);
+    parts.network = VarStore::new(Device::Cpu);
+    let student = student::build(&recipe.student, recipe.colour, &parts.network.root());
+    parts.student = Rc::new(Large(student.unwrap()));
+    let (input, truth) = pair(1, 3, 32);
+    let batch = TrainBatch {
+        input,
+        truth,
+        guidance: None,
+    };
+    let mut trial = Trial::new(&recipe, parts);
+    assert!(trial.step(&batch).unwrap() > 0.0);
 }
 
 #[test]
