@@ -48,7 +48,7 @@ impl ConfigArgs {
         if let Some(path) = self.check {
             let config = read(&path)?;
             #[cfg(feature = "camera")]
-            if let Some(note) =
+            for note in
                 judge(&config, Flagged::default()).with_context(|| path.display().to_string())?
             {
                 eprintln!("note: {}: {note}", path.display());
@@ -124,17 +124,22 @@ pub(super) struct Flagged {
 /// # Errors
 /// The key, source, sink, page, certificate or port at fault.
 #[cfg(feature = "camera")]
-pub(super) fn judge(config: &Config, flagged: Flagged) -> anyhow::Result<Option<String>> {
+pub(super) fn judge(config: &Config, flagged: Flagged) -> anyhow::Result<Vec<String>> {
+    let mut notes = Vec::new();
     super::specs::check(config)?;
     if !flagged.source {
         super::specs::check_source(config)?;
     }
     if !flagged.model {
         let keys = config.student.trusted_keys.iter().map(PathBuf::from);
-        // One that is to lie there may come with the deploy that asks.
-        let comes = |key: &PathBuf| key.starts_with(KEYS_FOLDER) && !key.exists();
-        let keys: Vec<PathBuf> = keys.filter(|key| !comes(key)).collect();
-        trust::policy(&keys, false, &Journal::default()).context("student.trusted_keys")?;
+        let (there, missing): (Vec<PathBuf>, Vec<PathBuf>) = keys.partition(|key| key.exists());
+        trust::policy(&there, false, &Journal::default()).context("student.trusted_keys")?;
+        // They may come with the deploy that asks, or lie on the board that this is for.
+        let missing = missing.iter().filter(|key| !key.starts_with(KEYS_FOLDER));
+        notes.extend(missing.map(|key| {
+            let key = key.display();
+            format!("student.trusted_keys: {key} is not there, and honed run wants it")
+        }));
     }
     if !flagged.sinks {
         let page = config.page.address().filter(|_| !flagged.page);
@@ -146,9 +151,9 @@ pub(super) fn judge(config: &Config, flagged: Flagged) -> anyhow::Result<Option<
     if let Some(settings) = page::Settings::new(&config.page, &config.slots.folder)
         && !flagged.page
     {
-        return Ok(settings.judge()?);
+        notes.extend(settings.judge()?);
     }
-    Ok(None)
+    Ok(notes)
 }
 
 /// Sees that no two streams, nor one and the page at `page`, are served on one port.

@@ -130,7 +130,7 @@ fn read(path: &Path, flagged: Flagged, journal: &Journal) -> anyhow::Result<Conf
         path.display()
     );
     let new = super::config::read_for_run(path, journal)?;
-    if let Some(note) = super::config::judge(&new, flagged).with_context(at)? {
+    for note in super::config::judge(&new, flagged).with_context(at)? {
         journal.say(format_args!("note: {}: {note}", path.display()));
     }
     Ok(new)

@@ -25,7 +25,9 @@ impl Running {
     pub fn start_heard_until(folder: &Path, arguments: &[&str], last: &'static str) -> Self {
         let student = super::student("luma");
         let before = ["--model", student.to_str().unwrap()];
-        let mut command = Command::new(env!("CARGO_BIN_EXE_honed"));
+        let mut command = Command::new("env");
+        // Under nohup nothing would hear it.
+        command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_honed")]);
         command.env_remove("NOTIFY_SOCKET");
         Self::spawn(folder, command, &[&before, arguments].concat(), last)
     }

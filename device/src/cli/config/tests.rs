@@ -48,19 +48,15 @@ fn what_run_refuses_is_refused_before() {
     let error = judged(open, Flagged::default()).unwrap_err();
     assert!(error.contains("without TLS"), "{error}");
     // --page-tls may have been given.
-    assert_eq!(judged(open, flagged(true, false)), Ok(None));
+    assert_eq!(judged(open, flagged(true, false)), Ok(vec![]));
     let twice = "output.sinks = ['rtsp', 'rtsp://0.0.0.0:8554/b']";
     assert!(judged(twice, Flagged::default()).is_err());
-    assert_eq!(judged(twice, flagged(false, true)), Ok(None));
+    assert_eq!(judged(twice, flagged(false, true)), Ok(vec![]));
     let none = "telemetry.to = ['mqtts://broker.example']\ntelemetry.authorities = '/none.pem'";
     let error = judged(none, Flagged::default()).unwrap_err();
     assert!(error.contains("/none.pem"), "{error}");
     for (text, told) in [
-        ("student.trusted_keys = ['/none.pub']", "/none.pub"),
-        (
-            "student.trusted_keys = ['/etc/honed/trusted-keys', '/none']",
-            "/none",
-        ),
+        ("student.trusted_keys = ['/etc/hostname']", "/etc/hostname"),
         ("source = { name = 'test', size = '1x1' }", "1 pixel wide"),
         ("source.name = '/none.mkv'", "/none.mkv"),
     ] {
@@ -72,9 +68,15 @@ fn what_run_refuses_is_refused_before() {
             model: true,
             ..Flagged::default()
         };
-        assert_eq!(judged(text, flagged), Ok(None));
+        assert_eq!(judged(text, flagged), Ok(vec![]));
     }
-    assert_eq!(judged("", Flagged::default()), Ok(None));
+    let keys = "student.trusted_keys = ['/etc/honed/trusted-keys/none.pub', '/none']";
+    let notes = judged(keys, Flagged::default()).unwrap();
+    assert!(
+        notes.len() == 1 && notes[0].contains(": /none is"),
+        "{notes:?}"
+    );
+    assert_eq!(judged("", Flagged::default()), Ok(vec![]));
 }
 
 #[test]

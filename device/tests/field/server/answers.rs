@@ -122,7 +122,7 @@ fn dials_turn_all_or_none() {
     for (wrong, status) in [
         ("{\"split\": 0.5, \"strength\": 1.5}", 422),
         ("{\"strenght\": 0.5}", 422),
-        ("{\"strength\": 1e99}", 422),
+        ("{\"strength\": 1e99}", 400),
         ("{\"strength\"", 400),
         ("", 400),
     ] {
