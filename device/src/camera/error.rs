@@ -84,6 +84,9 @@ pub enum CameraError {
         /// The system's words.
         reason: String,
     },
+    /// A sink's path is written by another process.
+    #[error("cannot write {}: another honed writes it: end that one, or give another name", .0.display())]
+    SinkHeld(PathBuf),
     /// A sink fails while it runs.
     #[error("the sink {sink} failed: {reason}")]
     Sink {

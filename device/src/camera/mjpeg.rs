@@ -31,15 +31,18 @@ struct Place {
     newer: Option<gst::Buffer>,
 }
 
-/// How many pictures of a stream came with their end marker, and how many without.
+/// How many of a stream's last pictures came with their end marker, and how many without; older ones count half, a quarter...
 #[derive(Debug, Default)]
 struct Ends {
     with: u64,
     without: u64,
 }
 
+/// So many pictures are counted before they count half: a camera that ceases to write the marker is dark for about twenty.
+const COUNTED: u64 = 16;
+
 impl Ends {
-    /// Whether `jpeg` was cut: it has no end marker, and at least a fifth of all had one. Some cameras never write it, others
+    /// Whether `jpeg` was cut: it has no end marker, and at least a fifth of the last ones had one. Some cameras never write it, others
     /// pad behind it.
     fn cut(&mut self, jpeg: &[u8]) -> bool {
         // What is no JPEG is the decoder's to complain of; a marker is looked for in memory, which does not fail.
@@ -49,6 +52,10 @@ impl Ends {
         } else {
             &mut self.without
         }) += 1;
+        if self.with + self.without >= COUNTED {
+            self.with /= 2;
+            self.without /= 2;
+        }
         !ends && self.without < 4 * self.with
     }
 }
@@ -150,7 +157,11 @@ mod tests {
         let seen = [cut, &WHOLE, cut, &padded, cut, b"no JPEG"].map(|jpeg| ends.cut(jpeg));
         assert_eq!(seen, [false, false, true, false, true, false]);
         let mut never = Ends::default();
-        assert!((0..9).all(|_| !never.cut(cut)));
+        assert!((0..99).all(|_| !never.cut(cut)));
+        let mut ceased = Ends::default();
+        assert!((0..999).all(|_| !ceased.cut(&WHOLE)));
+        let dark = (0..99).take_while(|_| ceased.cut(cut)).count();
+        assert!((8..30).contains(&dark), "{dark}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
 use crate::journal::Journal;
+use crate::systemd;
 
 /// Signals that come closer together say one thing: `timeout` signals its child and then the whole
 /// group, a terminal the group and a shell its child.
@@ -58,7 +59,12 @@ pub(super) fn listen(
 ) -> anyhow::Result<(Arc<AtomicBool>, Arc<AtomicBool>)> {
     let (stop, reload) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
     let mut heard = vec![SIGINT, SIGTERM];
-    if reloads || !kept_away(&std::fs::read_to_string("/proc/self/status").unwrap_or_default()) {
+    // A service has no terminal; without a configuration there is nothing to read again either.
+    let service = systemd::is_service();
+    if reloads
+        || service
+        || !kept_away(&std::fs::read_to_string("/proc/self/status").unwrap_or_default())
+    {
         heard.push(SIGHUP);
     }
     let mut signals = Signals::new(heard).context("cannot listen for signals")?;
@@ -66,7 +72,7 @@ pub(super) fn listen(
     let work = move || {
         let mut asked = Asked::default();
         for signal in signals.forever() {
-            if signal == SIGHUP && reloads {
+            if signal == SIGHUP && (reloads || service) {
                 again.store(true, Ordering::Relaxed);
                 continue;
             }

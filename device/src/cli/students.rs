@@ -18,7 +18,7 @@ use crate::camera::dials::Dials;
 use crate::camera::sharpener::{Level, Sharpener};
 use crate::camera::student::{self, Source, StudentError};
 use crate::journal::Journal;
-use crate::trust;
+use crate::{systemd, trust};
 
 /// Name of the copy beside the slots.
 const LAST_GOOD: &str = "last-good.hone";
@@ -45,8 +45,8 @@ pub(super) fn load(
     Ok(Sharpener::new(levels, dials.clone())?)
 }
 
-/// The configuration of a service that runs what it names on a camera. Who names a student by a flag, or waits for a film,
-/// wants that student or to hear what is wrong with it.
+/// The configuration of a run on a camera that may go on without its student. Who names one by a flag at a terminal, or waits
+/// for a film, wants that student or to hear what is wrong with it.
 fn served(job: &Job) -> Option<&Config> {
     let (_, config) = job.config.as_ref()?;
     let named = &config.student;
@@ -58,7 +58,8 @@ fn served(job: &Job) -> Option<&Config> {
     let precision = job.choice.precision.map_or("", Precision::name);
     let level = job.choice.level.as_deref().unwrap_or_default();
     let as_named = bundle && level == named.level && precision == named.precision;
-    (job.keep_trying && job.source.comes_back() && as_named).then_some(config)
+    let meant = as_named || systemd::is_service();
+    (job.keep_trying && job.source.comes_back() && meant).then_some(config)
 }
 
 fn stand_in(job: &mut Job, error: StudentError) -> anyhow::Result<Vec<Level>> {

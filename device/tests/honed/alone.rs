@@ -16,7 +16,9 @@ fn a_second_run_spares_what_the_first_one_writes() {
     }
     let mut first = Running::start(folder.path(), &arguments);
     first.wait_for("live");
-    for sink in sinks {
+    // Segments have names of their own: recorders share a folder.
+    let alone = sinks.iter().filter(|sink| !sink.starts_with("record:"));
+    for sink in alone {
         for source in [
             &["--source", LIVE][..],
             &["--source", FILM, "--every-frame"],

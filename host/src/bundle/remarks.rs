@@ -4,7 +4,7 @@ use hone_device::engine::{self, is_fused};
 use hone_shared::bundle::{Bundle, ModelEntry};
 use hone_shared::student::Precision;
 
-/// One sentence each. A student that cannot be read has none.
+/// One sentence each.
 pub fn remarks(bundle: &Bundle) -> Vec<String> {
     let mut remarks: Vec<String> = bundle
         .manifest()
@@ -25,10 +25,11 @@ pub fn remarks(bundle: &Bundle) -> Vec<String> {
 }
 
 fn of_student(bundle: &Bundle, model: &ModelEntry) -> Vec<String> {
-    let Ok(found) = engine::describe(bundle.model_bytes(model)) else {
-        return Vec::new();
-    };
     let name = format!("{} in {}", model.name, model.precision);
+    let found = match engine::describe(bundle.model_bytes(model)) {
+        Ok(found) => found,
+        Err(reason) => return vec![format!("{name} runs on no board: {reason}")],
+    };
     let mut remarks = Vec::new();
     if let (Precision::Int8, Err(reason)) = (model.precision, &found.layers) {
         let instead = match bundle.manifest().model(&model.name, Precision::F32) {

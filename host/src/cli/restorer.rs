@@ -94,9 +94,10 @@ pub struct RestorerSource {
     /// Level of the bundle's ladder; the largest without.
     #[arg(long, requires = "bundle", conflicts_with_all = ["model", "teacher", "teacher_run"])]
     level: Option<String>,
-    /// Take the bundle's f32 student, also where boards take the INT8 one.
-    #[arg(long, requires = "bundle", conflicts_with_all = ["model", "teacher", "teacher_run"])]
-    f32: bool,
+    /// Number format of the bundle's student; the one that boards take without.
+    #[arg(long, value_name = "f32|int8", requires = "bundle",
+        conflicts_with_all = ["model", "teacher", "teacher_run"])]
+    precision: Option<Precision>,
     /// Worker threads of a student; 0 takes one for each core [default: 0].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=256),
         conflicts_with_all = ["teacher", "teacher_run"])]
@@ -136,8 +137,7 @@ impl RestorerSource {
         let Some(bundle) = &self.bundle else {
             bail!("say what restores: --model, --bundle, --teacher-run or --teacher");
         };
-        let precision = self.f32.then_some(Precision::F32);
-        Student::from_bundle(bundle, self.level.as_deref(), precision, options)
+        Student::from_bundle(bundle, self.level.as_deref(), self.precision, options)
             .context("cannot take a student from the bundle")
     }
 }

@@ -111,7 +111,7 @@ pub fn extract(
     told: &dyn Fn(u64),
 ) -> anyhow::Result<Taken> {
     let announced = container::announced(clip).map_err(BadClip::of)?;
-    let taken = part::fill(folder, |part| {
+    part::fill(folder, |part| {
         let mut frames = Frames::of(clip).map_err(|error| match error.is::<std::io::Error>() {
             true => error,
             false => BadClip::of(error),
@@ -143,13 +143,13 @@ pub fn extract(
         if let Some(words) = container::shortage(clip, number as u64, announced) {
             bail!(BadClip(words));
         }
+        // Before the folder has its name: one without a note is somebody else's.
+        kept::note(clip, folder, every, kept)?;
         Ok(Taken {
             frames: kept,
             damage: frames.damage(),
         })
-    })?;
-    kept::note(clip, folder, every, taken.frames)?;
-    Ok(taken)
+    })
 }
 
 #[cfg(test)]

@@ -173,11 +173,11 @@ case $installed in
     exit $code
     ;;
 esac
-# No trial judges what was proven before, nor settings alone: the service has to be up, with all its outputs. It would go on
-# without one, whose disk may be mounted late, but settings that are new have to work.
+# No trial judges what was proven before, nor settings alone: the service has to be up, and settings that are new have to
+# work, with all their outputs. Otherwise it may go on without one, whose disk may be mounted late.
 lost=
 if systemctl restart honed 9>&- && systemctl is-active honed >/dev/null; then up=yes; else up=; fi
-[ -z "$up" ] || lost=$(told | sed -n 's/^output lost, trying again: //p' | head -n 1)
+[ -z "$up" ] || ! grep -q 'etc/honed.toml$' "$stage/moved" || lost=$(told | sed -n 's/^output lost, trying again: //p' | head -n 1)
 if [ -z "$up" ] || [ -n "$lost" ]; then
   trap - EXIT
   back

@@ -138,6 +138,11 @@ impl Loss {
     pub fn next_step(&self) {
         self.weighting.next_step();
     }
+
+    /// Forgets what was evaluated since the last call of [`Loss::next_step`]: no update came of it.
+    pub fn undo_step(&self) {
+        self.weighting.undo_step();
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Weights of the terms: as the recipe gives them, or balanced while training.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,8 @@ pub(super) enum Weighting {
         count: Tensor,
         /// Whether this step is past its measurement.
         past: Cell<bool>,
+        /// The factors before the step under way changed them.
+        before: RefCell<Option<Tensor>>,
     },
 }
 
@@ -100,6 +102,7 @@ impl Weighting {
                     factors,
                     count: path.zeros_no_train("count", &[1]),
                     past: Cell::new(false),
+                    before: RefCell::new(None),
                 }
             }
         }
@@ -129,12 +132,14 @@ impl Weighting {
                 factors,
                 count,
                 past,
+                before,
             } => {
                 if !past.get() {
                     let seen = count.double_value(&[0]) as u64;
                     if seen.is_multiple_of(*every) && !shared.is_empty() {
                         let norms = gradient_norms(terms, shared, scale)?;
                         let keep = if seen == 0 { 0.0 } else { *momentum };
+                        before.replace(Some(factors.detach().copy()));
                         balance(factors, weights, &norms, keep);
                     }
                     // Not before: a measurement that the memory does not hold is made anew.
@@ -145,12 +150,33 @@ impl Weighting {
         })
     }
 
+    /// Forgets what a step measured that was not made.
+    pub(super) fn undo_step(&self) {
+        if let Self::GradientNorm {
+            factors,
+            past,
+            before,
+            ..
+        } = self
+        {
+            if let Some(before) = before.take() {
+                tch::no_grad(|| factors.shallow_clone().copy_(&before));
+            }
+            past.set(false);
+        }
+    }
+
     /// Ends a step.
     pub(super) fn next_step(&self) {
         if let Self::GradientNorm {
-            every, count, past, ..
+            every,
+            count,
+            past,
+            before,
+            ..
         } = self
         {
+            before.replace(None);
             // On the device, for to read it would be to wait.
             let _ = tch::no_grad(|| {
                 let mut count = count.shallow_clone();

@@ -141,7 +141,8 @@ fn stem(path: &Path) -> Option<String> {
 pub fn page_id(key: &[Item]) -> anyhow::Result<String> {
     let mut id = sha256(&serde_json::to_vec(key)?);
     id.truncate(12);
-    Ok(id)
+    // Spreadsheets would take some for numbers.
+    Ok(format!("p{id}"))
 }
 
 /// Scores of all methods, best first, from the key and the raters' CSV files (`rater,item,score,page`).

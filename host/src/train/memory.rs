@@ -16,8 +16,8 @@ thread_local! {
 }
 
 /// What to do where it is the size of a training.
-pub(super) const ADVICE: &str = "free some of it, choose training.precision = \"bf16\", lower the stages' crops or \
-                                 data.validation_crop, or compute on another --device";
+pub(super) const ADVICE: &str = "free some of it, or compute on another --device; a run of its own may have \
+                                 training.precision = \"bf16\", lower crops of the stages or a lower data.validation_crop";
 
 /// Runs `work`; gives `None` when there was no memory left for it. torch tells that by an exception
 /// which tch turns into a panic inside a forward pass, into an error elsewhere.
@@ -64,8 +64,8 @@ pub(super) fn halve(batch: usize, pieces: usize) -> Result<usize> {
     let length = batch.div_ceil(pieces);
     ensure!(
         length > 1,
-        "the memory does not hold a single patch of this training: lower the stage's crop, choose \
-         training.precision = \"bf16\", or cache the teacher (hone teacher cache)"
+        "the memory does not hold a single patch of this training: free some of it; a run of its own may have a lower crop of \
+         the stage, training.precision = \"bf16\", or a cached teacher (hone teacher cache)"
     );
     let pieces = (2 * pieces).min(batch);
     let shorter = batch.div_ceil(pieces);

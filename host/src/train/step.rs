@@ -61,6 +61,13 @@ impl Trainer {
         progress: &mut Progress,
         batches: &[TrainBatch],
     ) -> Result<()> {
+        // A step that fails leaves nothing behind in what is saved.
+        let failed = |progress: &mut Progress, before, error| {
+            progress.state = before;
+            self.loss.undo_step();
+            Err(self.stopped(progress, error))
+        };
+        let before = progress.state.clone();
         let Pass {
             values,
             gradient,
@@ -68,7 +75,7 @@ impl Trainer {
             finite,
         } = match self.passes(batches, progress) {
             Ok(pass) => pass,
-            Err(error) => return Err(self.stopped(progress, error)),
+            Err(error) => return failed(progress, before, error),
         };
         if values.iter().any(|v| !v.is_finite()) {
             return Err(self.loss_diverged(batches, progress));
@@ -77,8 +84,7 @@ impl Trainer {
         if self.sound(finite, progress)?
             && let Err(error) = self.update(rate, progress, gradient, &norm)
         {
-            progress.state = before;
-            return Err(self.stopped(progress, error));
+            return failed(progress, before, error);
         }
         self.loss.next_step();
         for (sum, value) in progress.state.sums.iter_mut().zip(&values) {

@@ -155,10 +155,7 @@ fn a_training_whose_terminal_closes_is_saved() {
     let said: Vec<String> = lines.map(Result::unwrap).collect();
     assert_eq!(child.wait().unwrap().code(), Some(129), "{said:?}");
     let says = |words: &str| said.iter().any(|line| line.contains(words));
-    assert!(
-        says("stopping when the step under way") && says("stopped in epoch 1"),
-        "{said:?}"
-    );
+    assert!(says("stopped in epoch 1"), "{said:?}");
     assert!(at.join("run/last.safetensors").exists());
 }
 

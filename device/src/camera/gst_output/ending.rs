@@ -11,22 +11,20 @@ use crate::atomic;
 use crate::camera::elements;
 use crate::camera::error::CameraError;
 use crate::camera::quota::Segments;
-use crate::camera::sink::Held;
+use crate::camera::sink::{Held, unheld};
 
 /// Keeps what an earlier run recorded that was cut off before it could see to it, as by a power cut: a part file would be
 /// written over. Says what became of it.
 ///
 /// # Errors
-/// [`CameraError::SinkPath`] when it cannot be kept under another name, or another run goes on writing it.
+/// [`CameraError::SinkPath`] when it cannot be kept under another name, [`CameraError::SinkHeld`] when another run goes on
+/// writing it.
 pub(super) fn earlier(target: &Path) -> Result<Option<String>, CameraError> {
     let path = atomic::part_path(target);
     let Ok(part) = path.symlink_metadata() else {
         return Ok(None);
     };
-    let _left = Held::left(&path).map_err(|e| CameraError::SinkPath {
-        path: target.to_owned(),
-        reason: e.to_string(),
-    })?;
+    let _left = Held::left(&path).map_err(|e| unheld(target, &e))?;
     let kept = files::rescue(target).map_err(|e| CameraError::SinkPath {
         path: target.to_owned(),
         reason: format!(

@@ -188,7 +188,7 @@ fn an_output_that_fails_is_started_again() {
 
 #[test]
 fn an_output_that_fails_again_and_again_is_lost_once() {
-    let (report, events, _) = play(plan(), vec![frames(3000)], [20, 1, 1], 100);
+    let (report, events, _) = play(plan(), vec![frames(8000)], [20, 1, 1], 100);
     assert_eq!(report.unwrap().outputs[0].restarts, 3);
     let lamp = Lamp::default();
     let lost = |e: &&Event| e.to_string().starts_with("output lost, trying again");

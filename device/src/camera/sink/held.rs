@@ -1,9 +1,11 @@
 //! Places that one process writes: a lock keeps others away. The kernel takes it back at any end of its process.
 
 use std::fs::{File, TryLockError};
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 /// Opened and locked so often when what is opened is gone by then.
 const TRIES: usize = 10;
@@ -41,7 +43,7 @@ impl Held {
     /// What a sink of some `kind` writes into `folder`.
     pub(super) fn inside(folder: &Path, kind: &str) -> io::Result<Self> {
         let mark = folder.join(format!(".honed-{kind}"));
-        let file = take(&mark, || open(&mark))?;
+        let file = take(&mark, || open_mark(&mark))?;
         Ok(Self {
             mark: Some(mark),
             _file: file,
@@ -57,7 +59,9 @@ impl Held {
         if !there.is_ok_and(|left| left.is_file() || left.is_dir()) {
             return Ok(None);
         }
-        let Ok(file) = File::open(path) else {
+        // A network file system locks only what is open for writing.
+        let file = File::options().write(true).open(path);
+        let Ok(file) = file.or_else(|_| File::open(path)) else {
             return Ok(None);
         };
         lock(&file)?;
@@ -75,6 +79,18 @@ impl Held {
 fn open(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.write(true).create(true).truncate(false).open(path)
+}
+
+/// One that another user left is opened for reading, which is enough for its lock. No link is followed, or root could be led to
+/// make files elsewhere.
+fn open_mark(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path);
+    file.or_else(|_| {
+        let mut options = File::options();
+        let options = options.write(true).create(true).truncate(false);
+        options.custom_flags(flags).open(path)
+    })
 }
 
 /// Locks what `open` opens at `path`.
@@ -95,12 +111,11 @@ fn take(path: &Path, open: impl Fn() -> io::Result<File>) -> io::Result<File> {
     }
 }
 
-/// Some network file systems lock nothing: there everything goes on without.
+/// [`ErrorKind::ResourceBusy`] when another process has it. Some network file systems lock nothing: there everything goes on
+/// without.
 fn lock(file: &File) -> io::Result<()> {
     match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(io::Error::other(
-            "another honed writes it: end that one, or give another name",
-        )),
+        Err(TryLockError::WouldBlock) => Err(ErrorKind::ResourceBusy.into()),
         _ => Ok(()),
     }
 }
@@ -120,8 +135,7 @@ mod tests {
         let held = Held::file(&part).unwrap();
         std::fs::write(&part, "pictures").unwrap();
         for refused in [Held::left(&part).map(|_| ()), Held::file(&part).map(|_| ())] {
-            let error = refused.unwrap_err().to_string();
-            assert!(error.contains("another honed writes it"), "{error}");
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::ResourceBusy);
         }
         assert_eq!(std::fs::read(&part).unwrap(), b"pictures");
         // Published, and held by one that is not dropped yet.
@@ -135,7 +149,7 @@ mod tests {
     #[test]
     fn two_kinds_share_a_folder_and_leave_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let held = ["hls", "record"].map(|kind| Held::inside(folder.path(), kind).unwrap());
+        let held = ["hls", "other"].map(|kind| Held::inside(folder.path(), kind).unwrap());
         assert!(Held::inside(folder.path(), "hls").is_err());
         drop(held);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);

@@ -19,6 +19,7 @@ pub use folder::{Playlist, Recording};
 pub(super) use folder::{Unpublished, numbered};
 pub(super) use held::Held;
 pub(super) use packed::packed;
+pub(super) use place::unheld;
 pub(super) use tail::exact;
 
 /// A kind of output.

@@ -35,8 +35,13 @@ impl SinkSpec {
     /// [`CameraError::SinkPath`].
     pub(in crate::camera) fn prepare(&self) -> Result<Option<Held>, CameraError> {
         match &self.kind {
-            SinkKind::Record(recording) => return folder(&recording.folder, "record").map(Some),
-            SinkKind::Hls(playlist) => return folder(&playlist.folder, "hls").map(Some),
+            // Several may record into one folder: their segments have names of their own.
+            SinkKind::Record(recording) => return folder(&recording.folder).map(|()| None),
+            SinkKind::Hls(playlist) => {
+                folder(&playlist.folder)?;
+                let held = Held::inside(&playlist.folder, "hls");
+                return held.map(Some).map_err(|e| unheld(&playlist.folder, &e));
+            }
             SinkKind::V4l2(device) => return virtual_camera(device).map(|()| None),
             _ => {}
         }
@@ -47,7 +52,7 @@ impl SinkSpec {
             path: target.to_owned(),
             reason,
         };
-        let made = |made: std::io::Result<Held>| made.map(Some).map_err(|e| failed(cause(&e)));
+        let made = |made: std::io::Result<Held>| made.map(Some).map_err(|e| unheld(target, &e));
         if let Some(parent) = target.parent() {
             if parent.metadata().is_ok_and(|found| !found.is_dir()) {
                 let reason = format!("{} is no folder: give another name", parent.display());
@@ -64,7 +69,7 @@ impl SinkSpec {
             if std::fs::read_dir(target).is_ok_and(|mut d| d.next().is_some()) {
                 return Err(failed("the folder is not empty".into()));
             }
-            let _left = Held::left(&part).map_err(|e| failed(e.to_string()))?;
+            let _left = Held::left(&part).map_err(|e| unheld(target, &e))?;
             // Left by a run that was killed: its frames must not mix with this run's.
             let _ = std::fs::remove_dir_all(&part);
             return made(std::fs::create_dir(&part).and_then(|()| Held::folder(&part)));
@@ -105,8 +110,19 @@ impl SinkSpec {
     }
 }
 
-/// Makes a folder that can be written, and that no other sink of this `kind` writes.
-fn folder(path: &Path, kind: &str) -> Result<Held, CameraError> {
+/// Why `target` is not there to be written.
+pub(in crate::camera) fn unheld(target: &Path, error: &std::io::Error) -> CameraError {
+    match error.kind() {
+        std::io::ErrorKind::ResourceBusy => CameraError::SinkHeld(target.to_owned()),
+        _ => CameraError::SinkPath {
+            path: target.to_owned(),
+            reason: cause(error),
+        },
+    }
+}
+
+/// Makes a folder that can be written.
+fn folder(path: &Path) -> Result<(), CameraError> {
     let failed = |reason: String| CameraError::SinkPath {
         path: path.to_owned(),
         reason,
@@ -116,9 +132,7 @@ fn folder(path: &Path, kind: &str) -> Result<Held, CameraError> {
     }
     std::fs::create_dir_all(path).map_err(|e| failed(cause(&e)))?;
     // Only an attempt tells: permissions, read-only mounts and quotas have their own rules.
-    tempfile_in(path)
-        .and_then(|()| Held::inside(path, kind))
-        .map_err(|e| failed(cause(&e)))
+    tempfile_in(path).map_err(|e| failed(cause(&e)))
 }
 
 /// What is wrong with a thing that stands in a folder's place; nothing where there is none.

@@ -11,8 +11,10 @@ const F16: i32 = DataType::Float16 as i32;
 
 /// Makes stored f16 tensors f32, and every Cast between the two an Identity. A graph that names f16 elsewhere stays as it is.
 pub(super) fn widen(graph: &mut GraphProto) {
-    let halves = graph.initializer.iter().any(|t| t.data_type == F16);
-    if !halves || graph.node.iter().any(names_half) {
+    let of_half = || graph.initializer.iter().filter(|t| t.data_type == F16);
+    // Numbers in the place of wider ones would count once these are of 32 bits, and nobody has looked at them.
+    let odd = of_half().any(|t| !t.float_data.is_empty());
+    if of_half().next().is_none() || odd || graph.node.iter().any(names_half) {
         return;
     }
     let of_half = graph.initializer.iter_mut().filter(|t| t.data_type == F16);
@@ -38,7 +40,12 @@ pub(super) fn widen(graph: &mut GraphProto) {
         } else if !gives_floats(&node.op_type, is_float) {
             continue;
         }
-        floats.extend(node.output.iter().cloned());
+        // What else a node may give is numbers of places.
+        let given = match node.op_type.as_str() {
+            "Split" => node.output.len(),
+            _ => 1,
+        };
+        floats.extend(node.output.iter().take(given).cloned());
     }
 }
 

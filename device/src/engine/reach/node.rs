@@ -22,7 +22,7 @@ pub(super) fn through(
     }
 }
 
-/// What a node gives that is not followed: as fine as the finest that it reads, so that it costs no less than it may.
+/// What a node gives that is not followed: taken for as fine as the finest that it reads, which is a guess.
 fn lost(inputs: &[Local]) -> Local {
     let step = inputs.iter().map(|i| i.step).filter(|&s| s > 0).min();
     let followed = inputs.iter().map(|i| i.followed).max();
@@ -143,16 +143,31 @@ fn follow(
         | "GroupNormalization"
         | "MeanVarianceNormalization" => Some(whole),
         "GlobalAveragePool" | "GlobalMaxPool" | "GlobalLpPool" => Some(Local::POOLED),
+        "CumSum" => Some(whole),
         "LayerNormalization" if in_order => Some(whole),
-        "Softmax" | "LogSoftmax" | "Hardmax" | "LpNormalization" if in_order => {
-            Some(if is_channels(axis(-1)) { first } else { whole })
+        // Of axes in another order the last one mostly is the channels.
+        "LayerNormalization" if axis(-1) == -1 => None,
+        "Softmax" | "LogSoftmax" | "Hardmax" | "LpNormalization"
+            if in_order && is_channels(axis(-1)) =>
+        {
+            Some(first)
         }
         op if op.starts_with("Reduce") && in_order => {
             let axes = axes(1)?;
             let flat = |axis: &i64| [0, -4].contains(axis) || is_channels(*axis);
             let local = !axes.is_empty() && axes.iter().all(flat);
-            Some(if local { first } else { Local::POOLED })
+            let kept = attribute(node, "keepdims").is_none_or(|keep| keep.i != 0);
+            match (local, kept) {
+                (true, true) => Some(first),
+                // Its axes are others from here on.
+                (true, false) => None,
+                (false, _) => Some(Local::POOLED),
+            }
         }
+        "LayerNormalization" | "Softmax" | "LogSoftmax" | "Hardmax" | "LpNormalization" => {
+            Some(whole)
+        }
+        op if op.starts_with("Reduce") => Some(whole),
         "Slice" if in_order && matches!(axes(3)?[..], [axis] if is_channels(axis)) => Some(first),
         "Slice" if in_order && node.input.len() < 5 => Some(but_its_halo(step)),
         "Split" if is_channels(axis(0)) => Some(but_its_halo(step)),

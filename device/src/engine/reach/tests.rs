@@ -73,6 +73,27 @@ fn what_looks_at_the_whole_frame_does_so_whatever_the_metadata_say() {
             None,
         ),
         (reduce(3), None),
+        (vec![sample::node("CumSum", &["blocks"], "x", vec![])], None),
+        // Rows come first behind it, or who knows what.
+        (
+            vec![
+                sample::node("Transpose", &["blocks"], "turned", vec![]),
+                sample::node("Softmax", &["turned"], "x", vec![]),
+            ],
+            None,
+        ),
+        (
+            vec![
+                sample::node(
+                    "ReduceMean",
+                    &["blocks"],
+                    "mean",
+                    vec![sample::ints("axes", &[1]), sample::int("keepdims", 0)],
+                ),
+                sample::node("Softmax", &["mean"], "x", vec![sample::int("axis", 1)]),
+            ],
+            None,
+        ),
         (reduce(1), told),
         // Nobody knows what this does, so the file's word counts; and does so behind what is known.
         (

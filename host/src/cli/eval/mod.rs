@@ -159,6 +159,7 @@ impl EvalArgs {
         };
         let camera = self.camera(&runs)?;
         let opened = self.pairs(camera.as_ref(), &runs)?;
+        let answered_by = self.answered_by()?;
         let (pairs, split) = (opened.evaluated, opened.split);
         let tuned = self.tuned(&pairs, opened.training, &runs, colour)?;
 
@@ -193,7 +194,7 @@ impl EvalArgs {
         evaluation.degradation = degraded.map(|camera| camera.degradation);
         evaluation.split = split;
         evaluation.unsharp = Some(tuned);
-        evaluation.answered_by = self.answered_by()?;
+        evaluation.answered_by = answered_by;
         evaluation.honed = agreement;
         if let Some(out) = &self.out {
             output::write(out, &evaluation, &pairs, last, &training)?;

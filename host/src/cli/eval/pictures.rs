@@ -55,7 +55,7 @@ impl EvalArgs {
             (Some(input), Some(truth)) => {
                 let evaluated = PairSet::folders(input, truth, take)?;
                 Opened {
-                    training: self.beside(&evaluated, take, &learnt)?,
+                    training: self.beside(&evaluated, camera, take, &learnt)?,
                     evaluated,
                     split: None,
                     problems: Vec::new(),
@@ -88,16 +88,24 @@ impl EvalArgs {
     fn beside(
         &self,
         evaluated: &PairSet,
+        camera: Option<&Camera>,
         take: Take,
         learnt: &[Learnt],
     ) -> anyhow::Result<Option<PairSet>> {
         let Some(data) = &self.data else {
             return Ok(None);
         };
-        let opened = PairSet::open(data, None, take, learnt).context(
-            "cannot tune the unsharp mask on --data, which is to hold pairs beside --input",
-        )?;
-        Ok(opened.training.map(|set| set.without(evaluated)))
+        std::fs::metadata(data).with_context(|| format!("cannot read {}", data.display()))?;
+        match PairSet::open(data, camera, take, learnt) {
+            Ok(opened) => Ok(opened.training.map(|set| set.without(evaluated))),
+            Err(error) => {
+                eprintln!(
+                    "note: the unsharp mask is not tuned on --data, which is to hold pairs beside --input: {}",
+                    printable(format!("{error:#}"))
+                );
+                Ok(None)
+            }
+        }
     }
 
     /// Architecture of the teacher that made the sharp pictures, if one did.

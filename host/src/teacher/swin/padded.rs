@@ -57,14 +57,14 @@ impl Padded {
             },
             Tensor::shallow_clone,
         );
-        let bias = bias
-            .constant_pad_nd([0, padded(area) - area])
-            .narrow(3, 0, area);
+        let pad = |bias: &Tensor| {
+            let rows = bias.constant_pad_nd([0, padded(area) - area]);
+            rows.narrow(3, 0, area)
+        };
         let masked = (block.shift > 0).then(|| {
             let [below, beside] =
                 [&geometry.below, &geometry.beside].map(|m| m.to_kind(bias.kind()));
-            // Of the same strides as the bias, so padded too.
-            [&bias + &below, &bias + &beside, &bias + &below + &beside]
+            [bias + &below, bias + &beside, bias + &below + &beside].map(|bias| pad(&bias))
         });
         Self {
             heads,
@@ -73,9 +73,15 @@ impl Padded {
             scale: (own as f64).powf(-0.5),
             qkv,
             proj,
-            bias,
+            bias: pad(bias),
             masked,
         }
+    }
+
+    /// What is added to logits, for the tests.
+    #[cfg(test)]
+    pub fn biases(&self) -> impl Iterator<Item = &Tensor> {
+        std::iter::once(&self.bias).chain(self.masked.iter().flatten())
     }
 
     /// Attention inside `windows` `[windows,pixels,C]`, which are `part`.

@@ -70,6 +70,7 @@ fn padded_heads_attend_as_heads_do() {
             let windows = partition(&x, window);
             let bias = block.bias(&x, &geometry);
             let padded = Padded::new(&block, &bias, &geometry);
+            assert!(padded.biases().all(|bias| bias.stride()[2] % 8 == 0));
             for part in Part::split(n, rows, columns, most) {
                 let of = part.of(&windows);
                 let (ours, macs) = count_macs(|| padded.attend(&of, &part));

@@ -8,6 +8,7 @@ use gstreamer as gst;
 use super::slot::{Slot, State, heals};
 use crate::camera::error::CameraError;
 use crate::camera::session::{LOOK, OpenOutput};
+use crate::systemd;
 
 /// How long an output may take to start where somebody else is to decide what then.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -52,7 +53,7 @@ impl Beginning<'_> {
                     slot.state = State::Up(output);
                     break;
                 }
-                Some(Err(error)) if self.absent == Absent::TriedAgain && heals(&error) => {
+                Some(Err(error)) if self.absent == Absent::TriedAgain && may_come(&error) => {
                     slot.state = State::Down {
                         retry_at: gst::ClockTime::ZERO,
                     };
@@ -83,6 +84,13 @@ impl Beginning<'_> {
         }
         Ok(slot)
     }
+}
+
+/// Whether it is worth to begin without an output that does not start so. Of two runs by hand that write to one place, the
+/// second is a mistake; a service may meet one that is about to end.
+fn may_come(error: &CameraError) -> bool {
+    let mistaken = matches!(error, CameraError::SinkHeld(_)) && !systemd::is_service();
+    heals(error) && !mistaken
 }
 
 #[cfg(test)]

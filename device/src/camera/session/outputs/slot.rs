@@ -148,6 +148,7 @@ impl Slot {
             && (now >= retry_at || self.unfit.is_some())
             && self.unfit.as_ref() != Some(&frame.caps)
         {
+            self.unfit = None;
             self.state = State::Starting(start(index, open));
         }
     }
