@@ -1,5 +1,6 @@
 //! A data set of scenes on disk, in the layout that [`crate::data::index`] reads.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -55,6 +56,12 @@ pub fn write(
             "train"
         }
     };
+    // Of the first and the last one, which between them know all splits.
+    for i in [0, options.images.wrapping_sub(1)] {
+        if i < options.images {
+            places(folder, &[split(i, options.images)])?;
+        }
+    }
     (0..options.images).into_par_iter().try_for_each(|i| {
         let sharp = scene(options.seed, i as u64, width, height);
         let mut rng = stream(&[options.seed, i as u64, 0x7374_696c]);
@@ -68,10 +75,8 @@ pub fn write(
     })?;
     for s in 0..options.sequences {
         let sequence = Sequence::new(options.seed, s as u64, width, height, options.motion);
-        let base = folder
-            .join("sequences")
-            .join(split(s, options.sequences))
-            .join(format!("{s:03}"));
+        let number = format!("{s:03}");
+        let base = places(folder, &["sequences", split(s, options.sequences), &number])?;
         (0..options.frames).into_par_iter().try_for_each(|k| {
             let frame = sequence.frame(k);
             let mut rng = stream(&[options.seed, s as u64, k as u64, 0x6d6f_7665]);
@@ -93,11 +98,26 @@ fn held_out(count: usize, validation: f32) -> usize {
     ((count as f32 * validation).round() as usize).clamp(1, count - 1)
 }
 
-fn save(picture: &Picture, colour: Colour, path: PathBuf) -> anyhow::Result<()> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make {}", folder.display()))?;
+/// Makes the places for sharp and blurred pictures at `below` in `folder`, which is there: it is not made again after Ctrl-C took
+/// it away.
+fn places(folder: &Path, below: &[&str]) -> anyhow::Result<PathBuf> {
+    let make = |place: &Path| match std::fs::create_dir(place) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Err(error).with_context(|| format!("cannot make {}", place.display()))
+        }
+        _ => Ok(()),
+    };
+    let mut base = folder.to_owned();
+    for name in below {
+        base.push(name);
+        make(&base)?;
     }
+    make(&base.join("sharp"))?;
+    make(&base.join("blur"))?;
+    Ok(base)
+}
+
+fn save(picture: &Picture, colour: Colour, path: PathBuf) -> anyhow::Result<()> {
     match colour {
         Colour::Luma => picture.luma().save(&path),
         Colour::Rgb => picture.save(&path),
