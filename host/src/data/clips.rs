@@ -99,7 +99,7 @@ pub struct Taken {
 }
 
 /// Writes every `every`-th frame of `clip` to `folder/NNNNNN.png` (numbered as in the clip). The folder
-/// appears when it is complete, and [`kept`] knows it from then on. `told` hears the number of frames read.
+/// appears when it is complete, and [`kept()`] knows it from then on. `told` hears the number of frames read.
 ///
 /// # Errors
 /// [`BadClip`] when `gst-launch-1.0` cannot decode the clip, or it is cut off or ends early; others when the program is missing
