@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
@@ -86,21 +86,24 @@ impl FolderDisk {
     }
 }
 
+/// Opens the file at `path`, which is there for its lock alone, or makes it. Root and the service's own user both lock: one that is
+/// there is opened for reading. No link is followed, or root could be led to make files elsewhere.
+pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW.bits().cast_signed();
+    let mut options = OpenOptions::new();
+    let file = options.read(true).custom_flags(flags).open(path);
+    file.or_else(|_| {
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).truncate(false);
+        options.mode(0o644).custom_flags(flags).open(path)
+    })
+}
+
 impl Disk for FolderDisk {
     type Lock = File;
 
     fn lock(&self) -> io::Result<File> {
-        let path = self.path("lock");
-        // Root and the service's own user both lock: a file that is there is opened for reading. No link is followed, or root
-        // could be led to make files elsewhere.
-        let flags = OFlags::NOFOLLOW.bits().cast_signed();
-        let mut options = OpenOptions::new();
-        let file = options.read(true).custom_flags(flags).open(&path);
-        let file = file.or_else(|_| {
-            let mut options = OpenOptions::new();
-            let options = options.write(true).create(true).truncate(false);
-            options.mode(0o644).custom_flags(flags).open(&path)
-        })?;
+        let file = open_lock(&self.path("lock"))?;
         file.lock()?;
         Ok(file)
     }

@@ -33,6 +33,8 @@ use std::io;
 use hone_shared::bundle::{self, Bundle, BundleError, Policy, Release, hex};
 use sha2::{Digest, Sha256};
 
+#[cfg(feature = "camera")]
+pub(crate) use disk::open_lock;
 pub use disk::{Disk, FolderDisk};
 pub use ending::{GivenUp, Tried};
 pub use lookup::{Begun, SLOT_VARIABLE};

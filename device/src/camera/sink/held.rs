@@ -2,10 +2,10 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use crate::slots::open_lock;
 
 /// Opened and locked so often when what is opened is gone by then.
 const TRIES: usize = 10;
@@ -43,7 +43,7 @@ impl Held {
     /// What a sink of some `kind` writes into `folder`.
     pub(super) fn inside(folder: &Path, kind: &str) -> io::Result<Self> {
         let mark = folder.join(format!(".honed-{kind}"));
-        let file = take(&mark, || open_mark(&mark))?;
+        let file = take(&mark, || open_lock(&mark))?;
         Ok(Self {
             mark: Some(mark),
             _file: file,
@@ -79,18 +79,6 @@ impl Held {
 fn open(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.write(true).create(true).truncate(false).open(path)
-}
-
-/// One that another user left is opened for reading, which is enough for its lock. No link is followed, or root could be led to
-/// make files elsewhere.
-fn open_mark(path: &Path) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW.bits().cast_signed();
-    let file = File::options().read(true).custom_flags(flags).open(path);
-    file.or_else(|_| {
-        let mut options = File::options();
-        let options = options.write(true).create(true).truncate(false);
-        options.custom_flags(flags).open(path)
-    })
 }
 
 /// Locks what `open` opens at `path`.
